@@ -1,0 +1,70 @@
+//! Who is calling and what that caller may see. Token verification comes here; until it does, the only
+//! mode is `none`, in which everybody is [`Caller::anonymous`] and the gateway listens on loopback only.
+
+use std::sync::Arc;
+
+/// The tenant of a gateway that serves one organisation.
+pub(crate) const DEFAULT_TENANT: &str = "default";
+
+/// Somebody who sent a request, as far as we know them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    tenant: Arc<str>,
+    /// Owner of what this caller creates; also the head of its storage keys, so a safe path segment.
+    id: Arc<str>,
+    authenticated: bool,
+}
+
+impl Caller {
+    /// The caller of a gateway that asks nobody who they are (`auth.mode = "none"`).
+    pub(crate) fn anonymous() -> Self {
+        Self { tenant: DEFAULT_TENANT.into(), id: "anonymous".into(), authenticated: false }
+    }
+
+    /// The tenant whose data this caller works on.
+    pub(crate) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The identifier under which this caller owns what it creates.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The client id, if a token proved it; the default `sender_id` of what the client sends.
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        self.authenticated.then_some(&*self.id)
+    }
+
+    /// What this caller may see: what it owns.
+    pub(crate) fn access(&self) -> Access {
+        Access { tenant: self.tenant.clone(), owner: Some(self.id.clone()) }
+    }
+}
+
+/// What a store may show: rows of one tenant, of one owner unless the whole tenant is allowed.
+///
+/// Every store function that reads takes one, so that no row is ever looked up by its id alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Access {
+    tenant: Arc<str>,
+    owner: Option<Arc<str>>,
+}
+
+impl Access {
+    /// The gateway's own workers, who tend the rows of a whole tenant.
+    pub(crate) fn of_worker(tenant: &str) -> Self {
+        Self { tenant: tenant.into(), owner: None }
+    }
+
+    /// The tenant whose rows may be seen.
+    pub(crate) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The only owner whose rows may be seen; `None` for the whole tenant. Statements use it as
+    /// `($n IS NULL OR owner = $n)`.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+}

@@ -1,0 +1,1 @@
+//! Settings: plain types; the only reader of files and environment.

@@ -1,0 +1,93 @@
+//! Opening the database: pragmas and session settings.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+use tokio_util::task::TaskTracker;
+
+use super::writer::Writer;
+use super::{DbError, Inner, migrate};
+
+/// Which of the two databases a statement runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// SQLite 3.
+    Sqlite,
+    /// PostgreSQL 14 or later.
+    Postgres,
+}
+
+/// How to open the database.
+#[derive(Debug, Clone)]
+pub(crate) struct DbSettings {
+    /// `sqlite:PATH` or `postgres://…`.
+    pub(crate) url: String,
+    /// Connections: on SQLite for reading (writing has one of its own), on PostgreSQL in all.
+    pub(crate) connections: u32,
+    /// How long to wait for a connection or a lock.
+    pub(crate) busy_timeout: Duration,
+    /// Whether every commit is on stable storage before it is acknowledged.
+    pub(crate) durable: bool,
+    /// Whether pending migrations are applied; otherwise they are an error.
+    pub(crate) migrate: bool,
+}
+
+pub(super) async fn open(settings: &DbSettings) -> Result<Inner, DbError> {
+    if let Some(path) = settings.url.strip_prefix("sqlite:") {
+        open_sqlite(settings, PathBuf::from(path.trim_start_matches("//"))).await
+    } else if settings.url.starts_with("postgres://") || settings.url.starts_with("postgresql://") {
+        open_postgres(settings).await
+    } else {
+        Err(DbError::Url("it starts with neither sqlite: nor postgres://".to_owned()))
+    }
+}
+
+async fn open_sqlite(settings: &DbSettings, path: PathBuf) -> Result<Inner, DbError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(if settings.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
+        .foreign_keys(true)
+        .busy_timeout(settings.busy_timeout)
+        .disable_statement_logging();
+    let mut conn = options.clone().create_if_missing(true).connect().await?;
+    migrate::sqlite(&mut conn, settings.migrate).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(settings.connections)
+        .acquire_timeout(settings.busy_timeout)
+        .connect_lazy_with(options.clone().read_only(true));
+    let reopen = options.create_if_missing(false);
+    Ok(Inner::Sqlite { readers, writer: Writer::start(conn, reopen) })
+}
+
+async fn open_postgres(settings: &DbSettings) -> Result<Inner, DbError> {
+    let millis = |d: Duration| format!("{}ms", d.as_millis());
+    let options = PgConnectOptions::from_str(&settings.url)
+        .map_err(|_| DbError::Url("it is not a PostgreSQL URL".to_owned()))?
+        .options([
+            ("statement_timeout", millis(settings.busy_timeout)),
+            ("lock_timeout", millis(settings.busy_timeout / 2)),
+            ("idle_in_transaction_session_timeout", millis(settings.busy_timeout * 2)),
+            // `process` durability asks for no wait on the disk; anything else waits whatever the server says.
+            ("synchronous_commit", if settings.durable { "on".to_owned() } else { "off".to_owned() }),
+        ])
+        .disable_statement_logging();
+    let pool = PgPoolOptions::new()
+        .max_connections(settings.connections)
+        .acquire_timeout(settings.busy_timeout)
+        .connect_with(options)
+        .await?;
+    migrate::postgres(&pool, settings.migrate).await?;
+    Ok(Inner::Postgres { pool, units: TaskTracker::new() })
+}
+
+/// Opens the writer's connection anew after it was lost.
+pub(super) async fn reopen(options: &SqliteConnectOptions) -> Result<sqlx::SqliteConnection, DbError> {
+    let mut conn = options.connect().await?;
+    conn.ping().await?;
+    Ok(conn)
+}

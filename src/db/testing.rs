@@ -1,0 +1,39 @@
+//! Databases for the stores' tests: SQLite always, PostgreSQL where one can be had.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::{Db, DbSettings};
+
+#[path = "../../tests/it/support/postgres.rs"]
+mod postgres;
+
+/// Runs `test` on a fresh database of each kind. A skipped PostgreSQL is printed.
+pub(crate) async fn for_each_database<F, Fut>(test: F)
+where
+    F: Fn(Db) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let sqlite = format!("sqlite:{}", folder.path().join("gateway.db").display());
+    run(sqlite, &test).await;
+    let found = tokio::task::spawn_blocking(postgres::fresh_database).await.expect("no panic");
+    if let Some(url) = found {
+        run(url, &test).await;
+    }
+}
+
+async fn run<F, Fut>(url: String, test: &F)
+where
+    F: Fn(Db) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let db = Db::open(&settings(url)).await.expect("the database opens");
+    test(db.clone()).await;
+    db.close().await;
+}
+
+/// Settings for a test database.
+pub(crate) fn settings(url: String) -> DbSettings {
+    DbSettings { url, connections: 4, busy_timeout: Duration::from_secs(5), durable: true, migrate: true }
+}

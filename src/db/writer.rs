@@ -1,0 +1,160 @@
+//! SQLite's one writer: it takes all units that are waiting, runs them in one transaction, commits once,
+//! and then answers all of them, so that many acknowledgements share one fsync.
+//!
+//! A unit that fails must not harm its neighbours: the group is rolled back and its units are run again,
+//! each in a transaction of its own. That costs nothing while all goes well. The same happens when the
+//! commit itself fails (disk full), so that one large unit cannot take small ones with it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::{DbError, Tx, pool};
+
+/// How many units may wait; beyond it callers wait to enqueue.
+const QUEUE: usize = 1024;
+/// How many units share a commit at most: bounds the time a reader of the answer waits for its neighbours.
+const GROUP: usize = 256;
+
+pub(super) struct Writer {
+    queue: Mutex<Option<mpsc::Sender<Box<dyn Unit>>>>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A unit with its types erased: runs, keeps its outcome, and answers its caller once told of the commit.
+trait Unit: Send {
+    /// Runs the unit; `false` if it failed and the transaction must be rolled back.
+    fn run<'t>(&'t mut self, tx: &'t mut Tx<'_>) -> BoxFuture<'t, bool>;
+    /// Tells the caller: its own outcome if the transaction stood or the unit itself failed, else `refused`.
+    fn answer(self: Box<Self>, refused: Option<DbError>);
+}
+
+struct TypedUnit<S, T, E, F> {
+    state: S,
+    unit: F,
+    outcome: Option<Result<T, E>>,
+    caller: oneshot::Sender<Result<T, E>>,
+}
+
+impl<S, T, E, F> Unit for TypedUnit<S, T, E, F>
+where
+    S: Send + Sync,
+    T: Send,
+    E: From<DbError> + Send,
+    F: for<'t> Fn(&'t S, &'t mut Tx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + Sync,
+{
+    fn run<'t>(&'t mut self, tx: &'t mut Tx<'_>) -> BoxFuture<'t, bool> {
+        Box::pin(async move {
+            let ran = AssertUnwindSafe(async { (self.unit)(&self.state, tx).await }).catch_unwind().await;
+            let outcome = ran.unwrap_or_else(|_| Err(DbError::UnitPanicked.into()));
+            let succeeded = outcome.is_ok();
+            self.outcome = Some(outcome);
+            succeeded
+        })
+    }
+
+    fn answer(self: Box<Self>, refused: Option<DbError>) {
+        let outcome = match (refused, self.outcome) {
+            (_, Some(Err(own))) => Err(own),
+            (Some(error), _) => Err(error.into()),
+            (None, Some(Ok(out))) => Ok(out),
+            (None, None) => Err(DbError::Closed.into()),
+        };
+        // A caller that is gone does not need its answer.
+        let _ = self.caller.send(outcome);
+    }
+}
+
+impl Writer {
+    pub(super) fn start(conn: SqliteConnection, reopen: SqliteConnectOptions) -> Self {
+        let (queue, units) = mpsc::channel(QUEUE);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the writer ends when its queue closes; close() awaits it"
+        )]
+        let worker = tokio::spawn(serve(units, conn, reopen));
+        Self { queue: Mutex::new(Some(queue)), worker: Mutex::new(Some(worker)) }
+    }
+
+    pub(super) async fn write<S, T, E, F>(&self, state: S, unit: F) -> Result<T, E>
+    where
+        S: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: for<'t> Fn(&'t S, &'t mut Tx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
+    {
+        let queue = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let queue = queue.ok_or(DbError::Closed)?;
+        let (caller, answer) = oneshot::channel();
+        let unit = Box::new(TypedUnit { state, unit, outcome: None, caller });
+        queue.send(unit).await.map_err(|_| DbError::Closed)?;
+        answer.await.unwrap_or_else(|_| Err(DbError::Closed.into()))
+    }
+
+    /// Takes no more units, runs those that wait, and closes the connection.
+    pub(super) async fn close(&self) {
+        drop(self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
+        let worker = self.worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(worker) = worker {
+            let _ = worker.await;
+        }
+    }
+}
+
+async fn serve(
+    mut units: mpsc::Receiver<Box<dyn Unit>>,
+    mut conn: SqliteConnection,
+    reopen: SqliteConnectOptions,
+) {
+    let mut group = Vec::with_capacity(GROUP);
+    while units.recv_many(&mut group, GROUP).await > 0 {
+        metrics::histogram!(crate::telemetry::metrics::DB_GROUP_UNITS)
+            .record(f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX)));
+        match commit(&mut conn, &mut group).await {
+            Ok(()) => group.drain(..).for_each(|unit| unit.answer(None)),
+            Err(_) => {
+                for unit in group.drain(..) {
+                    alone(&mut conn, &reopen, unit).await;
+                }
+            }
+        }
+    }
+    // Nobody is left to be told of a failure to close.
+    let _ = conn.close().await;
+}
+
+/// Runs one unit in a transaction of its own and answers it.
+async fn alone(conn: &mut SqliteConnection, reopen: &SqliteConnectOptions, unit: Box<dyn Unit>) {
+    let mut unit = [unit];
+    let mut done = commit(conn, &mut unit).await;
+    if done.is_err()
+        && conn.ping().await.is_err()
+        && let Ok(fresh) = pool::reopen(reopen).await
+    {
+        *conn = fresh;
+        done = commit(conn, &mut unit).await;
+    }
+    let [unit] = unit;
+    unit.answer(done.err().map(|error| error.unwrap_or(DbError::Closed)));
+}
+
+/// Runs the units in one transaction. `Err(None)` if a unit failed of itself, `Err(Some(_))` if the
+/// database did; either way nothing is left of any of them.
+async fn commit(conn: &mut SqliteConnection, group: &mut [Box<dyn Unit>]) -> Result<(), Option<DbError>> {
+    let mut transaction =
+        conn.begin_with("BEGIN IMMEDIATE").await.map_err(|error| Some(DbError::from(error)))?;
+    for unit in group {
+        if !unit.run(&mut Tx::Sqlite(&mut transaction)).await {
+            // If rolling back fails too, SQLite has ended the transaction itself.
+            let _ = transaction.rollback().await;
+            return Err(None);
+        }
+    }
+    transaction.commit().await.map_err(|error| Some(DbError::from(error)))
+}

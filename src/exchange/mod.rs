@@ -1,0 +1,1 @@
+//! Use cases: one file per interaction; each owns its transaction.

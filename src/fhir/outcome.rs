@@ -1,0 +1,145 @@
+//! Issues and the OperationOutcome that carries them. Texts never repeat what a client sent: they name
+//! elements and rules, so that no answer and no log line can hold a patient's data.
+
+use serde::Serialize;
+
+/// How bad an issue is (FHIR R4 `issue-severity`; `fatal` is not used: a refused body is an `error`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    /// The request was refused because of it.
+    Error,
+    /// The request was accepted, but something deserves attention.
+    Warning,
+    /// Told for the reader's use.
+    Information,
+}
+
+/// What kind of issue it is (FHIR R4 `issue-type`, the codes in use here).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum IssueType {
+    /// The body is not JSON, or not of the structure of its resource type.
+    Structure,
+    /// A required element is missing.
+    Required,
+    /// An element's value is unacceptable.
+    Value,
+    /// A code is not in its required value set.
+    CodeInvalid,
+    /// A rule between elements is broken.
+    Invariant,
+    /// A rule of the exchange is broken.
+    BusinessRule,
+    /// Content that is invalid for another reason.
+    Invalid,
+    /// More than the endpoint takes.
+    TooLong,
+    /// Too much structure to process.
+    TooCostly,
+    /// Something that this server does not do.
+    NotSupported,
+    /// The thing named does not exist.
+    NotFound,
+    /// The same request is being processed, or was made with other content.
+    Duplicate,
+    /// An edit conflicts with the present state.
+    Conflict,
+    /// Nobody is logged in.
+    Login,
+    /// The caller may not do this.
+    Forbidden,
+    /// The server cannot do it now; trying again may help.
+    Transient,
+    /// Storage is full.
+    NoStore,
+    /// Something went wrong inside.
+    Exception,
+    /// Not a problem.
+    Informational,
+}
+
+/// One problem or remark about one element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Issue {
+    /// How bad it is.
+    pub(crate) severity: Severity,
+    /// What kind it is.
+    pub(crate) code: IssueType,
+    /// The element, as a simple FHIRPath from the resource type on.
+    pub(crate) expression: Option<String>,
+    /// What a person reads; without anything that the client sent.
+    pub(crate) text: String,
+    /// What to do about it, if there is something to do.
+    pub(crate) diagnostics: Option<String>,
+}
+
+impl Issue {
+    /// An issue of severity `error` about the element at `expression`.
+    pub(crate) fn error(code: IssueType, expression: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            expression: Some(expression.into()),
+            text: text.into(),
+            diagnostics: None,
+        }
+    }
+
+    /// An issue of severity `error` about the request as a whole.
+    pub(crate) fn refusal(code: IssueType, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, code, expression: None, text: text.into(), diagnostics: None }
+    }
+
+    /// A remark about an accepted request.
+    pub(crate) fn information(text: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Information,
+            code: IssueType::Informational,
+            expression: None,
+            text: text.into(),
+            diagnostics: None,
+        }
+    }
+
+    /// The same issue with a severity of `warning`.
+    #[must_use]
+    pub(crate) fn as_warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// The same issue with advice on what to do.
+    #[must_use]
+    pub(crate) fn advising(mut self, diagnostics: impl Into<String>) -> Self {
+        self.diagnostics = Some(diagnostics.into());
+        self
+    }
+
+    /// Whether the request must be refused because of it.
+    pub(crate) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// An OperationOutcome resource with these issues, as JSON.
+pub(crate) fn operation_outcome(issues: &[Issue]) -> serde_json::Value {
+    let issues: Vec<serde_json::Value> = issues
+        .iter()
+        .map(|issue| {
+            let mut json = serde_json::json!({
+                "severity": issue.severity,
+                "code": issue.code,
+                "details": { "text": issue.text },
+            });
+            if let Some(diagnostics) = &issue.diagnostics {
+                json["diagnostics"] = diagnostics.as_str().into();
+            }
+            if let Some(expression) = &issue.expression {
+                json["expression"] = serde_json::json!([expression]);
+            }
+            json
+        })
+        .collect();
+    serde_json::json!({ "resourceType": "OperationOutcome", "issue": issues })
+}

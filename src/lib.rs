@@ -1,0 +1,35 @@
+//! `cdex-gateway`: moves clinical documents between providers, payers and public-health agencies.
+//!
+//! ```text
+//!                     ┌────────────────────── exchange ──────────────────────┐
+//!  request ──► http ──┤  fhir ──► cdex ──► manifest ──► upload ──► delivery  ├──► destination
+//!                     └───┬────────┬──────────┬────────────┬───────────┬─────┘
+//!                         └────────┴──────────┴── report ──┴───────────┴────────► status reports
+//! ```
+//!
+//! The work flows left to right; imports point right to left. A stage may use the stages to its left,
+//! never the ones to its right. `exchange` stands above the stages and pushes one interaction through them;
+//! `http` stands above `exchange`; `report`, `audit` and `db` lie beneath and know nothing of who writes.
+
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod id;
+
+pub mod cli;
+pub(crate) mod http;
+
+pub(crate) mod exchange;
+
+pub(crate) mod cdex;
+pub(crate) mod delivery;
+pub(crate) mod fhir;
+pub(crate) mod manifest;
+pub(crate) mod upload;
+
+pub(crate) mod audit;
+pub(crate) mod auth;
+pub(crate) mod db;
+pub(crate) mod outbound;
+pub(crate) mod report;
+pub(crate) mod telemetry;

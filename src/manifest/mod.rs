@@ -1,0 +1,1 @@
+//! The DEX sender manifest; pure.

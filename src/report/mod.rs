@@ -1,0 +1,1 @@
+//! Processing status reports; a sink for all stages.

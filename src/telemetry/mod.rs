@@ -1,0 +1,2 @@
+//! Logs and metrics.
+pub(crate) mod metrics;

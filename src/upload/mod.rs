@@ -1,0 +1,1 @@
+//! Upload resources: their state and their bytes.
