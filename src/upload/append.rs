@@ -59,7 +59,8 @@ pub(crate) struct Appended<E> {
     pub(crate) last: Option<Segment>,
     /// Why it ended.
     pub(crate) ended: Ended<E>,
-    _lock: Option<Lock>,
+    /// Held until the last segment is committed.
+    pub(crate) lock: Option<Lock>,
 }
 
 impl<E> Appended<E> {
@@ -88,7 +89,7 @@ where
     match upload.state {
         UploadState::Damaged => return Err(UploadError::Damaged),
         UploadState::Complete if request.offset == upload.offset => {
-            return Ok(Appended { upload, last: None, ended: Ended::Whole, _lock: None });
+            return Ok(Appended { upload, last: None, ended: Ended::Whole, lock: None });
         }
         UploadState::Open | UploadState::Complete => {}
     }
@@ -168,7 +169,7 @@ impl Run<'_> {
             Ended::BeyondLength => None,
             _ => self.writer.checkpoint().await?,
         };
-        Ok(Appended { upload: self.upload, last, ended, _lock: Some(lock) })
+        Ok(Appended { upload: self.upload, last, ended, lock: Some(lock) })
     }
 
     /// Makes what arrived durable and acknowledges it, unless it is the last of the upload: then the caller

@@ -13,6 +13,7 @@ mod model;
 mod source;
 mod spool;
 mod store;
+mod verified;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +33,11 @@ use crate::report::{self, Report, Stage};
 pub(crate) use append::{AppendRequest, Appended, Ended};
 pub(crate) use blob::{BlobStore, FileBlobs, Segment};
 pub(crate) use error::UploadError;
-pub(crate) use model::{Door, Upload, UploadState};
-pub(crate) use source::{Source, SourceError};
+pub(crate) use model::{Door, Upload, UploadState, stream_fields};
+pub(crate) use source::{Source, SourceError, Sources};
 pub(crate) use spool::UploadSpool;
 
-use source::VerifiedSource;
+use verified::{VerifiedSource, source_error};
 
 /// How often an append acknowledges what it has while its body goes on.
 #[derive(Debug, Clone, Copy)]
@@ -55,13 +56,6 @@ pub(crate) struct Uploads {
     locks: Arc<lock::Locks>,
     settings: UploadSettings,
     tracker: TaskTracker,
-}
-
-/// Who can open finished uploads for delivery.
-#[async_trait]
-pub(crate) trait Sources: Send + Sync {
-    /// Opens the bytes of a finished upload.
-    async fn open(&self, access: &Access, id: UploadId) -> Result<Box<dyn Source>, SourceError>;
 }
 
 impl Uploads {
@@ -195,16 +189,18 @@ impl Uploads {
 #[async_trait]
 impl Sources for Uploads {
     async fn open(&self, access: &Access, id: UploadId) -> Result<Box<dyn Source>, SourceError> {
-        let (upload, segments) = {
+        let rows = async {
             let mut reader = self.db.reader().await?;
             let upload = store::find(&mut reader.tx(), access, id).await?;
             let segments = store::segments(&mut reader.tx(), access, id).await?;
-            (upload.filter(|upload| upload.state == UploadState::Complete), segments)
+            Ok::<_, DbError>((upload.filter(|upload| upload.state == UploadState::Complete), segments))
         };
-        let upload = upload.ok_or(SourceError::NotFound)?;
+        let (upload, segments) =
+            rows.await.map_err(|error| SourceError::Storage(std::io::Error::other(error)))?;
+        let upload = upload.ok_or(SourceError::Missing)?;
         let reader = match upload.offset {
             0 => None,
-            _ => Some(self.blobs.read(&upload.key, 0).await.map_err(SourceError::Blob)?),
+            _ => Some(self.blobs.read(&upload.key, 0).await.map_err(source_error)?),
         };
         Ok(Box::new(VerifiedSource::new(reader, upload.offset, segments)?))
     }

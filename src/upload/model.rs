@@ -3,7 +3,7 @@
 use super::blob::StorageKey;
 use crate::clock::Timestamp;
 use crate::id::UploadId;
-use crate::manifest::SenderManifest;
+use crate::manifest::{ManifestFields, SenderManifest};
 use crate::report::StreamFields;
 
 /// Which front door the bytes came through.
@@ -126,7 +126,7 @@ impl Upload {
 
     /// What every report about this upload repeats.
     pub(crate) fn stream(&self) -> StreamFields {
-        stream_fields((&self.tenant, &self.owner), self.id, &self.manifest)
+        stream_fields((&self.tenant, &self.owner), self.id, self.manifest.fields())
     }
 }
 
@@ -134,9 +134,9 @@ impl Upload {
 pub(crate) fn stream_fields(
     (tenant, owner): (&str, &str),
     upload_id: UploadId,
-    manifest: &SenderManifest,
+    fields: &ManifestFields,
 ) -> StreamFields {
-    let field = |name| manifest.get(name).unwrap_or_default().to_owned();
+    let field = |name| fields.get(name).unwrap_or_default().to_owned();
     StreamFields {
         tenant: tenant.to_owned(),
         owner: owner.to_owned(),

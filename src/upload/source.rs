@@ -1,130 +1,46 @@
-//! The bytes of a finished upload, on their way to a destination: read once, and on that one read checked
-//! against the hash of each segment that was acknowledged. A truncated or changed file is an error before
-//! the last byte, never a short success (dex-upload W-04).
-
-use std::collections::VecDeque;
+//! The bytes of a finished upload on their way out, as a delivery reads them: in order, in blocks, and
+//! checked against what was acknowledged when they came in.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
-use super::blob::{BlobError, BlobReader, Segment};
-use crate::db::DbError;
+use crate::auth::Access;
+use crate::id::UploadId;
 
-/// Bytes handed on at a time.
-const BLOCK: u64 = 1024 * 1024;
-
-/// Why a finished upload cannot be read.
+/// The bytes of an upload cannot be read, or are not those that were acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
-    /// There is no finished upload of that name.
-    #[error("the upload does not exist or is not complete")]
-    NotFound,
-    /// Its bytes are not those that were acknowledged.
-    #[error("the stored bytes differ from those that were received")]
-    Damaged,
-    /// The store of bytes failed.
-    #[error("the upload store failed")]
-    Blob(#[source] BlobError),
-    /// The database failed.
-    #[error(transparent)]
-    Db(#[from] DbError),
+    /// There is no such finished upload.
+    #[error("the upload does not exist")]
+    Missing,
+    /// Storage ended before the upload did.
+    #[error("the stored bytes end early")]
+    Truncated,
+    /// Storage holds other bytes than were acknowledged.
+    #[error("the stored bytes are not those that were received")]
+    Corrupt,
+    /// Storage failed.
+    #[error("the stored bytes could not be read")]
+    Storage(#[source] std::io::Error),
 }
 
-/// The bytes of one finished upload.
+/// One reading of an upload from its first byte to its last.
 #[async_trait]
 pub(crate) trait Source: Send {
     /// How many bytes there are.
     fn length(&self) -> u64;
 
-    /// The next block of at most 1 MiB; `None` after the last, when every byte has been checked.
+    /// The next block, at most 1 MiB; `None` after the last. What it returns has been checked against the
+    /// segments that were acknowledged, up to the last segment that ended.
     async fn next(&mut self) -> Result<Option<Bytes>, SourceError>;
 
-    /// SHA-256 of all bytes, once `next` has returned `None`.
+    /// SHA-256 of all bytes, once [`Source::next`] has returned `None`.
     fn sha256(&self) -> Option<[u8; 32]>;
 }
 
-/// A [`Source`] over a blob and the segments that the database remembers of it.
-pub(super) struct VerifiedSource {
-    reader: Option<Box<dyn BlobReader>>,
-    length: u64,
-    segments: VecDeque<Segment>,
-    /// Bytes of the first segment in the queue that were read, and their hash so far.
-    in_segment: u64,
-    segment_sha256: Sha256,
-    /// `None` where one segment is the whole upload: its hash says it all.
-    whole: Option<Sha256>,
-    sha256: Option<[u8; 32]>,
-}
-
-impl VerifiedSource {
-    /// `reader` may be absent only for an upload without bytes.
-    pub(super) fn new(
-        reader: Option<Box<dyn BlobReader>>,
-        length: u64,
-        segments: Vec<Segment>,
-    ) -> Result<Self, SourceError> {
-        let mut end = 0;
-        for segment in &segments {
-            if segment.first_byte != end {
-                return Err(SourceError::Damaged);
-            }
-            end = segment.end();
-        }
-        if end != length || (reader.is_none() && length > 0) {
-            return Err(SourceError::Damaged);
-        }
-        Ok(Self {
-            reader,
-            length,
-            whole: (segments.len() != 1).then(Sha256::new),
-            segments: segments.into(),
-            in_segment: 0,
-            segment_sha256: Sha256::new(),
-            sha256: None,
-        })
-    }
-}
-
+/// Opens uploads for reading.
 #[async_trait]
-impl Source for VerifiedSource {
-    fn length(&self) -> u64 {
-        self.length
-    }
-
-    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
-        let (Some(segment), Some(reader)) = (self.segments.front(), &mut self.reader) else {
-            if let Some(whole) = self.whole.take() {
-                self.sha256 = Some(whole.finalize().into());
-            }
-            return Ok(None);
-        };
-        let left = segment.length - self.in_segment;
-        let max = usize::try_from(left.min(BLOCK)).unwrap_or(usize::MAX);
-        let block = reader.next(max).await.map_err(SourceError::Blob)?;
-        if block.is_empty() && left > 0 {
-            return Err(SourceError::Damaged);
-        }
-        self.segment_sha256.update(&block);
-        if let Some(whole) = &mut self.whole {
-            whole.update(&block);
-        }
-        self.in_segment += block.len() as u64;
-        if self.in_segment == segment.length {
-            let sha256: [u8; 32] = self.segment_sha256.finalize_reset().into();
-            if sha256 != segment.sha256 {
-                return Err(SourceError::Damaged);
-            }
-            if self.whole.is_none() {
-                self.sha256 = Some(sha256);
-            }
-            self.segments.pop_front();
-            self.in_segment = 0;
-        }
-        Ok(Some(block))
-    }
-
-    fn sha256(&self) -> Option<[u8; 32]> {
-        self.sha256
-    }
+pub(crate) trait Sources: Send + Sync {
+    /// Begins one reading of a finished upload.
+    async fn open(&self, access: &Access, upload_id: UploadId) -> Result<Box<dyn Source>, SourceError>;
 }

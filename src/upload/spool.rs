@@ -54,6 +54,14 @@ impl UploadSpool {
         self.held.clear();
     }
 
+    /// Removes everything it holds.
+    pub(crate) async fn give_up(mut self) {
+        self.abort().await;
+        for id in self.held.clone() {
+            self.remove(id).await;
+        }
+    }
+
     fn key(&self, id: UploadId) -> StorageKey {
         StorageKey::new(&self.tenant, &self.owner, id)
     }

@@ -1,0 +1,41 @@
+//! The doors' routes with what they share: the use cases, the limits they announce, and how the outside
+//! names this gateway.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::{dex, fhir, tus};
+use crate::exchange::Exchange;
+use crate::upload::metadata::MetadataMode;
+
+/// What the routes of the doors share. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct DoorState {
+    /// The use cases.
+    pub(crate) exchange: Arc<Exchange>,
+    /// What the doors announce.
+    pub(crate) limits: Limits,
+    /// How strictly `Upload-Metadata` is read.
+    pub(crate) metadata_mode: MetadataMode,
+    /// `server.public_url`, without a slash at its end.
+    pub(crate) public_url: Option<Arc<str>>,
+    /// The URL under which clients see the gateway, configured or not, without a slash at its end.
+    pub(crate) base_url: Arc<str>,
+}
+
+/// Limits that the doors announce and enforce, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// One upload (`Tus-Max-Size`).
+    pub(crate) upload_bytes: u64,
+    /// The body of one `$submit-attachment` (CONF-022).
+    pub(crate) payload_bytes: u64,
+    /// Any other FHIR body.
+    pub(crate) body_bytes: u64,
+}
+
+/// All routes of all doors.
+pub(crate) fn routes(state: DoorState) -> Router {
+    Router::new().merge(tus::routes()).merge(dex::routes()).merge(fhir::routes()).with_state(state)
+}
