@@ -1,1 +1,5 @@
 //! Upload resources: their state and their bytes.
+
+mod source;
+
+pub(crate) use source::{Source, SourceError, Sources};
