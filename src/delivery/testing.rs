@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
 use super::model::{Cause, Delivery, DeliveryStatus, NewDelivery};
 use super::{enqueue, list, store};
 use crate::auth::{Access, DEFAULT_TENANT};
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, on_db};
 use crate::id::UploadId;
+use crate::upload::{Source, SourceError};
 
 /// The lease of the tests: long enough never to end by itself.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
@@ -94,4 +99,75 @@ pub(super) async fn only_delivery(db: &Db, upload_id: UploadId) -> Delivery {
 /// Where the one delivery of `upload_id` stands.
 pub(super) async fn status(db: &Db, upload_id: UploadId) -> DeliveryStatus {
     only_delivery(db, upload_id).await.status
+}
+
+/// An upload in memory, which can fail in the ways a stored one can.
+#[derive(Debug, Clone)]
+pub(super) struct MemorySource {
+    bytes: Bytes,
+    at: usize,
+    length: u64,
+    sha256: [u8; 32],
+    fails_at: Option<usize>,
+    stops_at: Option<usize>,
+}
+
+impl MemorySource {
+    /// A faultless one.
+    pub(super) fn new(bytes: impl AsRef<[u8]>) -> Self {
+        let bytes = Bytes::copy_from_slice(bytes.as_ref());
+        let (length, sha256) = (bytes.len() as u64, Sha256::digest(&bytes).into());
+        Self { bytes, at: 0, length, sha256, fails_at: None, stops_at: None }
+    }
+
+    /// SHA-256 of the bytes it has.
+    pub(super) fn real_sha256(&self) -> [u8; 32] {
+        Sha256::digest(&self.bytes).into()
+    }
+
+    /// The same, but it claims another length.
+    pub(super) fn promising_length(self, length: u64) -> Self {
+        Self { length, ..self }
+    }
+
+    /// The same, but it claims another SHA-256.
+    pub(super) fn promising_sha256(self, sha256: [u8; 32]) -> Self {
+        Self { sha256, ..self }
+    }
+
+    /// The same, but it fails when this many bytes were read.
+    pub(super) fn failing_at(self, at: usize) -> Self {
+        Self { fails_at: Some(at), ..self }
+    }
+
+    /// The same, but it never goes on when this many bytes were read.
+    pub(super) fn stopping_at(self, at: usize) -> Self {
+        Self { stops_at: Some(at), ..self }
+    }
+}
+
+#[async_trait]
+impl Source for MemorySource {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
+        if self.fails_at == Some(self.at) {
+            return Err(SourceError::Truncated);
+        }
+        if self.stops_at == Some(self.at) {
+            std::future::pending::<()>().await;
+        }
+        let limits = [self.fails_at, self.stops_at, Some(self.at + (1 << 20)), Some(self.bytes.len())];
+        let end = limits.into_iter().flatten().filter(|&limit| limit > self.at).min().unwrap_or(self.at);
+        let end = end.min(self.bytes.len());
+        let block = self.bytes.slice(self.at..end);
+        self.at = end;
+        Ok((!block.is_empty()).then_some(block))
+    }
+
+    fn sha256(&self) -> Option<[u8; 32]> {
+        Some(self.sha256)
+    }
 }
