@@ -98,8 +98,8 @@ fn every_stage_looks_as_documented() {
 /// The folder with the published schemas, if it is at hand.
 fn schemas() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "tests are steered by the environment")]
-    let shared = std::env::var_os("CDEX_SHARED_DIR").map(PathBuf::from);
-    let shared = shared.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")));
+    let shared = std::env::var("CDEX_SHARED_DIR").map(PathBuf::from);
+    let shared = shared.unwrap_or_else(|_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")));
     let folder = shared.join("dex/processing-status/schemas");
     if folder.is_dir() {
         return Some(folder);
