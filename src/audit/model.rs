@@ -2,7 +2,6 @@
 //! or a word that stands in our source.
 
 use crate::clock::Timestamp;
-use crate::id::RequestId;
 
 /// Whether the caller got what it asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +39,6 @@ pub(crate) struct Entry {
     pub(crate) entity: Option<String>,
     /// What more there is to say, as fixed codes (the types of the issues of a refusal, say).
     pub(crate) detail: Vec<&'static str>,
-    /// The request that asked for it.
-    pub(crate) request_id: Option<RequestId>,
+    /// The name of the request that asked for it: at most 64 of `A-Z a-z 0-9 . _ -`.
+    pub(crate) request_id: Option<String>,
 }

@@ -69,7 +69,7 @@ pub(crate) async fn record(tx: &mut Tx<'_>, entry: &Entry) -> Result<(), DbError
             .bind(entry.outcome.as_str())
             .bind(&entry.entity)
             .bind(detail)
-            .bind(entry.request_id.map(|id| id.to_string()))
+            .bind(&entry.request_id)
             .execute(conn)
             .await
             .map(drop)

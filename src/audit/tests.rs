@@ -16,7 +16,7 @@ fn entry(owner: &str, at: i64) -> Entry {
         outcome: AuditOutcome::Refused,
         entity: None,
         detail: vec!["required", "value"],
-        request_id: Some(RequestId::new()),
+        request_id: Some("request-1".to_owned()),
     }
 }
 

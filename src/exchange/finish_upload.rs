@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Exchange;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
-use crate::delivery::{Deliveries, NewDelivery};
+use crate::delivery::{self, NewDelivery};
 use crate::report::{self, Report, Stage};
 use crate::upload::{Segment, Upload, Uploads, progress};
 
@@ -23,7 +23,7 @@ pub(super) struct Finishing {
 impl Finishing {
     /// `last` is what was appended but not yet acknowledged.
     pub(super) fn new(exchange: &Exchange, upload: Upload, last: Option<Segment>, now: Timestamp) -> Self {
-        let deliveries = exchange.deliveries_of(&upload, now);
+        let deliveries = exchange.deliveries_of(&upload);
         Self { upload, last, deliveries, now }
     }
 
@@ -43,7 +43,7 @@ impl Finishing {
 
     /// Writes what follows from an upload that is complete already, after the reports in `before`.
     pub(super) async fn write_consequences(&self, tx: &mut Tx<'_>, before: &[Report]) -> Result<(), DbError> {
-        Deliveries::enqueue(tx, &self.deliveries).await?;
+        delivery::enqueue(tx, &self.deliveries, self.now).await?;
         let mut reports = before.to_vec();
         // The last progress comes before the completion, so that no reader sees it step back (W-18).
         reports.push(progress(&self.upload, self.end(), self.now));
@@ -73,15 +73,5 @@ impl Exchange {
             self.finish_upload(upload, None).await?;
         }
         Ok(count)
-    }
-
-    /// One delivery for each target that the upload's data stream is routed to.
-    fn deliveries_of(&self, upload: &Upload, now: Timestamp) -> Vec<NewDelivery> {
-        let manifest = &upload.manifest;
-        self.routing
-            .targets_for(manifest.data_stream_id(), manifest.data_stream_route())
-            .iter()
-            .map(|routed| NewDelivery::routed(upload, &routed.target, routed.path_of(manifest), now))
-            .collect()
     }
 }

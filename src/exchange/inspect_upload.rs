@@ -3,7 +3,7 @@
 use super::Exchange;
 use crate::auth::Access;
 use crate::db::DbError;
-use crate::delivery::{Attempt, Deliveries};
+use crate::delivery::{self, Attempt};
 use crate::id::UploadId;
 use crate::report::{self, StoredReport};
 use crate::upload::Upload;
@@ -26,7 +26,7 @@ impl Exchange {
     ) -> Result<Option<Inspection>, DbError> {
         let Some(upload) = self.uploads.find(access, id).await? else { return Ok(None) };
         let mut reader = self.db.reader().await?;
-        let attempts = Deliveries::attempts(&mut reader.tx(), access, id).await?;
+        let attempts = delivery::attempts(&mut reader.tx(), access, id).await?;
         Ok(Some(Inspection { upload, attempts }))
     }
 

@@ -119,7 +119,8 @@ impl Exchange {
         Ok(Reception { offset, ended })
     }
 
-    fn is_routed(&self, manifest: &SenderManifest) -> bool {
+    /// Whether an upload with this manifest goes anywhere.
+    pub(super) fn is_routed(&self, manifest: &SenderManifest) -> bool {
         !self.routing.targets_for(manifest.data_stream_id(), manifest.data_stream_route()).is_empty()
     }
 

@@ -5,7 +5,7 @@ use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::Caller;
 use crate::db::DbError;
 use crate::delivery::{self, NewDelivery, Repeated};
-use crate::id::{DeliveryId, RequestId, UploadId};
+use crate::id::{DeliveryId, UploadId};
 use crate::upload::UploadState;
 
 /// What a repeat came to.
@@ -44,7 +44,7 @@ impl Exchange {
     pub(crate) async fn redeliver(
         &self,
         caller: &Caller,
-        request_id: RequestId,
+        request_id: &str,
         id: UploadId,
         target: &str,
     ) -> Result<Redelivery, RedeliveryRefused> {
@@ -74,7 +74,7 @@ impl Exchange {
             outcome: AuditOutcome::Success,
             entity: Some(id.to_string()),
             detail: Vec::new(),
-            request_id: Some(request_id),
+            request_id: Some(request_id.to_owned()),
         };
         let queued = self
             .db

@@ -1,6 +1,8 @@
 //! SQL of what belongs to an interaction rather than to a stage: submissions, and the answers kept for
 //! clients that send an `Idempotency-Key`.
 
+use bytes::Bytes;
+
 use crate::auth::Access;
 use crate::cdex::{Identifier, Submission};
 use crate::clock::Timestamp;
@@ -31,22 +33,18 @@ const FORGET_KEYS: &str = "DELETE FROM idempotency WHERE expires_at <= $1";
 pub(super) const STATEMENTS: &[&str] =
     &[INSERT_SUBMISSION, FIND_ANSWER, FIND_LAST, FIND_KEY, INSERT_KEY, FORGET_KEYS];
 
-/// A submission with what was answered to it.
+/// A submission as it is kept.
 #[derive(Debug)]
 pub(super) struct SubmissionRecord {
     pub(super) id: SubmissionId,
     pub(super) submission: Submission,
-    /// The final submission that this one changes.
-    pub(super) amends: Option<String>,
     /// SHA-256 and length in bytes of the body as received.
     pub(super) body_sha256: [u8; 32],
     pub(super) body_length: u64,
     /// The body without its large strings.
-    pub(super) skeleton: Vec<u8>,
+    pub(super) skeleton: Bytes,
     /// The uploads it became, as a JSON array.
     pub(super) upload_ids: String,
-    /// The stored answer, as JSON.
-    pub(super) answer: Vec<u8>,
     pub(super) received_at: Timestamp,
 }
 
@@ -55,11 +53,14 @@ fn key(identifier: &Identifier) -> (&str, &str) {
     (identifier.system.as_deref().unwrap_or_default(), &identifier.value)
 }
 
-/// Keeps a submission; `false` if the same one is there already.
+/// Keeps a submission, which changes the final one `amends` if there is such a one, with the answer given to
+/// it; `false` if the same one is there already.
 pub(super) async fn insert_submission(
     tx: &mut Tx<'_>,
     access: &Access,
     record: &SubmissionRecord,
+    amends: Option<&str>,
+    answer: &[u8],
 ) -> Result<bool, DbError> {
     let Submission { tracking_id, admin_ref_number, attach_to, payer_id, organization_id, .. } = &record.submission;
     let Submission { provider_id, member_id, service_date, is_last_submission, .. } = &record.submission;
@@ -86,12 +87,12 @@ pub(super) async fn insert_submission(
             .bind(&member_id.value)
             .bind(service_date)
             .bind(is_last_submission)
-            .bind(&record.amends)
+            .bind(amends)
             .bind(record.body_sha256.to_vec())
             .bind(i64::try_from(record.body_length).unwrap_or(i64::MAX))
-            .bind(&record.skeleton)
+            .bind(record.skeleton.to_vec())
             .bind(&record.upload_ids)
-            .bind(&record.answer)
+            .bind(answer.to_vec())
             .bind(record.received_at.as_nanos())
             .execute(conn)
             .await

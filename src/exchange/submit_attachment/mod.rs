@@ -19,7 +19,6 @@ use crate::auth::Caller;
 use crate::cdex::OwnUploads;
 use crate::db::DbError;
 use crate::fhir::{Issue, ScanError, SpoolError};
-use crate::id::RequestId;
 
 pub(crate) use answer::Answer;
 pub(crate) use key::RunningKeys;
@@ -32,8 +31,8 @@ const ACTION: &str = "submit-attachment";
 pub(crate) struct SubmitRequest {
     /// Who sends it.
     pub(crate) caller: Caller,
-    /// The request, for the audit row.
-    pub(crate) request_id: RequestId,
+    /// The request's name, for the audit row.
+    pub(crate) request_id: String,
     /// `Idempotency-Key`, if there is one.
     pub(crate) idempotency_key: Option<String>,
     /// What URLs of uploads of ours look like.
@@ -203,7 +202,7 @@ impl Exchange {
             outcome,
             entity: None,
             detail: Vec::new(),
-            request_id: Some(request.request_id),
+            request_id: Some(request.request_id.clone()),
         }
     }
 }

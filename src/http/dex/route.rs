@@ -42,7 +42,7 @@ pub(super) async fn redeliver(
         return super::text(StatusCode::BAD_REQUEST, "Could not find source\n");
     }
     let Ok(id) = id.parse::<UploadId>() else { return unknown() };
-    match state.exchange.redeliver(&caller, current.id(), id, &target).await {
+    match state.exchange.redeliver(&caller, current.as_str(), id, &target).await {
         Ok(redelivery) if wants_json => {
             let (delivery, status) = match redelivery {
                 Redelivery::Queued(delivery) => (Some(delivery), "queued"),

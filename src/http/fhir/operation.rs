@@ -47,7 +47,7 @@ async fn submit(
     let preferred = respond::preferred_return(headers);
     let submission = SubmitRequest {
         caller,
-        request_id: current.id(),
+        request_id: current.as_str().to_owned(),
         idempotency_key: idempotency_key(headers)?,
         own_uploads: own_uploads(state, headers),
         declared: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
