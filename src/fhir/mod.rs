@@ -1,7 +1,11 @@
 //! FHIR R4 as such; the only folder that knows fhirbolt.
 
+pub(crate) mod base64;
 mod outcome;
-mod spool;
+mod path;
+pub(crate) mod scan;
+pub(crate) mod spool;
+pub(crate) mod structure;
 
 pub(crate) use outcome::{Issue, IssueType, Severity, operation_outcome};
 pub(crate) use spool::{Spool, SpoolError, Spooled};
