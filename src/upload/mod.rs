@@ -1,1 +1,5 @@
 //! Upload resources: their state and their bytes.
+
+mod metadata;
+
+pub(crate) use metadata::{MetadataMode, MetadataRule, UploadMetadata, UploadMetadataError};
