@@ -66,7 +66,7 @@ pub(super) fn load(options: &LoadOptions, environment: &[(String, OsString)]) ->
         }
     }
     for flag in &options.flags {
-        layers.push(single(format!("--{}", flag.name.replace('_', "-")), flag.key, &flag.value));
+        layers.push(single(format!("--{}", flag.name), flag.key, &flag.value));
     }
 
     let Some(mut config) = extract(&defaults, &layers, &mut problems) else { return Err(problems) };

@@ -89,7 +89,7 @@ impl Config {
     /// None while the compiled-in defaults are sound, which `the_defaults_are_sound` proves.
     pub fn defaults_in(data_dir: &Path) -> Result<Self, Problems> {
         let flags = vec![
-            Flag { name: "data_dir", key: "data_dir", value: data_dir.display().to_string() },
+            Flag { name: "data-dir", key: "data_dir", value: data_dir.display().to_string() },
             Flag { name: "listen", key: "server.listen", value: "127.0.0.1:0".to_owned() },
         ];
         load::load(&LoadOptions { file: None, flags }, &[])

@@ -1,0 +1,17 @@
+//! `check-config`: says whether the gateway would start with this configuration, without starting it.
+
+use super::settings::SettingsArgs;
+use super::{Outcome, print};
+use crate::telemetry;
+
+pub(super) fn run(settings: SettingsArgs) -> Outcome {
+    let config = settings.load()?;
+    telemetry::check(&config.telemetry)?;
+    for warning in config.warnings() {
+        print(&format!("warning: {warning}"))?;
+    }
+    print(&format!("data folder: {}", config.data_dir.display()))?;
+    print(&format!("listening on: {}", config.server.listen))?;
+    print("the configuration is sound")?;
+    Ok(())
+}
