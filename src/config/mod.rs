@@ -140,7 +140,7 @@ impl Config {
         }
     }
 
-    /// Makes relative paths absolute: the data folder from the working directory, all others from it.
+    /// Makes relative paths absolute, as a shell would: from the working directory.
     fn resolve(&mut self, problems: &mut Problems) {
         match std::path::absolute(&self.data_dir) {
             Ok(absolute) => self.data_dir = absolute,
@@ -151,7 +151,9 @@ impl Config {
             }
         }
         for path in [&mut self.manifest.config_dir, &mut self.delivery.config_file].into_iter().flatten() {
-            *path = self.data_dir.join(&*path);
+            if let Ok(absolute) = std::path::absolute(&*path) {
+                *path = absolute;
+            }
         }
     }
 }
