@@ -5,7 +5,7 @@ mod path_template;
 mod routing;
 mod schedule;
 
-pub(crate) use config::{AzureBlobTarget, AzureCredential, ClashPolicy, FileTarget, S3Target, TargetConfig};
+pub(crate) use config::{ClashPolicy, FileTarget, TargetConfig};
 pub(crate) use path_template::{PathTemplate, PathTemplateError};
 pub(crate) use routing::{RoutedTarget, Routing};
 pub(crate) use schedule::Schedule;

@@ -2,4 +2,4 @@
 
 mod metadata;
 
-pub(crate) use metadata::{MetadataMode, MetadataRule, UploadMetadata, UploadMetadataError};
+pub(crate) use metadata::{MetadataMode, UploadMetadata, UploadMetadataError};
