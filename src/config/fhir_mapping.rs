@@ -23,17 +23,17 @@ const RESERVED_KEYS: [&str; 4] = ["data_stream_id", "data_stream_route", "dex_in
 pub enum FhirSource {
     /// The authenticated client.
     Client,
-    /// The value of OrganizationId.
+    /// The value of `OrganizationId`.
     OrganizationId,
-    /// The value of ProviderId.
+    /// The value of `ProviderId`.
     ProviderId,
-    /// The value of PayerId.
+    /// The value of `PayerId`.
     PayerId,
-    /// The value of TrackingId.
+    /// The value of `TrackingId`.
     TrackingId,
-    /// The value of AdminRefNumber.
+    /// The value of `AdminRefNumber`.
     AdminRefNumber,
-    /// AttachTo: `claim` or `preauthorization`.
+    /// `AttachTo`: `claim` or `preauthorization`.
     AttachTo,
     /// The code of the attachment.
     AttachmentCode,
@@ -164,7 +164,7 @@ pub struct FhirStreamConfig {
     pub data_stream_id: String,
     /// Its route.
     pub data_stream_route: String,
-    /// Only submissions with this AttachTo, `claim` or `preauthorization`; any if absent.
+    /// Only submissions with this `AttachTo`, `claim` or `preauthorization`; any if absent.
     #[serde(default)]
     pub attach_to: Option<String>,
     /// Only attachments with one of these codes; any if empty.

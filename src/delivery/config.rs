@@ -2,19 +2,15 @@
 //! own, so that an operator sees everything that is wrong with a file at once; `routing` checks how the
 //! entries fit together. A problem never shows a value, which may be a credential.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde_yaml_ng::{Mapping, Value};
 
 use crate::config::Secret;
 use crate::manifest::ConfigProblem;
 
 /// What happens when another file already has the name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum ClashPolicy {
     /// The new file takes its place.
     Overwrite,
@@ -186,7 +182,7 @@ fn read_top(file: &str, top: Mapping, parsed: &mut DeliveryFile, problems: &mut 
             ("targets", Value::Mapping(targets)) => {
                 for (key, target) in targets {
                     let place = format!("{place}.{}", key_text(&key));
-                    match read_target(&place, target) {
+                    match read_target(place, target) {
                         Ok(target) => parsed.targets.push(target),
                         Err(more) => {
                             parsed.lacks_a_target = true;
@@ -199,7 +195,7 @@ fn read_top(file: &str, top: Mapping, parsed: &mut DeliveryFile, problems: &mut 
                 for (index, group) in groups.into_iter().enumerate() {
                     match read_group(format!("{place}[{index}]"), group) {
                         Ok(group) => parsed.routing_groups.push(group),
-                        Err(problem) => problems.push(problem),
+                        Err(more) => problems.extend(more),
                     }
                 }
             }
@@ -218,201 +214,164 @@ fn key_text(key: &Value) -> String {
     }
 }
 
-fn read<T: DeserializeOwned>(place: &str, value: Value) -> Result<T, ConfigProblem> {
-    serde_yaml_ng::from_value(value).map_err(|error| ConfigProblem::new(place, error.to_string()))
-}
-
-fn read_target(place: &str, mut value: Value) -> Result<NamedTarget, Vec<ConfigProblem>> {
-    let problem = |rule: String| ConfigProblem::new(place, rule);
-    let Value::Mapping(entries) = &mut value else { return Err(vec![problem("must be a map".to_owned())]) };
-    let kind = match entries.remove("type") {
-        Some(Value::String(kind)) => kind,
-        _ => return Err(vec![problem("type is missing".to_owned())]),
-    };
-    let name = entries.remove("name");
+fn read_target(place: String, value: Value) -> Result<NamedTarget, Vec<ConfigProblem>> {
+    let mut entry = Entry::open(place, value)?;
+    let name = entry.text("name");
     // Declared on targets too, and never used there.
-    entries.remove("path_template");
-    let mut missing = Missing::default();
-    let name = missing.unless(name.as_ref().and_then(Value::as_str).map(str::to_owned), "name");
+    entry.map.remove("path_template");
+    let kind = entry.text("type");
     let target = match kind.as_str() {
-        "file" => read::<FileTargetWire>(place, value).map(|wire| wire.into_target(&mut missing)),
-        "s3" => read::<S3TargetWire>(place, value).map(|wire| wire.into_target(&mut missing)),
-        "az-blob" => read::<AzureBlobTargetWire>(place, value).map(|wire| wire.into_target(&mut missing)),
-        other => Err(problem(format!("Unknown destination type: {other} (known are file, s3 and az-blob)"))),
-    };
-    let mut problems: Vec<_> =
-        missing.0.into_iter().map(|key| problem(format!("{key} is missing"))).collect();
-    match target {
-        Ok(target) if problems.is_empty() => Ok(NamedTarget { place: place.to_owned(), name, target }),
-        Ok(_) => Err(problems),
-        Err(error) => {
-            problems.push(error);
-            Err(problems)
+        "file" => file_target(&mut entry),
+        "s3" => s3_target(&mut entry),
+        "az-blob" => azure_blob_target(&mut entry),
+        other => {
+            if !other.is_empty() {
+                entry.problem(
+                    "type",
+                    &format!("Unknown destination type: {other} (known are file, s3 and az-blob)"),
+                );
+            }
+            return Err(entry.problems);
         }
-    }
-}
-
-/// The keys that a target needs and does not have. An empty text is none: DEX reads unset variables so.
-#[derive(Default)]
-struct Missing(Vec<&'static str>);
-
-impl Missing {
-    fn unless(&mut self, text: Option<String>, key: &'static str) -> String {
-        let text = text.unwrap_or_default();
-        if text.is_empty() {
-            self.0.push(key);
-        }
-        text
-    }
-
-    fn text(&mut self, text: Option<Text>, key: &'static str) -> String {
-        self.unless(text.map(|text| text.0), key)
-    }
-
-    fn secret(&mut self, text: Option<Text>, key: &'static str) -> Secret {
-        Secret::new(self.text(text, key))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileTargetWire {
-    path: Option<Text>,
-    clash_policy: Option<ClashPolicy>,
-    metadata_sidecar: Option<bool>,
-}
-
-impl FileTargetWire {
-    fn into_target(self, missing: &mut Missing) -> TargetConfig {
-        TargetConfig::File(FileTarget {
-            path: missing.text(self.path, "path").into(),
-            clash_policy: self.clash_policy.unwrap_or_default(),
-            metadata_sidecar: self.metadata_sidecar.unwrap_or(false),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct S3TargetWire {
-    bucket_name: Option<Text>,
-    endpoint: Option<Text>,
-    region: Option<Text>,
-    access_key_id: Option<Text>,
-    secret_access_key: Option<Text>,
-}
-
-impl S3TargetWire {
-    fn into_target(self, missing: &mut Missing) -> TargetConfig {
-        TargetConfig::S3(S3Target {
-            bucket_name: missing.text(self.bucket_name, "bucket_name"),
-            endpoint: self.endpoint.map(|text| text.0).filter(|text| !text.is_empty()),
-            region: self.region.map(|text| text.0).filter(|text| !text.is_empty()),
-            access_key_id: missing.secret(self.access_key_id, "access_key_id"),
-            secret_access_key: missing.secret(self.secret_access_key, "secret_access_key"),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AzureBlobTargetWire {
-    endpoint: Option<Text>,
-    container_name: Option<Text>,
-    storage_account: Option<Text>,
-    storage_key: Option<Text>,
-    tenant_id: Option<Text>,
-    client_id: Option<Text>,
-    client_secret: Option<Text>,
-}
-
-impl AzureBlobTargetWire {
-    fn into_target(self, missing: &mut Missing) -> TargetConfig {
-        let is_principal =
-            self.tenant_id.is_some() || self.client_id.is_some() || self.client_secret.is_some();
-        TargetConfig::AzureBlob(AzureBlobTarget {
-            endpoint: missing.text(self.endpoint, "endpoint"),
-            container_name: missing.text(self.container_name, "container_name"),
-            credential: if is_principal && self.storage_key.is_none() {
-                AzureCredential::ServicePrincipal {
-                    tenant_id: missing.text(self.tenant_id, "tenant_id"),
-                    client_id: missing.text(self.client_id, "client_id"),
-                    client_secret: missing.secret(self.client_secret, "client_secret"),
-                }
-            } else {
-                AzureCredential::SharedKey {
-                    storage_account: missing.text(self.storage_account, "storage_account"),
-                    storage_key: missing.secret(self.storage_key, "storage_key"),
-                }
-            },
-        })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RoutingGroupWire {
-    data_stream_id: Text,
-    data_stream_route: Text,
-    delivery_targets: Option<Vec<DeliveryTargetWire>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeliveryTargetWire {
-    name: Text,
-    path_template: Option<Text>,
-}
-
-fn read_group(place: String, value: Value) -> Result<RoutingGroup, ConfigProblem> {
-    let wire: RoutingGroupWire = read(&place, value)?;
-    let target = |target: DeliveryTargetWire| {
-        (target.name.0, target.path_template.map(|template| template.0).unwrap_or_default())
     };
-    Ok(RoutingGroup {
-        place,
-        data_stream_id: wire.data_stream_id.0,
-        data_stream_route: wire.data_stream_route.0,
-        delivery_targets: wire.delivery_targets.unwrap_or_default().into_iter().map(target).collect(),
+    let place = entry.close()?;
+    Ok(NamedTarget { place, name, target })
+}
+
+fn file_target(entry: &mut Entry) -> TargetConfig {
+    let path = entry.text("path").into();
+    let clash_policy = match entry.optional_text("clash_policy").as_deref() {
+        None | Some("suffix-upload-id") => ClashPolicy::SuffixUploadId,
+        Some("overwrite") => ClashPolicy::Overwrite,
+        Some("fail") => ClashPolicy::Fail,
+        Some(_) => {
+            entry.problem("clash_policy", "must be overwrite, fail or suffix-upload-id");
+            ClashPolicy::default()
+        }
+    };
+    let metadata_sidecar = match entry.map.remove("metadata_sidecar") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(is_on)) => is_on,
+        Some(_) => {
+            entry.problem("metadata_sidecar", "must be true or false");
+            false
+        }
+    };
+    TargetConfig::File(FileTarget { path, clash_policy, metadata_sidecar })
+}
+
+fn s3_target(entry: &mut Entry) -> TargetConfig {
+    TargetConfig::S3(S3Target {
+        bucket_name: entry.text("bucket_name"),
+        endpoint: entry.optional_text("endpoint"),
+        region: entry.optional_text("region"),
+        access_key_id: Secret::new(entry.text("access_key_id")),
+        secret_access_key: Secret::new(entry.text("secret_access_key")),
     })
 }
 
-/// A text. Whole numbers are taken as they are; anything else must be quoted, because YAML would change how
-/// it is written. Its errors never show the value, unlike those of `String`.
-struct Text(String);
+fn azure_blob_target(entry: &mut Entry) -> TargetConfig {
+    // A file may leave the keys of the other way in place, so what they say is not looked at.
+    let is_principal = !entry.map.contains_key("storage_key") && entry.map.contains_key("client_id");
+    let credential = if is_principal {
+        entry.map.remove("storage_account");
+        AzureCredential::ServicePrincipal {
+            tenant_id: entry.text("tenant_id"),
+            client_id: entry.text("client_id"),
+            client_secret: Secret::new(entry.text("client_secret")),
+        }
+    } else {
+        for key in ["tenant_id", "client_id", "client_secret"] {
+            entry.map.remove(key);
+        }
+        AzureCredential::SharedKey {
+            storage_account: entry.text("storage_account"),
+            storage_key: Secret::new(entry.text("storage_key")),
+        }
+    };
+    TargetConfig::AzureBlob(AzureBlobTarget {
+        endpoint: entry.text("endpoint"),
+        container_name: entry.text("container_name"),
+        credential,
+    })
+}
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl Visitor<'_> for TextVisitor {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.to_owned()))
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
-
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Text, E> {
-                Err(E::custom("a number with a fraction must be put in quotes where a text is expected"))
-            }
-
-            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Text, E> {
-                Err(E::custom("true and false must be put in quotes where a text is expected"))
+fn read_group(place: String, value: Value) -> Result<RoutingGroup, Vec<ConfigProblem>> {
+    let mut entry = Entry::open(place, value)?;
+    let data_stream_id = entry.text("data_stream_id");
+    let data_stream_route = entry.text("data_stream_route");
+    let mut delivery_targets = Vec::new();
+    match entry.map.remove("delivery_targets") {
+        None | Some(Value::Null) => {}
+        Some(Value::Sequence(targets)) => {
+            for (index, target) in targets.into_iter().enumerate() {
+                match read_delivery_target(format!("{}.delivery_targets[{index}]", entry.place), target) {
+                    Ok(target) => delivery_targets.push(target),
+                    Err(more) => entry.problems.extend(more),
+                }
             }
         }
+        Some(_) => entry.problem("delivery_targets", "must be a list"),
+    }
+    let place = entry.close()?;
+    Ok(RoutingGroup { place, data_stream_id, data_stream_route, delivery_targets })
+}
 
-        deserializer.deserialize_any(TextVisitor)
+fn read_delivery_target(place: String, value: Value) -> Result<(String, String), Vec<ConfigProblem>> {
+    let mut entry = Entry::open(place, value)?;
+    let target = (entry.text("name"), entry.optional_text("path_template").unwrap_or_default());
+    entry.close()?;
+    Ok(target)
+}
+
+/// One map of the file while its keys are taken out of it; whatever is left at the end was not expected.
+struct Entry {
+    place: String,
+    map: Mapping,
+    problems: Vec<ConfigProblem>,
+}
+
+impl Entry {
+    fn open(place: String, value: Value) -> Result<Self, Vec<ConfigProblem>> {
+        match value {
+            Value::Mapping(map) => Ok(Self { place, map, problems: Vec::new() }),
+            _ => Err(vec![ConfigProblem::new(place, "must be a map")]),
+        }
+    }
+
+    fn problem(&mut self, key: &str, rule: &str) {
+        self.problems.push(ConfigProblem::new(format!("{}.{key}", self.place), rule));
+    }
+
+    /// A text that must be there. The empty one is not: DEX reads unset variables so.
+    fn text(&mut self, key: &str) -> String {
+        let problems = self.problems.len();
+        let text = self.optional_text(key);
+        if text.is_none() && self.problems.len() == problems {
+            self.problem(key, "is missing");
+        }
+        text.unwrap_or_default()
+    }
+
+    /// A text that may be absent or empty. Whole numbers are taken as they are; anything else must be
+    /// quoted, because YAML would change how it is written.
+    fn optional_text(&mut self, key: &str) -> Option<String> {
+        match self.map.remove(key)? {
+            Value::Null => None,
+            Value::String(text) => Some(text).filter(|text| !text.is_empty()),
+            Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+            _ => {
+                self.problem(key, "must be a text: put it in quotes");
+                None
+            }
+        }
+    }
+
+    /// The place, if nothing is wrong with the entry.
+    fn close(mut self) -> Result<String, Vec<ConfigProblem>> {
+        for key in std::mem::take(&mut self.map).keys() {
+            self.problem(&key_text(key), "is not a key that is known here");
+        }
+        if self.problems.is_empty() { Ok(self.place) } else { Err(self.problems) }
     }
 }

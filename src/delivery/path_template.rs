@@ -94,13 +94,13 @@ impl PathTemplate {
             match part {
                 Part::Literal(text) => path.push_str(text),
                 Part::Variable(Variable::Year) => path.push_str(&ingested.year().to_string()),
-                Part::Variable(Variable::Month) => path.push_str(&format!("{:02}", ingested.month())),
-                Part::Variable(Variable::Day) => path.push_str(&format!("{:02}", ingested.day())),
-                Part::Variable(Variable::Hour) => path.push_str(&format!("{:02}", ingested.hour())),
+                Part::Variable(Variable::Month) => push_two_digits(&mut path, ingested.month()),
+                Part::Variable(Variable::Day) => push_two_digits(&mut path, ingested.day()),
+                Part::Variable(Variable::Hour) => push_two_digits(&mut path, ingested.hour()),
                 Part::Variable(Variable::UploadId) => path.push_str(&upload_id),
                 Part::Variable(Variable::Filename) => path.push_str(&safe_value(stem)),
                 Part::Variable(Variable::DataStreamId) => {
-                    path.push_str(&safe_value(manifest.data_stream_id()))
+                    path.push_str(&safe_value(manifest.data_stream_id()));
                 }
                 Part::Variable(Variable::DataStreamRoute) => {
                     path.push_str(&safe_value(manifest.data_stream_route()));
@@ -149,9 +149,18 @@ fn parse_action(action: &str) -> Result<Variable, PathTemplateError> {
     })
 }
 
-/// Splits before the last dot, as Go's `filepath.Ext` does: `.hidden` is all extension.
+/// `number` is never negative: a month, day or hour.
+fn push_two_digits(path: &mut String, number: i8) {
+    if number < 10 {
+        path.push('0');
+    }
+    path.push_str(&number.to_string());
+}
+
+/// Splits before the last dot of the last segment, as Go's `filepath.Ext` does: `.hidden` is all extension.
 fn split_extension(filename: &str) -> (&str, &str) {
-    filename.split_at(filename.rfind('.').unwrap_or(filename.len()))
+    let dot = filename.rfind(['.', '/']).filter(|&at| filename[at..].starts_with('.'));
+    filename.split_at(dot.unwrap_or(filename.len()))
 }
 
 /// A value that cannot add, end or climb a segment, of at most [`VALUE_LIMIT_BYTES`].

@@ -171,7 +171,7 @@ impl Routing {
                 self.warnings.push(format!("{place}: repeats the routing group of this data stream"));
             }
             Some(_) => {
-                problems.push(ConfigProblem::new(place, "another routing group is for this data stream"))
+                problems.push(ConfigProblem::new(place, "another routing group is for this data stream"));
             }
         }
     }

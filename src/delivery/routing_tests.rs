@@ -1,10 +1,10 @@
 //! Tests of delivery files and routing: DEX's shipped files load, and everything that is wrong with a file
 //! is said at once.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::manifest::testing::dex_folder;
 
 fn variables(name: &str) -> Option<String> {
     match name {
@@ -20,14 +20,7 @@ fn routing(yaml: &str) -> Result<Routing, Vec<String>> {
 }
 
 fn delivery_files() -> Option<Vec<PathBuf>> {
-    let shared = std::env::var_os("CDEX_SHARED_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let folder = shared.join("dex/deliver");
-    if !folder.is_dir() {
-        let _ =
-            writeln!(std::io::stderr(), "SKIPPED: DEX's delivery files are not there; set CDEX_SHARED_DIR");
-        return None;
-    }
+    let folder = dex_folder("deliver")?;
     let files = [folder.join("head"), folder].map(|folder| {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.is_file()).collect::<Vec<_>>()
@@ -126,29 +119,31 @@ targets:
   d: { name: d, type: az-blob, endpoint: e, container_name: c, tenant_id: t, client_id: '' }
   e: { name: e, type: az-blob, endpoint: e, container_name: c }
   f: { type: file, path: [hidden] }
-  g: { name: g, type: file, path: hidden, metadata_sidecar: 1.5 }
+  g: { name: g, type: file, path: hidden, metadata_sidecar: 1.5, clash_policy: x }
   h: hidden
 routing_groups:
   - { data_stream_id: x, data_stream_route: y/z, delivery_targets: [{ name: a, path_template: '{{.Nope}}' }] }
-  - { data_stream_id: x }
+  - { data_stream_id: x, delivery_targets: 5 }
 ",
     )
     .unwrap_err();
     let expected = [
         "d.yml: programs: is not a key of a delivery file",
-        "d.yml: targets.a: unknown field `pth`, expected one of `path`, `clash_policy`, `metadata_sidecar`",
-        "d.yml: targets.b: Unknown destination type: ftp (known are file, s3 and az-blob)",
-        "d.yml: targets.c: bucket_name is missing",
-        "d.yml: targets.c: secret_access_key is missing",
-        "d.yml: targets.d: client_id is missing",
-        "d.yml: targets.d: client_secret is missing",
-        "d.yml: targets.e: storage_account is missing",
-        "d.yml: targets.e: storage_key is missing",
-        "d.yml: targets.f: name is missing",
-        "d.yml: targets.f: path: invalid type: sequence, expected a text",
-        "d.yml: targets.g: metadata_sidecar: invalid type: floating point `1.5`, expected a boolean",
+        "d.yml: targets.a.pth: is not a key that is known here",
+        "d.yml: targets.b.type: Unknown destination type: ftp (known are file, s3 and az-blob)",
+        "d.yml: targets.c.bucket_name: is missing",
+        "d.yml: targets.c.secret_access_key: is missing",
+        "d.yml: targets.d.client_id: is missing",
+        "d.yml: targets.d.client_secret: is missing",
+        "d.yml: targets.e.storage_account: is missing",
+        "d.yml: targets.e.storage_key: is missing",
+        "d.yml: targets.f.name: is missing",
+        "d.yml: targets.f.path: must be a text: put it in quotes",
+        "d.yml: targets.g.clash_policy: must be overwrite, fail or suffix-upload-id",
+        "d.yml: targets.g.metadata_sidecar: must be true or false",
         "d.yml: targets.h: must be a map",
-        "d.yml: routing_groups[1]: missing field `data_stream_route`",
+        "d.yml: routing_groups[1].data_stream_route: is missing",
+        "d.yml: routing_groups[1].delivery_targets: must be a list",
         "d.yml: routing_groups[0].data_stream_route: must be made of A-Z, a-z, 0-9, '.', '_' and '-'",
         "d.yml: routing_groups[0].delivery_targets[0].path_template: there is no variable .Nope",
     ];

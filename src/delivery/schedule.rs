@@ -7,7 +7,7 @@ use std::time::Duration;
 const DEFAULT_DELAYS_SECS: [u64; 9] = [0, 5, 60, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
 
 /// The bounds within which a target's `Retry-After` is believed.
-const RETRY_AFTER_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
+const RETRY_AFTER_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(24));
 
 /// How far a delay is moved at most, in thousandths of it, so that deliveries which failed together do not
 /// come back together.
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_a_floor_within_its_bounds() {
-        let schedule = Schedule::new(vec![Duration::from_secs(60)]);
+        let schedule = Schedule::new(vec![Duration::from_mins(1)]);
         let cases = [
             (Duration::ZERO, 60),
             (Duration::from_secs(59), 60),

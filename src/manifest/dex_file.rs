@@ -72,8 +72,8 @@ fn reference(after: &str) -> (&str, &str) {
         Some(inner) => {
             let end = name_length(inner);
             match inner[end..].strip_prefix('}') {
-                Some(behind) => (&inner[..end], behind),
-                None => ("", after),
+                Some(behind) if end > 0 => (&inner[..end], behind),
+                _ => ("", after),
             }
         }
         None => after.split_at(name_length(after)),

@@ -9,10 +9,12 @@
 mod config;
 mod dex_file;
 mod fields;
+#[cfg(test)]
+pub(crate) mod testing;
 mod verify;
 mod wrap;
 
-pub(crate) use config::{BUILT_IN_STREAM, FieldConfig, StreamConfig, StreamConfigs, is_stream_word};
+pub(crate) use config::{BUILT_IN_STREAM, StreamConfigs, is_stream_word};
 pub(crate) use dex_file::{ConfigProblem, Variables, expand_variables};
 pub(crate) use fields::{ManifestFields, SenderManifest};
 pub(crate) use verify::{FieldError, FieldErrorCode, RejectedManifest, verify};

@@ -55,7 +55,7 @@ impl FieldError {
         let (field, value) = (&self.field, self.value.as_deref().unwrap_or_default());
         match self.code {
             FieldErrorCode::Missing => {
-                messages.extend([MARKER.to_owned(), format!("field {field} was missing")])
+                messages.extend([MARKER.to_owned(), format!("field {field} was missing")]);
             }
             FieldErrorCode::DisallowedValue => {
                 messages.extend([MARKER.to_owned(), format!("{field} had disallowed value {value}")]);
@@ -157,4 +157,5 @@ fn separator_in(key: &str, value: &str) -> Option<FieldError> {
 }
 
 #[cfg(test)]
+#[path = "verify_tests.rs"]
 mod tests;

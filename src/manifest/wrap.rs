@@ -240,4 +240,5 @@ pub(crate) fn extension_for(media_type: Option<&str>) -> &'static str {
 }
 
 #[cfg(test)]
+#[path = "wrap_tests.rs"]
 mod tests;

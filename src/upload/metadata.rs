@@ -81,7 +81,10 @@ impl UploadMetadataError {
 impl fmt::Debug for UploadMetadataError {
     /// Without the key, which came from outside.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UploadMetadataError").field("entry", &self.entry).field("rule", &self.rule).finish()
+        f.debug_struct("UploadMetadataError")
+            .field("entry", &self.entry)
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use super::MetadataMode::{Lenient, Strict};
 use super::*;
 
-fn pairs(
-    header: &str,
-    mode: MetadataMode,
-) -> Result<Vec<(String, String)>, (usize, Option<String>, MetadataRule)> {
+type Pairs = &'static [(&'static str, &'static str)];
+type Refusal = (usize, Option<String>, MetadataRule);
+
+fn pairs(header: &str, mode: MetadataMode) -> Result<Vec<(String, String)>, Refusal> {
     UploadMetadata::parse(header.as_bytes(), mode)
         .map(UploadMetadata::into_pairs)
         .map_err(|error| (error.entry, error.key, error.rule))
@@ -21,7 +21,7 @@ fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[test]
 fn headers_as_clients_send_them_are_read_in_order() {
-    let cases: [(&str, &[(&str, &str)]); 7] = [
+    let cases: [(&str, Pairs); 7] = [
         ("", &[]),
         ("  ", &[]),
         ("filename d29ybGQ=,is_confidential", &[("filename", "world"), ("is_confidential", "")]),
@@ -40,7 +40,7 @@ fn headers_as_clients_send_them_are_read_in_order() {
 #[test]
 fn a_broken_entry_is_named_or_in_lenient_mode_dropped() {
     let key = |key: &str| Some(key.to_owned());
-    let cases: [(&str, usize, Option<String>, MetadataRule, &[(&str, &str)]); 12] = [
+    let cases: [(&str, usize, Option<String>, MetadataRule, Pairs); 12] = [
         ("a YQ==,,b Yg==", 2, None, MetadataRule::EmptyKey, &[("a", "a"), ("b", "b")]),
         ("a YQ==,", 2, None, MetadataRule::EmptyKey, &[("a", "a")]),
         (",", 1, None, MetadataRule::EmptyKey, &[]),

@@ -2,24 +2,12 @@
 //! verdicts, and the places where DEX itself was wrong.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::*;
-
-/// DEX's published files, which lie beside the project.
-fn dex_folder(name: &str) -> Option<PathBuf> {
-    let shared = std::env::var_os("CDEX_SHARED_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let folder = shared.join("dex").join(name);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    let _ = writeln!(std::io::stderr(), "SKIPPED: DEX's {name} are not there; set CDEX_SHARED_DIR");
-    None
-}
+use crate::manifest::testing::dex_folder;
 
 fn variables(name: &str) -> Option<String> {
     (name == "EICR_PATH_TEMPLATE").then(|| "eicr/{{.Filename}}".to_owned())
@@ -253,4 +241,24 @@ fn problems_of_all_files_are_reported_at_once() {
     let problems = StreamConfigs::from_texts(texts, &variables).unwrap_err();
     let places: Vec<&str> = problems.iter().map(|problem| problem.place.as_str()).collect();
     assert_eq!(places, ["a_b.json", "c_d.json", "e_f.json", "g_h.json", "I_j.json", "k_l.json"]);
+}
+
+#[test]
+fn a_folder_is_read_once_and_only_its_json_files_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    write("Lab_CSV.JSON", b"\xef\xbb\xbf{\"metadata_config\":{\"fields\":[]}}");
+    write("notes.txt", b"{");
+    std::fs::create_dir(folder.path().join("old_csv.json")).unwrap();
+    let configs = load(folder.path());
+    assert_eq!(configs.names().collect::<Vec<_>>(), ["cdex_attachment", "lab_csv"]);
+
+    write("a_b.json", b"\xff");
+    write("c_d.json", b"{");
+    let problems = StreamConfigs::load(folder.path(), &variables).unwrap_err();
+    assert_eq!(
+        problems.iter().map(|problem| problem.place.as_str()).collect::<Vec<_>>(),
+        ["a_b.json", "c_d.json"]
+    );
+    assert_eq!(StreamConfigs::load(&folder.path().join("none"), &variables).unwrap_err().len(), 1);
 }
