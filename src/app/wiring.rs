@@ -15,8 +15,7 @@ use crate::exchange::ExchangeSettings;
 use crate::fhir::ScanLimits;
 use crate::http::routes::Limits;
 use crate::manifest::{ConfigProblem, StreamConfigs};
-use crate::upload::metadata::MetadataMode;
-use crate::upload::{UploadSettings, Uploads};
+use crate::upload::{MetadataMode, UploadSettings, Uploads};
 
 /// Everything that is wrong with the DEX files that the settings name.
 #[derive(Debug, Clone)]

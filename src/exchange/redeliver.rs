@@ -54,7 +54,7 @@ impl Exchange {
         if upload.state != UploadState::Complete {
             return Err(RedeliveryRefused::Incomplete);
         }
-        if !self.routing.has_target(target) {
+        if !self.routing.targets().contains_key(target) {
             return Err(RedeliveryRefused::UnknownTarget);
         }
         let mut deliveries = self.deliveries_of(&upload);
@@ -106,7 +106,9 @@ impl Exchange {
                 owner: upload.owner.clone(),
                 upload_id: upload.id,
                 target: routed.target.clone(),
-                path: routed.path_of(upload.id, manifest),
+                // Rendering needs the ingest time alone, which every manifest has; a delivery must exist
+                // whatever a template does (D-01).
+                path: routed.path_template.render(manifest).unwrap_or_else(|_| upload.id.to_string()),
                 cause: delivery::Cause::Route,
                 trace: None,
             })

@@ -4,10 +4,13 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
+use futures_util::{StreamExt, TryStreamExt};
 
+use super::body::{self, BodyFault};
 use super::{dex, fhir, tus};
-use crate::exchange::Exchange;
-use crate::upload::metadata::MetadataMode;
+use crate::exchange::{Body, BodyError, Exchange};
+use crate::upload::MetadataMode;
 
 /// What the routes of the doors share. Cheap to clone.
 #[derive(Clone)]
@@ -38,4 +41,15 @@ pub(crate) struct Limits {
 /// All routes of all doors.
 pub(crate) fn routes(state: DoorState) -> Router {
     Router::new().merge(tus::routes()).merge(dex::routes()).merge(fhir::routes()).with_state(state)
+}
+
+/// The body of a request as the use cases take it, at most `limit` bytes of it.
+pub(super) fn body(request: Request, limit: u64) -> Body {
+    let faults = |fault| match fault {
+        BodyFault::IdleTimeout => BodyError::Idle,
+        BodyFault::TooSlow => BodyError::TooSlow,
+        BodyFault::TooLarge => BodyError::TooLarge,
+        BodyFault::Broken => BodyError::Broken,
+    };
+    body::stream(request.into_body(), limit).map_err(faults).boxed()
 }

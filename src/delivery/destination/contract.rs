@@ -3,7 +3,8 @@
 
 use std::future::Future;
 
-use super::{ClashPolicy, Delivered, DeliveryRequest, Destination};
+use super::{Delivered, DeliveryRequest, Destination};
+use crate::delivery::ClashPolicy;
 use crate::delivery::testing::MemorySource;
 use crate::delivery::{DeliveryError, Retry};
 use crate::id::{DeliveryId, UploadId};

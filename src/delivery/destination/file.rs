@@ -14,23 +14,12 @@ use tokio::sync::mpsc;
 
 use super::directory::{self, Directory, PART, Staged};
 use super::{Delivered, DeliveryRequest, Destination};
-use crate::delivery::DeliveryError;
+use crate::delivery::{ClashPolicy, DeliveryError};
 use crate::id::UploadId;
 use crate::upload::{Source, SourceError};
 
 /// Blocks on their way to the writing thread: enough to read and write at once, at most a few MiB a copy.
 const BLOCKS_AHEAD: usize = 2;
-
-/// What happens if other content is at the path already (`dex-upload D-07`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClashPolicy {
-    /// The upload takes its place.
-    Overwrite,
-    /// The delivery fails for good.
-    Fail,
-    /// The upload goes beside it, with its id at the end of the name.
-    SuffixUploadId,
-}
 
 /// A file target as configured.
 #[derive(Debug, Clone)]

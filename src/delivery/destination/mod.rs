@@ -9,7 +9,7 @@ mod file;
 
 use async_trait::async_trait;
 
-pub(crate) use file::{ClashPolicy, FileDestination, FileSettings};
+pub(crate) use file::{FileDestination, FileSettings};
 
 use super::DeliveryError;
 use crate::id::{DeliveryId, UploadId};

@@ -64,7 +64,7 @@ impl Exchange {
         let mut payloads = Vec::new();
         for scanned in &received.scanned.payloads {
             let at = format!("Parameters.parameter[{}].part[{}].resource", scanned.parameter, scanned.part);
-            let content = self.content_resource(scanned, spool).await?;
+            let content = self.content_resource(scanned, &at, spool).await?;
             let value = content.value.as_ref().or_else(|| {
                 body.pointer(&format!("/parameter/{}/part/{}/resource", scanned.parameter, scanned.part))
             });
@@ -108,12 +108,13 @@ impl Exchange {
     async fn content_resource(
         &self,
         scanned: &ScannedPayload,
+        at: &str,
         spool: &mut UploadSpool,
     ) -> Result<ContentResource, SubmitError> {
-        let known = scanned.resource_type.as_deref().and_then(KnownType::of);
+        let known = scanned.resource_type.as_deref().and_then(KnownType::from_name);
         let (value, taken, raw) = match (&scanned.raw, known) {
             (Some(raw), Some(known)) => {
-                let (skeleton, taken) = fhir::convert(self.settings.scan, raw, known, spool).await?;
+                let (skeleton, taken) = fhir::convert(self.settings.scan, raw, known, at, spool).await?;
                 spool.discard(raw).await;
                 let value = fhir::parse(&skeleton).map_err(|issue| SubmitError::Refused(vec![issue]))?;
                 (Some(value), taken, None)

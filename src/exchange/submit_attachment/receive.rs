@@ -36,7 +36,7 @@ impl Exchange {
         let mut body = std::pin::pin!(body);
         while let Some(bytes) = self.next(&mut body).await? {
             meter.take(&bytes)?;
-            scanner.feed(&bytes, spool).await?;
+            scanner.feed(bytes, spool).await?;
         }
         let scanned = scanner.finish(spool).await?;
         Ok(Received { scanned, fingerprint: meter.finish() })

@@ -6,16 +6,16 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::error::TusError;
-use super::{AppState, headers, location};
+use super::{DoorState, headers, location};
 use crate::auth::Caller;
 use crate::exchange::receive_upload::Creation;
-use crate::http::body;
-use crate::upload::AppendRequest;
-use crate::upload::metadata;
+use crate::http::routes;
+use crate::manifest::ManifestFields;
+use crate::upload::{AppendRequest, UploadMetadata};
 
 /// Creates an upload, and takes its first bytes if the request carries some. The manifest is judged before
 /// the body is asked for, so that a client that sent `Expect: 100-continue` is spared it (T-21).
-pub(super) async fn create(state: &AppState, caller: &Caller, mut request: Request) -> Result<Response, TusError> {
+pub(super) async fn create(state: &DoorState, caller: &Caller, mut request: Request) -> Result<Response, TusError> {
     let uri = request
         .extract_parts::<OriginalUri>()
         .await
@@ -34,11 +34,11 @@ pub(super) async fn create(state: &AppState, caller: &Caller, mut request: Reque
     if carries_bytes && declared.is_some_and(|declared| declared > length) {
         return Err(TusError::SizeExceeded);
     }
-    let manifest = metadata::parse(
-        fields.get_all("upload-metadata").iter().map(HeaderValue::as_bytes),
-        state.lenient_metadata,
-    )
-    .map_err(|error| TusError::InvalidMetadata(error.to_string()))?;
+    // Several lines of one field are one list (RFC 9110, 5.3).
+    let lines: Vec<&[u8]> = fields.get_all("upload-metadata").iter().map(HeaderValue::as_bytes).collect();
+    let metadata = UploadMetadata::parse(&lines.join(&b","[..]), state.metadata_mode)
+        .map_err(|error| TusError::InvalidMetadata(error.answer()))?;
+    let manifest: ManifestFields = metadata.into_pairs().into_iter().collect();
 
     let id = match state.exchange.create_upload(caller, Some(length), manifest).await? {
         Creation::Created(id) => id,
@@ -48,7 +48,7 @@ pub(super) async fn create(state: &AppState, caller: &Caller, mut request: Reque
     let mut response = StatusCode::CREATED.into_response();
     if carries_bytes {
         let append = AppendRequest { access: caller.access(), id, offset: 0, declared };
-        let body = body::stream(request);
+        let body = routes::body(request, u64::MAX);
         // The upload exists whatever becomes of its first bytes: the offset says how many were kept (T-22).
         let reception = state.exchange.append_upload(append, body).await?;
         response.headers_mut().insert("upload-offset", HeaderValue::from(reception.offset));

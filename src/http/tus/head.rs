@@ -4,14 +4,14 @@
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::AppState;
+use super::DoorState;
 use super::error::TusError;
 use crate::auth::Caller;
 use crate::id::UploadId;
-use crate::upload::{UploadState, metadata};
+use crate::upload::{UploadMetadata, UploadState};
 
 /// Tells offset, length and metadata of an upload.
-pub(super) async fn head(state: &AppState, caller: &Caller, id: UploadId) -> Result<Response, TusError> {
+pub(super) async fn head(state: &DoorState, caller: &Caller, id: UploadId) -> Result<Response, TusError> {
     let upload = state.exchange.uploads.find(&caller.access(), id).await?.ok_or(TusError::NotFound)?;
     if upload.state == UploadState::Damaged {
         return Err(TusError::Damaged);
@@ -22,8 +22,10 @@ pub(super) async fn head(state: &AppState, caller: &Caller, id: UploadId) -> Res
     if let Some(length) = upload.length {
         headers.insert("upload-length", HeaderValue::from(length));
     }
-    let metadata = metadata::encode(upload.manifest.fields());
-    if let Ok(metadata) = HeaderValue::try_from(metadata) {
+    let fields = upload.manifest.fields().iter();
+    let metadata: UploadMetadata =
+        fields.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    if let Ok(metadata) = HeaderValue::try_from(metadata.to_header()) {
         headers.insert("upload-metadata", metadata);
     }
     Ok(response)

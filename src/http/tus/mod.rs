@@ -17,8 +17,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
 use self::error::TusError;
-use super::AppState;
-use super::extract::Caller;
+use super::extract::Authenticated;
+use super::routes::DoorState;
 use crate::id::UploadId;
 
 /// The protocol version spoken here.
@@ -27,7 +27,7 @@ const VERSION: &str = "1.0.0";
 const EXTENSIONS: &str = "creation,creation-with-upload";
 
 /// The routes of the tus door.
-pub(super) fn routes() -> Router<AppState> {
+pub(super) fn routes() -> Router<DoorState> {
     let mut router = Router::new();
     for prefix in ["/files", "/upload/files"] {
         router = router
@@ -39,7 +39,10 @@ pub(super) fn routes() -> Router<AppState> {
 }
 
 /// Requests to the place where uploads are created.
-async fn collection(State(state): State<AppState>, caller: Caller, request: Request) -> Response {
+async fn collection(State(state): State<DoorState>,
+    Authenticated(caller): Authenticated,
+    request: Request,
+) -> Response {
     let method = effective_method(&request);
     let answer = match method {
         Method::OPTIONS => Ok(options(&state)),
@@ -52,8 +55,8 @@ async fn collection(State(state): State<AppState>, caller: Caller, request: Requ
 
 /// Requests to one upload.
 async fn resource(
-    State(state): State<AppState>,
-    caller: Caller,
+    State(state): State<DoorState>,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
@@ -88,13 +91,14 @@ fn speaks_our_version(headers: &HeaderMap, method: &Method) -> bool {
 }
 
 /// tus 1.0.0, OPTIONS: what this server can do.
-fn options(state: &AppState) -> Response {
+fn options(state: &DoorState) -> Response {
     let headers = [
         ("tus-version", HeaderValue::from_static(VERSION)),
         ("tus-extension", HeaderValue::from_static(EXTENSIONS)),
         ("tus-max-size", HeaderValue::from(state.limits.upload_bytes)),
     ];
-    (StatusCode::NO_CONTENT, headers).into_response()
+    // 200 rather than 204, as tusd answers: old browsers want it.
+    (StatusCode::OK, headers).into_response()
 }
 
 fn finish(answer: Result<Response, TusError>, method: &Method) -> Response {
@@ -107,7 +111,7 @@ fn finish(answer: Result<Response, TusError>, method: &Method) -> Response {
 
 /// The URL of an upload for a client that created it at `uri`: absolute where a public URL is configured,
 /// otherwise relative to the server, because only the client knows by which name it came (dex-upload W-09).
-fn location(state: &AppState, OriginalUri(uri): &OriginalUri, id: UploadId) -> String {
+fn location(state: &DoorState, OriginalUri(uri): &OriginalUri, id: UploadId) -> String {
     let prefix = uri.path().trim_end_matches('/');
     let base = state.public_url.as_deref().unwrap_or_default();
     format!("{base}{prefix}/{id}")

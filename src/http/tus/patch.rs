@@ -5,15 +5,15 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::error::TusError;
-use super::{AppState, headers};
+use super::{DoorState, headers};
 use crate::auth::Caller;
-use crate::http::body;
+use crate::http::routes;
 use crate::id::UploadId;
 use crate::upload::{AppendRequest, Ended};
 
 /// Streams the body to the upload and answers with the offset that is durable.
 pub(super) async fn patch(
-    state: &AppState,
+    state: &DoorState,
     caller: &Caller,
     id: UploadId,
     request: Request,
@@ -25,7 +25,7 @@ pub(super) async fn patch(
     let offset =
         headers::bytes(fields, "upload-offset", TusError::InvalidOffset)?.ok_or(TusError::InvalidOffset)?;
     let append = AppendRequest { access: caller.access(), id, offset, declared: headers::declared(fields) };
-    let reception = state.exchange.append_upload(append, body::stream(request)).await?;
+    let reception = state.exchange.append_upload(append, routes::body(request, u64::MAX)).await?;
     match reception.ended {
         Ended::Whole => {
             let offset = [("upload-offset", HeaderValue::from(reception.offset))];
