@@ -128,6 +128,9 @@ impl Deliveries {
             Err(error) => self.after_failure(&delivery, error, ended_at),
         };
         log(&delivery, &sent, next);
+        let Ok(next) = delivery.status.settle(next) else {
+            return Ok(Ended::LeaseLost);
+        };
         let copy = |file_destination_blob_url| Stage::BlobFileCopy {
             file_destination_blob_url,
             destination_name: delivery.target.clone(),

@@ -99,7 +99,7 @@ fn bench_with(
         concurrency: 4,
         concurrency_per_target: 2,
         lease,
-        poll_interval: Duration::from_secs(3600),
+        poll_interval: Duration::from_hours(1),
         name: "this gateway".to_owned(),
     };
     let schedule = Schedule::new([0, 60, 3600].map(Duration::from_secs).to_vec());
