@@ -140,6 +140,7 @@ impl App {
         }
         let doors = DoorState {
             exchange,
+            started_at: clock.now(),
             limits: wiring::limits(&config),
             metadata_mode: wiring::metadata_mode(&config),
             public_url: settings.public_url.as_deref().map(Into::into),

@@ -63,7 +63,8 @@ impl Exchange {
             (Part::Database, self.check_database().boxed()),
             (Part::UploadStore, self.uploads.check().map(|done| done.map_err(|error| error.to_string())).boxed()),
         ];
-        for (name, destination) in self.deliveries.destinations() {
+        for name in self.deliveries.target_names() {
+            let Some(destination) = self.deliveries.destination(name) else { continue };
             let check = destination.check().map(|done| done.map_err(|error| error.to_string()));
             checks.push((Part::Target(name.to_owned()), check.boxed()));
         }

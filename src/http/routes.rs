@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::body::{self, BodyFault};
 use super::{dex, fhir, tus};
+use crate::clock::Timestamp;
 use crate::exchange::{Body, BodyError, Exchange};
 use crate::upload::MetadataMode;
 
@@ -17,6 +18,8 @@ use crate::upload::MetadataMode;
 pub(crate) struct DoorState {
     /// The use cases.
     pub(crate) exchange: Arc<Exchange>,
+    /// When the gateway started: the date of what it declares of itself.
+    pub(crate) started_at: Timestamp,
     /// What the doors announce.
     pub(crate) limits: Limits,
     /// How strictly `Upload-Metadata` is read.

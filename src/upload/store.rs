@@ -16,7 +16,7 @@ const INSERT: &str = "INSERT INTO upload (id, tenant, owner, door, state, upload
 const INSERT_SEGMENT: &str = "INSERT INTO segment (upload_id, first_byte, tenant, owner, length, sha256) ";
 const FIND: &str = "SELECT id, tenant, owner, door, state, upload_length, upload_offset, manifest, media_type, \
      storage_key, sha256, lock_epoch, created_at, changed_at, completed_at FROM upload \
-     WHERE id = $1 AND tenant = $2 AND ($3 IS NULL OR owner = $3)";
+     WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)";
 const FIND_FULL: &str = "SELECT id, tenant, owner, door, state, upload_length, upload_offset, manifest, media_type, \
      storage_key, sha256, lock_epoch, created_at, changed_at, completed_at FROM upload \
      WHERE state = 'open' AND upload_length = upload_offset ORDER BY changed_at";
@@ -27,7 +27,7 @@ const COMPLETE: &str = "UPDATE upload SET state = 'complete', upload_offset = $1
 const MARK_DAMAGED: &str =
     "UPDATE upload SET state = 'damaged', changed_at = $1 WHERE id = $2 AND tenant = $3 AND state = 'open'";
 const SEGMENTS: &str = "SELECT first_byte, length, sha256 FROM segment WHERE upload_id = $1 AND tenant = $2 \
-     AND ($3 IS NULL OR owner = $3) ORDER BY first_byte";
+     AND owner = COALESCE($3, owner) ORDER BY first_byte";
 const EXISTS: &str = "SELECT COUNT(*) FROM upload WHERE id = $1";
 
 /// Every statement, for the test that prepares each on both databases.

@@ -1,5 +1,6 @@
 //! `POST /route/{id}`: deliver an upload again (dex-upload 1.5, with its [FIX]es).
 
+use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -26,7 +27,7 @@ struct RouteWire {
 pub(super) async fn redeliver(
     State(state): State<DoorState>,
     Authenticated(caller): Authenticated,
-    current: CurrentRequest,
+    Extension(current): Extension<CurrentRequest>,
     Path(id): Path<String>,
     request: Request,
 ) -> Response {

@@ -1,6 +1,8 @@
 //! What goes wrong, in FHIR's words: a status and an OperationOutcome. The match over [`SubmitError`] names
 //! every variant, so that a new one does not compile until it has an answer.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
@@ -17,13 +19,18 @@ pub(super) enum FhirError {
     /// The method is not one of those of this path.
     MethodNotAllowed(&'static str),
     /// The body is in no format that is read here.
-    UnsupportedMediaType(String),
+    UnsupportedMediaType(Issue),
     /// No format that is written here is accepted by the client.
-    NotAcceptable(String),
+    NotAcceptable(Issue),
     /// A header is not what it has to be.
     BadHeader(&'static str),
     /// A submission was not accepted.
-    Submit(SubmitError),
+    Submit {
+        /// Why.
+        error: SubmitError,
+        /// Where clients reach the gateway, for the advice in the answer.
+        base_url: Arc<str>,
+    },
 }
 
 impl FhirError {
@@ -34,16 +41,10 @@ impl FhirError {
                 StatusCode::METHOD_NOT_ALLOWED,
                 Issue::refusal(IssueType::NotSupported, "This method is not allowed here"),
             ),
-            Self::UnsupportedMediaType(text) => one(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                Issue::refusal(IssueType::NotSupported, text)
-                    .advising("Send application/fhir+json; XML is not supported"),
-            ),
-            Self::NotAcceptable(text) => {
-                one(StatusCode::NOT_ACCEPTABLE, Issue::refusal(IssueType::NotSupported, text))
-            }
+            Self::UnsupportedMediaType(issue) => one(StatusCode::UNSUPPORTED_MEDIA_TYPE, issue.clone()),
+            Self::NotAcceptable(issue) => one(StatusCode::NOT_ACCEPTABLE, issue.clone()),
             Self::BadHeader(text) => one(StatusCode::BAD_REQUEST, Issue::refusal(IssueType::Invalid, *text)),
-            Self::Submit(error) => of_submission(error),
+            Self::Submit { error, base_url } => of_submission(error, base_url),
         };
         let mut response = respond::outcome(status, &issues);
         let headers = response.headers_mut();
@@ -64,7 +65,7 @@ fn one(status: StatusCode, issue: Issue) -> (StatusCode, Vec<Issue>) {
     (status, vec![issue])
 }
 
-fn of_submission(error: &SubmitError) -> (StatusCode, Vec<Issue>) {
+fn of_submission(error: &SubmitError, base_url: &str) -> (StatusCode, Vec<Issue>) {
     let transient = |text: &str| {
         one(StatusCode::SERVICE_UNAVAILABLE, Issue::refusal(IssueType::Transient, text).advising("Try again later"))
     };
@@ -74,13 +75,13 @@ fn of_submission(error: &SubmitError) -> (StatusCode, Vec<Issue>) {
         SubmitError::TooLarge { limit } => one(
             StatusCode::PAYLOAD_TOO_LARGE,
             Issue::refusal(IssueType::TooLong, format!("Payload exceeds the {limit} byte limit of this endpoint"))
-                .advising(cdex::advice_for_large_payloads()),
+                .advising(cdex::larger_payload_advice(base_url)),
         ),
         SubmitError::PartTooLarge(issue) => one(StatusCode::PAYLOAD_TOO_LARGE, issue.clone()),
         SubmitError::Body(BodyError::TooLarge) => one(
             StatusCode::PAYLOAD_TOO_LARGE,
             Issue::refusal(IssueType::TooLong, "The body is longer than this endpoint takes")
-                .advising(cdex::advice_for_large_payloads()),
+                .advising(cdex::larger_payload_advice(base_url)),
         ),
         SubmitError::Body(BodyError::Idle | BodyError::TooSlow) => one(
             StatusCode::REQUEST_TIMEOUT,

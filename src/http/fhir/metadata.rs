@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::error::FhirError;
-use super::{BASE, DoorState, respond};
+use super::{DoorState, respond};
 use crate::cdex::{CapabilityFacts, capability_statement};
 use crate::fhir;
 
@@ -15,12 +15,11 @@ pub(super) async fn read(State(state): State<DoorState>, headers: HeaderMap) -> 
         return error.into_response();
     }
     let facts = CapabilityFacts {
-        origin: state.base_url.to_string(),
-        base: format!("{}{BASE}", state.base_url),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        public_url: &state.base_url,
+        software_version: env!("CARGO_PKG_VERSION"),
         payload_limit_bytes: state.limits.payload_bytes,
         body_limit_bytes: state.limits.body_bytes,
-        date: state.exchange.clock.now(),
+        date: state.started_at,
     };
     respond::resource(StatusCode::OK, &capability_statement(&facts))
 }
@@ -29,5 +28,5 @@ pub(super) async fn read(State(state): State<DoorState>, headers: HeaderMap) -> 
 pub(super) fn acceptable(headers: &HeaderMap) -> Result<(), FhirError> {
     let accept = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok());
     let accept: Vec<&str> = accept.collect();
-    fhir::accepts_json(&accept.join(",")).map_err(|error| FhirError::NotAcceptable(error.to_string()))
+    fhir::negotiate(Some(&accept.join(","))).map_err(|error| FhirError::NotAcceptable(error.issue()))
 }

@@ -7,16 +7,13 @@ mod operation;
 mod respond;
 
 use axum::Router;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{any, get};
 
 use self::error::FhirError;
 use super::routes::DoorState;
 use crate::fhir::{Issue, IssueType};
-
-/// The path of the FHIR base.
-pub(super) const BASE: &str = "/fhir";
 
 /// The routes of the FHIR door.
 pub(super) fn routes() -> Router<DoorState> {
@@ -34,7 +31,6 @@ async fn unknown() -> Response {
     respond::outcome(StatusCode::NOT_FOUND, &[Issue::refusal(IssueType::NotSupported, text)])
 }
 
-async fn only_get(method: Method) -> Response {
-    let _ = method;
+async fn only_get() -> Response {
     FhirError::MethodNotAllowed("GET, HEAD").into_response()
 }

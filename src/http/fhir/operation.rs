@@ -1,5 +1,6 @@
 //! `POST /fhir/$submit-attachment`. The body is not read here: it goes to the use case as it arrives.
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +23,7 @@ const KEY_LIMIT: usize = 255;
 pub(super) async fn submit_attachment(
     State(state): State<DoorState>,
     Authenticated(caller): Authenticated,
-    current: CurrentRequest,
+    Extension(current): Extension<CurrentRequest>,
     request: Request,
 ) -> Response {
     match submit(&state, caller, &current, request).await {
@@ -42,7 +43,7 @@ async fn submit(
     }
     let headers = request.headers();
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    fhir::is_json(content_type).map_err(|error| FhirError::UnsupportedMediaType(error.to_string()))?;
+    fhir::media_type(content_type).map_err(|error| FhirError::UnsupportedMediaType(error.issue()))?;
     metadata::acceptable(headers)?;
     let preferred = respond::preferred_return(headers);
     let submission = SubmitRequest {
@@ -53,7 +54,8 @@ async fn submit(
         declared: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
     };
     let body = routes::body(request, state.limits.payload_bytes);
-    let answer = state.exchange.submit_attachment(submission, body).await.map_err(FhirError::Submit)?;
+    let answer = state.exchange.submit_attachment(submission, body).await;
+    let answer = answer.map_err(|error| FhirError::Submit { error, base_url: state.base_url.clone() })?;
     Ok(accepted(&answer, preferred))
 }
 

@@ -1,7 +1,6 @@
 //! POST: creation and creation-with-upload (tus 1.0.0).
 
-use axum::RequestExt;
-use axum::extract::{OriginalUri, Request};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -15,11 +14,8 @@ use crate::upload::{AppendRequest, UploadMetadata};
 
 /// Creates an upload, and takes its first bytes if the request carries some. The manifest is judged before
 /// the body is asked for, so that a client that sent `Expect: 100-continue` is spared it (T-21).
-pub(super) async fn create(state: &DoorState, caller: &Caller, mut request: Request) -> Result<Response, TusError> {
-    let uri = request
-        .extract_parts::<OriginalUri>()
-        .await
-        .map_err(|never| match never {})?;
+pub(super) async fn create(state: &DoorState, caller: &Caller, request: Request) -> Result<Response, TusError> {
+    let collection = request.uri().path().trim_end_matches('/').to_owned();
     let fields = request.headers();
     if fields.contains_key("upload-concat") {
         return Err(TusError::NotImplemented);
@@ -53,7 +49,7 @@ pub(super) async fn create(state: &DoorState, caller: &Caller, mut request: Requ
         let reception = state.exchange.append_upload(append, body).await?;
         response.headers_mut().insert("upload-offset", HeaderValue::from(reception.offset));
     }
-    let location = location(state, &uri, id);
+    let location = location(state, &collection, id);
     let location = HeaderValue::try_from(location).map_err(|error| TusError::Internal(error.into()))?;
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)

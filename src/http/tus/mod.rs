@@ -11,7 +11,7 @@ mod headers;
 mod patch;
 
 use axum::Router;
-use axum::extract::{OriginalUri, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -109,10 +109,9 @@ fn finish(answer: Result<Response, TusError>, method: &Method) -> Response {
     response
 }
 
-/// The URL of an upload for a client that created it at `uri`: absolute where a public URL is configured,
+/// The URL of an upload for a client that created it at the path `collection`: absolute where a public URL is configured,
 /// otherwise relative to the server, because only the client knows by which name it came (dex-upload W-09).
-fn location(state: &DoorState, OriginalUri(uri): &OriginalUri, id: UploadId) -> String {
-    let prefix = uri.path().trim_end_matches('/');
+fn location(state: &DoorState, collection: &str, id: UploadId) -> String {
     let base = state.public_url.as_deref().unwrap_or_default();
-    format!("{base}{prefix}/{id}")
+    format!("{base}{collection}/{id}")
 }
