@@ -4,6 +4,8 @@ pub(crate) mod datatype;
 mod outcome;
 mod profile;
 mod spool;
+#[cfg(test)]
+pub(crate) mod testing;
 mod validate;
 
 pub(crate) use outcome::{Issue, IssueType, Severity, operation_outcome};
