@@ -34,7 +34,7 @@ fn refused(content: &Value) -> Vec<(IssueType, String)> {
     issues.into_iter().filter(Issue::is_error).map(tell).collect()
 }
 
-fn document(attachment: Value) -> Value {
+fn document(attachment: &Value) -> Value {
     json!({ "resourceType": "DocumentReference", "content": [{ "attachment": attachment }] })
 }
 
@@ -85,13 +85,12 @@ fn base64_may_be_folded_into_lines_and_nothing_else() {
         ("", None),
         ("\n", None),
     ] {
-        let content = document(json!({ "contentType": "text/plain", "data": data }));
-        match expected {
-            Some(bytes) => assert_eq!(one(&content).carried, Carried::Decoded(bytes.to_vec()), "{data:?}"),
-            None => {
-                let expected = (IssueType::Value, ".content[0].attachment.data".to_owned());
-                assert_eq!(refused(&content), [expected], "{data:?}");
-            }
+        let content = document(&json!({ "contentType": "text/plain", "data": data }));
+        if let Some(bytes) = expected {
+            assert_eq!(one(&content).carried, Carried::Decoded(bytes.to_vec()), "{data:?}");
+        } else {
+            let expected = (IssueType::Value, ".content[0].attachment.data".to_owned());
+            assert_eq!(refused(&content), [expected], "{data:?}");
         }
     }
 }
@@ -106,7 +105,7 @@ fn only_uploads_of_this_gateway_can_be_referenced() {
         "HTTPS://Gateway.Example/files/",
         "http://127.0.0.1:8080/files/",
     ] {
-        let content = document(json!({ "contentType": "text/plain", "url": format!("{head}{upload}") }));
+        let content = document(&json!({ "contentType": "text/plain", "url": format!("{head}{upload}") }));
         assert_eq!(one(&content).carried, Carried::Upload(upload), "{head}");
     }
     for url in [
@@ -125,7 +124,7 @@ fn only_uploads_of_this_gateway_can_be_referenced() {
         "#contained".to_owned(),
         String::new(),
     ] {
-        let content = document(json!({ "contentType": "text/plain", "url": url }));
+        let content = document(&json!({ "contentType": "text/plain", "url": url }));
         let expected = (IssueType::NotSupported, ".content[0].attachment.url".to_owned());
         assert_eq!(refused(&content), [expected], "{url}");
     }
@@ -142,17 +141,17 @@ fn what_cannot_be_taken_is_named_all_at_once() {
             json!({ "resourceType": "DocumentReference", "content": [{}, {}] }),
             vec![(Required, ".content[0].attachment"), (Required, ".content[1].attachment")],
         ),
-        (document(json!({ "title": "empty" })), vec![(Required, ".content[0].attachment")]),
-        (document(json!({ "data": 7 })), vec![(Wrong, ".content[0].attachment.data")]),
+        (document(&json!({ "title": "empty" })), vec![(Required, ".content[0].attachment")]),
+        (document(&json!({ "data": 7 })), vec![(Wrong, ".content[0].attachment.data")]),
         (
-            document(json!({ "data": data, "hash": base64(&[0; 20]) })),
+            document(&json!({ "data": data, "hash": base64(&[0; 20]) })),
             vec![(Wrong, ".content[0].attachment.hash")],
         ),
-        (document(json!({ "data": data, "hash": "no" })), vec![(Wrong, ".content[0].attachment.hash")]),
-        (document(json!({ "data": data, "size": 6 })), vec![(Wrong, ".content[0].attachment.size")]),
-        (document(json!({ "data": data, "size": 5.5 })), vec![(Wrong, ".content[0].attachment.size")]),
+        (document(&json!({ "data": data, "hash": "no" })), vec![(Wrong, ".content[0].attachment.hash")]),
+        (document(&json!({ "data": data, "size": 6 })), vec![(Wrong, ".content[0].attachment.size")]),
+        (document(&json!({ "data": data, "size": 5.5 })), vec![(Wrong, ".content[0].attachment.size")]),
         (
-            document(json!({ "data": data, "contentType": " x", "hash": base64(&[0; 20]), "size": 1 })),
+            document(&json!({ "data": data, "contentType": " x", "hash": base64(&[0; 20]), "size": 1 })),
             vec![
                 (Wrong, ".content[0].attachment.contentType"),
                 (Wrong, ".content[0].attachment.hash"),
@@ -253,13 +252,13 @@ fn signatures_are_noticed_at_every_level() {
 #[test]
 fn doubtful_attachments_are_taken_with_a_warning() {
     let both = document(
-        json!({ "contentType": "text/plain", "data": base64(b"x"), "url": "https://elsewhere.example/1" }),
+        &json!({ "contentType": "text/plain", "data": base64(b"x"), "url": "https://elsewhere.example/1" }),
     );
     let (payloads, warnings) = read(&both, Vec::new()).expect("a payload");
     assert_eq!(payloads[0].carried, Carried::Decoded(b"x".to_vec()));
     assert_eq!(warnings.iter().map(|w| w.code).collect::<Vec<_>>(), [IssueType::BusinessRule]);
 
-    let untyped = document(json!({ "data": base64(b"x") }));
+    let untyped = document(&json!({ "data": base64(b"x") }));
     let (payloads, warnings) = read(&untyped, Vec::new()).expect("a payload");
     assert_eq!(payloads[0].media_type, None);
     assert_eq!(warnings.iter().map(|w| w.code).collect::<Vec<_>>(), [IssueType::Required]);
