@@ -28,6 +28,7 @@ fn routes() -> Router {
                 request.extensions().get::<CurrentRequest>().expect("every request has one").to_string()
             }),
         )
+        .route("/fhir/panic", get(async || -> StatusCode { panic!("ZZPHI") }))
         .route("/panic", get(async || -> StatusCode { panic!("ZZPHI") }))
         .route("/hold", get(async || -> StatusCode { std::future::pending().await }))
         .route("/length", post(async |request: Request| length(request).await))
@@ -116,6 +117,7 @@ async fn the_log_has_one_line_per_request_with_the_route_and_nothing_of_path_or_
     get_from(&edge(unchanged), "/ZZPHI-3").await;
     drop(guard);
     let lines = captured.text();
+    assert_eq!(lines.matches("http.request{request.id=").count(), 2, "{lines}");
     assert_eq!(lines.lines().count(), 2, "{lines}");
     assert!(lines.contains("route=\"/Patient/{id}\"") && lines.contains("status=200"), "{lines}");
     assert!(lines.contains("route=\"unmatched\"") && lines.contains("status=404"), "{lines}");
@@ -134,6 +136,16 @@ async fn a_panic_is_a_500_that_names_only_the_request() {
     assert_eq!(text(response).await, format!("internal error; request {id}\n"));
     let lines = captured.text();
     assert!(lines.contains("status=500") && !lines.contains("ZZPHI"), "{lines}");
+}
+
+#[tokio::test]
+async fn a_fhir_client_is_told_in_fhir() {
+    let response = get_from(&edge(unchanged), "/fhir/panic").await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(header(&response, "content-type"), Some("application/fhir+json; charset=utf-8"));
+    let outcome: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
+    assert_eq!(outcome["resourceType"], "OperationOutcome");
+    assert_eq!(outcome["issue"][0]["code"], "exception");
 }
 
 #[tokio::test]
