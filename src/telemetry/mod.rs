@@ -60,4 +60,6 @@ fn log_panics() {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
