@@ -2,12 +2,13 @@
 
 use super::settings::SettingsArgs;
 use super::{Outcome, print};
-use crate::telemetry;
+use crate::{app, telemetry};
 
 pub(super) fn run(settings: SettingsArgs) -> Outcome {
     let config = settings.load()?;
     telemetry::check(&config.telemetry)?;
-    for warning in config.warnings() {
+    let of_files = app::check_files(&config)?;
+    for warning in config.warnings().into_iter().chain(of_files) {
         print(&format!("warning: {warning}"))?;
     }
     print(&format!("data folder: {}", config.data_dir.display()))?;

@@ -9,6 +9,7 @@ mod database;
 mod delivery;
 mod environment;
 mod fhir;
+mod fhir_mapping;
 mod load;
 mod manifest;
 mod problems;
@@ -27,6 +28,7 @@ pub use database::DatabaseConfig;
 pub use delivery::{DeliveryConfig, Unrouted};
 pub use environment::environment;
 pub use fhir::FhirConfig;
+pub use fhir_mapping::{FhirFieldsConfig, FhirMappingConfig, FhirSource, FhirStreamConfig};
 pub use load::{Flag, LoadOptions};
 pub use manifest::ManifestConfig;
 pub use problems::{Problem, Problems};
@@ -132,7 +134,7 @@ impl Config {
         }
     }
 
-    /// Makes relative paths absolute: the data folder from the working directory, all others from it.
+    /// Makes relative paths absolute, as a shell would: from the working directory.
     fn resolve(&mut self, problems: &mut Problems) {
         match std::path::absolute(&self.data_dir) {
             Ok(absolute) => self.data_dir = absolute,
@@ -143,7 +145,9 @@ impl Config {
             }
         }
         for path in [&mut self.manifest.config_dir, &mut self.delivery.config_file].into_iter().flatten() {
-            *path = self.data_dir.join(&*path);
+            if let Ok(absolute) = std::path::absolute(&*path) {
+                *path = absolute;
+            }
         }
     }
 }

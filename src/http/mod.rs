@@ -5,10 +5,15 @@
 //! doors, which have a folder each.
 
 pub(crate) mod body;
+mod dex;
+mod extract;
+mod fhir;
 mod health;
 pub(crate) mod listener;
 pub(crate) mod middleware;
+pub(crate) mod routes;
 pub(crate) mod state;
+mod tus;
 #[cfg(test)]
 mod testing;
 mod write_timeout;

@@ -17,3 +17,5 @@ pub(crate) const PROCESS_RESIDENT_BYTES: &str = "process_resident_memory_bytes";
 pub(crate) const PROCESS_OPEN_FDS: &str = "process_open_fds";
 /// When the process started, in seconds since 1970 (gauge).
 pub(crate) const PROCESS_START: &str = "process_start_time_seconds";
+/// Delivery attempts that have ended, by `target` and `result` (`delivered`, `failed`) (counter).
+pub(crate) const DELIVERY_ATTEMPTS: &str = "cdex_delivery_attempts_total";
