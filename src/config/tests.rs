@@ -39,15 +39,29 @@ fn the_default_file_shows_every_key_of_every_section() {
     let mut section = String::new();
     let mut shown = Vec::new();
     for line in DEFAULTS.lines() {
-        if let Some(name) = line.strip_prefix('[') {
-            section = format!("{}.", name.trim_end_matches(']'));
-            shown.push(name.trim_end_matches(']').to_owned());
-        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") {
+        let line = line.trim_start_matches("# ");
+        if line.starts_with('[') {
+            let name = line.trim_matches(['[', ']']);
+            section = format!("{name}.");
+            shown.push(name.to_owned());
+        } else if let Some((key, _)) = line.split_once(" = ") {
             shown.push(format!("{section}{key}"));
         }
     }
     // A key that does not exist makes each section name those that do.
-    for section in ["", "server", "database", "upload", "fhir", "manifest", "delivery", "auth", "telemetry"] {
+    let sections = [
+        "",
+        "server",
+        "database",
+        "upload",
+        "fhir",
+        "manifest",
+        "manifest.fhir",
+        "delivery",
+        "auth",
+        "telemetry",
+    ];
+    for section in sections {
         let table: figment::value::Dict =
             <figment::providers::Toml as figment::providers::Format>::from_str(DEFAULTS)
                 .expect("the defaults are TOML");
@@ -171,14 +185,14 @@ fn the_environment_is_over_the_file_and_flags_are_over_both() {
 }
 
 #[test]
-fn relative_paths_are_seen_from_the_data_folder() {
+fn what_is_kept_is_seen_from_the_data_folder_and_configuration_files_are_not() {
     let config = read(
         "data_dir = \"/srv/g\"\n[manifest]\nconfig_dir = \"streams\"\n[delivery]\nconfig_file = \"/etc/d.yml\"\n\
          [database]\nurl = \"sqlite:rows.db\"\n[upload]\nstore_url = \"file:///big/uploads\"",
         &[],
     )
     .expect("it is sound");
-    assert_eq!(config.manifest.config_dir.as_deref(), Some(Path::new("/srv/g/streams")));
+    assert_eq!(config.manifest.config_dir, std::path::absolute("streams").ok());
     assert_eq!(config.delivery.config_file.as_deref(), Some(Path::new("/etc/d.yml")));
     assert_eq!(config.database_url().reveal(), "sqlite:/srv/g/rows.db");
     assert_eq!(config.upload_dir(), Path::new("/big/uploads"));
