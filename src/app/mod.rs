@@ -173,7 +173,8 @@ async fn exchange(
     clock: &SharedClock,
     lifecycle: &Lifecycle,
 ) -> Result<Arc<Exchange>, AppError> {
-    let blobs = FileBlobs::open(config.upload_dir(), wiring::is_durable(config)).map_err(UploadError::from)?;
+    let blobs =
+        FileBlobs::open(config.upload_dir(), wiring::is_durable(config)).map_err(UploadError::from)?;
     let uploads = Arc::new(Uploads::new(
         db.clone(),
         clock.clone(),

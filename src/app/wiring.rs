@@ -116,10 +116,8 @@ pub(super) fn deliveries(
     uploads: &Arc<Uploads>,
     targets: HashMap<String, FileDestination>,
 ) -> Deliveries {
-    let destinations = targets
-        .into_iter()
-        .map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>))
-        .collect();
+    let destinations =
+        targets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>)).collect();
     let settings = WorkerSettings {
         concurrency: config.delivery.concurrency,
         concurrency_per_target: config.delivery.concurrency_per_target,

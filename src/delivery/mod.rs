@@ -6,8 +6,8 @@
 //! writes is fenced by the lease's number. `schedule.rs` says when a failed attempt is repeated. Every
 //! destination takes the same delivery twice, so whatever is in doubt is simply done again.
 
-mod config;
 mod attempt;
+mod config;
 mod destination;
 mod error;
 mod model;

@@ -61,7 +61,10 @@ impl Exchange {
     pub(crate) async fn check_health(&self) -> Vec<Checked> {
         let mut checks: Vec<(Part, BoxFuture<'_, Result<(), String>>)> = vec![
             (Part::Database, self.check_database().boxed()),
-            (Part::UploadStore, self.uploads.check().map(|done| done.map_err(|error| error.to_string())).boxed()),
+            (
+                Part::UploadStore,
+                self.uploads.check().map(|done| done.map_err(|error| error.to_string())).boxed(),
+            ),
         ];
         for name in self.deliveries.target_names() {
             let Some(destination) = self.deliveries.destination(name) else { continue };

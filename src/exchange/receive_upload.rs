@@ -164,7 +164,13 @@ impl NewUpload {
 /// What is reported of every upload whose manifest was accepted, before its first byte.
 pub(super) fn creation_reports(upload: &Upload, now: Timestamp) -> Vec<Report> {
     [Stage::MetadataTransform, metadata_verify(upload.manifest.fields()), Stage::UploadStarted]
-        .map(|stage| Report { stage, status: ReportStatus::Success, issues: Vec::<ReportIssue>::new(), started_at: now, ended_at: now })
+        .map(|stage| Report {
+            stage,
+            status: ReportStatus::Success,
+            issues: Vec::<ReportIssue>::new(),
+            started_at: now,
+            ended_at: now,
+        })
         .into()
 }
 

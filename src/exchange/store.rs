@@ -62,7 +62,8 @@ pub(super) async fn insert_submission(
     amends: Option<&str>,
     answer: &[u8],
 ) -> Result<bool, DbError> {
-    let Submission { tracking_id, admin_ref_number, attach_to, payer_id, organization_id, .. } = &record.submission;
+    let Submission { tracking_id, admin_ref_number, attach_to, payer_id, organization_id, .. } =
+        &record.submission;
     let Submission { provider_id, member_id, service_date, is_last_submission, .. } = &record.submission;
     let system = |id: &Option<Identifier>| id.as_ref().and_then(|id| id.system.clone());
     let value = |id: &Option<Identifier>| id.as_ref().map(|id| id.value.clone());

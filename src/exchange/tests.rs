@@ -1,0 +1,484 @@
+//! The use cases over real files and both databases, with a clock that is turned by hand.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, stream};
+use serde_json::{Value, json};
+
+use super::receive_upload::Creation;
+use super::redeliver::{Redelivery, RedeliveryRefused};
+use super::submit_attachment::{Answer, RunningKeys, SubmitError, SubmitRequest};
+use super::*;
+use crate::audit::{self, AuditOutcome};
+use crate::auth::Caller;
+use crate::cdex::OwnUploads;
+use crate::clock::{ManualClock, Timestamp};
+use crate::config::FhirMappingConfig;
+use crate::db::testing::{assert_prepares, for_each_database};
+use crate::delivery::{AttemptOutcome, Destination, FileDestination, FileSettings, Schedule, WorkerSettings};
+use crate::id::UploadId;
+use crate::manifest::ManifestFields;
+use crate::upload::{AppendRequest, Ended, FileBlobs, UploadSettings, UploadState, Uploads};
+
+/// A gateway without its edge.
+struct Gateway {
+    exchange: Arc<Exchange>,
+    clock: Arc<ManualClock>,
+    folder: tempfile::TempDir,
+}
+
+impl Gateway {
+    fn new(db: &Db) -> Self {
+        Self::with(db, |_| {})
+    }
+
+    fn with(db: &Db, change: impl FnOnce(&mut Exchange)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let start = Timestamp::parse_rfc3339("2026-05-05T14:03:22Z").expect("an instant");
+        let clock = Arc::new(ManualClock::new(start));
+        let blobs = FileBlobs::open(folder.path().join("uploads"), false).expect("the store opens");
+        let tracker = TaskTracker::new();
+        let settings =
+            UploadSettings { checkpoint_bytes: 1 << 20, checkpoint_interval: Duration::from_secs(3600) };
+        let uploads =
+            Arc::new(Uploads::new(db.clone(), clock.clone(), Arc::new(blobs), settings, tracker.clone()));
+        let local = FileDestination::new(FileSettings {
+            root: folder.path().join("delivered"),
+            clash_policy: crate::delivery::ClashPolicy::SuffixUploadId,
+            metadata_sidecar: false,
+            durable: false,
+        });
+        let destinations: HashMap<String, Arc<dyn Destination>> =
+            HashMap::from([("local".to_owned(), Arc::new(local) as Arc<dyn Destination>)]);
+        let worker = WorkerSettings {
+            concurrency: 4,
+            concurrency_per_target: 2,
+            lease: Duration::from_secs(15),
+            poll_interval: Duration::from_secs(1),
+            name: "test".to_owned(),
+        };
+        let schedule = Schedule::new(vec![Duration::ZERO]);
+        let deliveries = crate::delivery::Deliveries::new(
+            db.clone(),
+            clock.clone(),
+            uploads.clone(),
+            destinations,
+            schedule,
+            worker,
+        );
+        let mut exchange = Exchange {
+            db: db.clone(),
+            clock: clock.clone(),
+            uploads,
+            deliveries: Arc::new(deliveries),
+            routing: Routing::built_in(),
+            streams: StreamConfigs::built_in(),
+            mapping: FhirMapping::new(&FhirMappingConfig::default()),
+            profiles: Profiles::built_in().expect("the built-in profiles load"),
+            settings: ExchangeSettings {
+                refuse_unrouted: false,
+                payload_limit_bytes: 1 << 20,
+                scan: ScanLimits { inline_data_bytes: 100, ..ScanLimits::default() },
+                idempotency: Duration::from_secs(3600),
+            },
+            running: RunningKeys::default(),
+            tracker,
+            stopping: CancellationToken::new(),
+        };
+        change(&mut exchange);
+        Self { exchange: Arc::new(exchange), clock, folder }
+    }
+
+    async fn submit_as(&self, body: &[u8], key: Option<&str>) -> Result<Answer, SubmitError> {
+        let request = SubmitRequest {
+            caller: Caller::anonymous(),
+            request_id: "request-1".to_owned(),
+            idempotency_key: key.map(str::to_owned),
+            own_uploads: OwnUploads { origins: vec!["http://gateway.example".to_owned()] },
+            declared: None,
+        };
+        self.exchange.submit_attachment(request, body_of(body)).await
+    }
+
+    async fn submit(&self, body: &Value) -> Result<Answer, SubmitError> {
+        self.submit_as(body.to_string().as_bytes(), None).await
+    }
+
+    async fn create(&self, length: u64) -> UploadId {
+        let creation = self.exchange.create_upload(&Caller::anonymous(), Some(length), manifest()).await;
+        match creation.expect("it writes") {
+            Creation::Created(id) => id,
+            refused => panic!("{refused:?}"),
+        }
+    }
+
+    async fn append(&self, id: UploadId, offset: u64, bytes: &[u8]) -> u64 {
+        let request = AppendRequest { access: Caller::anonymous().access(), id, offset, declared: None };
+        let reception = self.exchange.append_upload(request, body_of(bytes)).await.expect("it appends");
+        assert!(matches!(reception.ended, Ended::Whole));
+        reception.offset
+    }
+
+    async fn deliver(&self) -> usize {
+        self.exchange.deliveries.run_due_work().await.expect("the worker works")
+    }
+
+    async fn audit(&self) -> Vec<(AuditOutcome, Option<String>)> {
+        let mut reader = self.exchange.db.reader().await.expect("a reader");
+        let access = Caller::anonymous().access();
+        let entries = audit::list(&mut reader.tx(), &access, 100).await.expect("a list");
+        entries.into_iter().map(|entry| (entry.outcome, entry.detail)).collect()
+    }
+
+    async fn stages(&self, id: UploadId) -> Vec<String> {
+        let reports = self.exchange.reports_of(&Caller::anonymous().access(), id).await.expect("a list");
+        reports.into_iter().map(|report| report.stage).collect()
+    }
+
+    /// All files below the folder `name`, with their contents.
+    fn files(&self, name: &str) -> Vec<Vec<u8>> {
+        fn walk(folder: &std::path::Path, found: &mut Vec<Vec<u8>>) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.path() {
+                    path if path.is_dir() => walk(&path, found),
+                    path => found.push(std::fs::read(path).expect("it reads")),
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.folder.path().join(name), &mut found);
+        found.sort();
+        found
+    }
+}
+
+fn body_of(bytes: &[u8]) -> Body {
+    // In small pieces, so that every boundary is crossed.
+    let pieces: Vec<_> = bytes.chunks(37).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    stream::iter(pieces).boxed()
+}
+
+fn manifest() -> ManifestFields {
+    let fields = [
+        ("data_stream_id", "cdex"),
+        ("data_stream_route", "attachment"),
+        ("sender_id", "s"),
+        ("data_producer_id", "p"),
+        ("jurisdiction", "null"),
+        ("received_filename", "f.txt"),
+    ];
+    fields.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn identifier(name: &str, value: &str) -> Value {
+    json!({ "name": name, "valueIdentifier": { "value": value } })
+}
+
+fn submission(contents: &[Value]) -> Value {
+    let mut parameter = vec![
+        identifier("TrackingId", "T1"),
+        json!({ "name": "AttachTo", "valueCode": "claim" }),
+        identifier("OrganizationId", "1407071236"),
+        identifier("MemberId", "ZZMEMBER"),
+        json!({ "name": "ServiceDate", "valueDateTime": "2026-05-01" }),
+    ];
+    for content in contents {
+        parameter.push(json!({ "name": "Attachment", "part": [{ "name": "Content", "resource": content }] }));
+    }
+    json!({ "resourceType": "Parameters", "parameter": parameter })
+}
+
+fn document(attachment: Value) -> Value {
+    json!({ "resourceType": "DocumentReference", "status": "current", "content": [{ "attachment": attachment }] })
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64_simd::STANDARD.encode_to_string(bytes)
+}
+
+#[tokio::test]
+async fn every_statement_prepares_on_both_databases() {
+    for_each_database(|db| async move { assert_prepares(&db, store::STATEMENTS).await }).await;
+}
+
+#[tokio::test]
+async fn a_submission_becomes_uploads_that_are_complete_reported_and_delivered() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let long = vec![7_u8; 5000];
+        let observation = json!({ "resourceType": "Basic", "code": { "text": "any" } });
+        let answer = gateway
+            .submit(&submission(&[
+                document(json!({ "contentType": "text/plain", "data": base64(b"a note") })),
+                json!({ "resourceType": "Binary", "contentType": "application/pdf", "data": base64(&long) }),
+                observation.clone(),
+            ]))
+            .await
+            .expect("it is accepted");
+        assert_eq!(answer.upload_ids.len(), 3);
+        assert_eq!(gateway.deliver().await, 3);
+        let mut expected = vec![b"a note".to_vec(), long, observation.to_string().into_bytes()];
+        expected.sort();
+        assert!(gateway.files("delivered") == expected);
+        for id in &answer.upload_ids {
+            let access = Caller::anonymous().access();
+            let seen =
+                gateway.exchange.inspect_upload(&access, *id).await.expect("it reads").expect("it exists");
+            assert_eq!(seen.upload.state, UploadState::Complete);
+            assert!(matches!(
+                seen.attempts[..],
+                [delivery::Attempt { outcome: AttemptOutcome::Success { .. }, .. }]
+            ));
+            assert!(!String::from_utf8(seen.upload.manifest.to_json()).expect("UTF-8").contains("ZZMEMBER"));
+            assert_eq!(
+                gateway.stages(*id).await,
+                [
+                    "metadata-transform",
+                    "metadata-verify",
+                    "upload-started",
+                    "upload-status",
+                    "upload-completed",
+                    "blob-file-copy"
+                ]
+            );
+        }
+        assert_eq!(gateway.audit().await, [(AuditOutcome::Success, None)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn large_data_is_taken_out_whatever_the_order_of_properties() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let long = vec![9_u8; 3000];
+        // The type comes after the data, so the text is kept raw first and decoded when the type is seen.
+        let text = format!(
+            r#"{{"content":[{{"attachment":{{"data":"{0}"}}}}],"status":"current","resourceType":"DocumentReference"}}"#,
+            base64(&long)
+        );
+        let marker = json!({ "marker": true });
+        let body = submission(std::slice::from_ref(&marker)).to_string().replace(&marker.to_string(), &text);
+        gateway.submit_as(body.as_bytes(), None).await.expect("it is accepted");
+        // A resource of another type is its text, exactly, large strings and odd spacing included.
+        let bundle = format!(
+            r#"{{ "type":"collection",  "entry":[{{"resource":{{"data":"{0}","contentType":"text/plain","resourceType":"Binary"}}}}] ,"resourceType":"Bundle"}}"#,
+            base64(&long)
+        );
+        let body = submission(std::slice::from_ref(&marker)).to_string().replace(&marker.to_string(), &bundle);
+        gateway.submit_as(body.as_bytes(), None).await.expect("it is accepted");
+        gateway.deliver().await;
+        let mut expected = vec![long, bundle.into_bytes()];
+        expected.sort();
+        assert!(gateway.files("delivered") == expected);
+        assert_eq!(gateway.files("uploads").len(), 2, "nothing else is left in the store");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_submission_leaves_one_audit_row_and_nothing_else() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let mut body = submission(&[document(json!({ "data": base64(&[1; 5000]) }))]);
+        body["parameter"].as_array_mut().expect("an array").remove(3);
+        let Err(SubmitError::Refused(issues)) = gateway.submit(&body).await else {
+            panic!("it must be refused")
+        };
+        let named = |issue: &crate::fhir::Issue| {
+            issue.expression.as_deref().is_some_and(|expression| expression.contains("MemberId"))
+        };
+        assert!(issues.iter().any(named), "{issues:?}");
+        assert_eq!(gateway.files("uploads"), Vec::<Vec<u8>>::new());
+        assert_eq!(gateway.deliver().await, 0);
+        assert_eq!(gateway.audit().await, [(AuditOutcome::Refused, Some("required".to_owned()))]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_problems_of_a_body_are_in_one_answer() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let mut body = submission(&[
+            document(json!({ "data": "not base64!" })),
+            document(json!({ "url": "https://elsewhere.example/x.pdf" })),
+        ]);
+        body["parameter"]
+            .as_array_mut()
+            .expect("an array")
+            .retain(|parameter| parameter["name"] != "TrackingId" && parameter["name"] != "ServiceDate");
+        let Err(SubmitError::Refused(issues)) = gateway.submit(&body).await else {
+            panic!("it must be refused")
+        };
+        let told: Vec<&str> = issues.iter().filter_map(|issue| issue.expression.as_deref()).collect();
+        for part in ["TrackingId", "ServiceDate", "attachment.data", "attachment.url"] {
+            assert!(told.iter().any(|expression| expression.contains(part)), "{part}: {told:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_submission_again_gets_the_same_answer_and_leaves_nothing_new() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let body = submission(&[document(json!({ "data": base64(&[1; 5000]) }))]);
+        let first = gateway.submit(&body).await.expect("it is accepted");
+        assert_eq!(gateway.submit(&body).await.expect("it is accepted"), first);
+        assert_eq!(gateway.files("uploads").len(), 1);
+        let other = submission(&[document(json!({ "data": base64(b"another") }))]);
+        let second = gateway.submit(&other).await.expect("it is accepted");
+        assert_ne!(second.upload_ids, first.upload_ids);
+        assert!(second.outcome.to_string().contains("amendment"), "{}", second.outcome);
+        assert!(!first.outcome.to_string().contains("amendment"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_idempotency_key_answers_for_its_body_alone_and_only_for_its_time() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let one = submission(&[document(json!({ "data": base64(b"one") }))]).to_string();
+        let two = submission(&[document(json!({ "data": base64(b"two") }))]).to_string();
+        let first = gateway.submit_as(one.as_bytes(), Some("key")).await.expect("it is accepted");
+        assert_eq!(gateway.submit_as(one.as_bytes(), Some("key")).await.expect("again"), first);
+        assert!(matches!(gateway.submit_as(two.as_bytes(), Some("key")).await, Err(SubmitError::KeyReused)));
+        gateway.clock.advance(Duration::from_secs(3601));
+        gateway.submit_as(two.as_bytes(), Some("key")).await.expect("the key is free again");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_whose_request_is_still_being_received_is_refused() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let access = Caller::anonymous().access();
+        let running = gateway.exchange.running.begin(&access, "key");
+        assert!(running.is_some());
+        let body = submission(&[document(json!({ "data": base64(b"one") }))]).to_string();
+        assert!(matches!(
+            gateway.submit_as(body.as_bytes(), Some("key")).await,
+            Err(SubmitError::KeyRunning)
+        ));
+        drop(running);
+        gateway.submit_as(body.as_bytes(), Some("key")).await.expect("the key is free again");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_while_it_arrives() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::with(&db, |exchange| exchange.settings.payload_limit_bytes = 1000);
+        let body = submission(&[document(json!({ "data": base64(&[1; 5000]) }))]);
+        assert!(matches!(gateway.submit(&body).await, Err(SubmitError::TooLarge { limit: 1000 })));
+        assert_eq!(gateway.files("uploads"), Vec::<Vec<u8>>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_document_can_name_an_upload_made_before_and_is_not_delivered_twice() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let id = gateway.create(5).await;
+        let reference = |size| {
+            document(json!({ "url": format!("http://gateway.example/upload/files/{id}"), "size": size }))
+        };
+        let named = |refused: Result<Answer, SubmitError>, part: &str| match refused {
+            Err(SubmitError::Refused(issues)) => issues.iter().any(|issue| {
+                issue.expression.as_deref().is_some_and(|expression| expression.ends_with(part))
+            }),
+            other => panic!("{other:?}"),
+        };
+        assert!(
+            named(gateway.submit(&submission(&[reference(5)])).await, "attachment.url"),
+            "it is incomplete"
+        );
+        gateway.append(id, 0, b"bytes").await;
+        assert!(
+            named(gateway.submit(&submission(&[reference(6)])).await, "attachment.size"),
+            "the size is another"
+        );
+        let answer = gateway.submit(&submission(&[reference(5)])).await.expect("it is accepted");
+        assert_eq!(answer.upload_ids, [id]);
+        assert_eq!(gateway.deliver().await, 1);
+        assert_eq!(gateway.files("delivered"), [b"bytes".to_vec()]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_creation_writes_its_two_reports_and_nothing_else() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let mut fields = manifest();
+        fields.set("data_stream_route", "unknown");
+        let creation = gateway.exchange.create_upload(&Caller::anonymous(), Some(5), fields).await;
+        let Ok(Creation::Refused { id, .. }) = creation else { panic!("{creation:?}") };
+        assert_eq!(gateway.stages(id).await, ["metadata-transform", "metadata-verify"]);
+        let access = Caller::anonymous().access();
+        assert!(gateway.exchange.inspect_upload(&access, id).await.expect("it reads").is_none());
+        assert_eq!(gateway.files("uploads"), Vec::<Vec<u8>>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_crash_left_full_but_open_is_finished_at_the_start_and_only_once() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let id = gateway.create(5).await;
+        // The crash comes between the last offset and its consequences.
+        let access = Caller::anonymous().access();
+        let request = AppendRequest { access: access.clone(), id, offset: 0, declared: None };
+        let stop = CancellationToken::new();
+        let appended =
+            gateway.exchange.uploads.append(request, body_of(b"bytes"), &stop).await.expect("it appends");
+        let segment = appended.last.clone().expect("bytes came");
+        gateway.exchange.uploads.advance(&appended.upload, segment).await.expect("the offset moves");
+        drop(appended);
+        assert_eq!(gateway.exchange.finish_left_over().await.expect("it finishes"), 1);
+        assert_eq!(gateway.exchange.finish_left_over().await.expect("nothing is left"), 0);
+        let upload = gateway.exchange.uploads.find(&access, id).await.expect("it reads").expect("it exists");
+        gateway.exchange.finish_upload(upload, None).await.expect("finishing again is no error");
+        assert_eq!(gateway.deliver().await, 1);
+        assert_eq!(gateway.stages(id).await.iter().filter(|stage| *stage == "upload-completed").count(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeat_delivers_again_and_is_refused_for_what_cannot_be_delivered() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let caller = Caller::anonymous();
+        let repeat = |id, target: &'static str| {
+            let (exchange, caller) = (gateway.exchange.clone(), caller.clone());
+            async move { exchange.redeliver(&caller, "request-1", id, target).await }.boxed()
+        };
+        let id = gateway.create(5).await;
+        assert!(matches!(repeat(UploadId::new(), "nowhere").await, Err(RedeliveryRefused::UnknownUpload)));
+        assert!(matches!(repeat(id, "local").await, Err(RedeliveryRefused::Incomplete)));
+        gateway.append(id, 0, b"bytes").await;
+        assert!(matches!(repeat(id, "nowhere").await, Err(RedeliveryRefused::UnknownTarget)));
+        assert!(matches!(repeat(id, "local").await, Ok(Redelivery::AlreadyUnderWay)));
+        gateway.deliver().await;
+        assert!(matches!(repeat(id, "local").await, Ok(Redelivery::Queued(_))));
+        assert_eq!(gateway.deliver().await, 1);
+        let seen = gateway
+            .exchange
+            .inspect_upload(&caller.access(), id)
+            .await
+            .expect("it reads")
+            .expect("it exists");
+        assert_eq!(seen.attempts.len(), 2);
+        assert_eq!(gateway.files("delivered").len(), 1);
+    })
+    .await;
+}

@@ -18,9 +18,9 @@ pub(crate) mod testing;
 mod validate;
 
 pub(crate) use codec::{media_type, negotiate, parse};
-pub(crate) use outcome::{Issue, IssueType, operation_outcome};
 #[cfg(test)]
 pub(crate) use outcome::Severity;
+pub(crate) use outcome::{Issue, IssueType, operation_outcome};
 pub(crate) use profile::{ProfileError, Profiles};
 pub(crate) use scan::{KnownType, ScanError, ScanLimits, Scanned, ScannedPayload, Scanner, Shape, convert};
 pub(crate) use spool::{Spool, SpoolError, Spooled};

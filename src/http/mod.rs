@@ -13,9 +13,9 @@ pub(crate) mod listener;
 pub(crate) mod middleware;
 pub(crate) mod routes;
 pub(crate) mod state;
-mod tus;
 #[cfg(test)]
 mod testing;
+mod tus;
 mod write_timeout;
 
 use axum::Router;

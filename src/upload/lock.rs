@@ -42,7 +42,8 @@ impl Locks {
                     match held.get(&id) {
                         Some(holder) => holder.clone(),
                         None => {
-                            let mine = Held { stop: CancellationToken::new(), free: CancellationToken::new() };
+                            let mine =
+                                Held { stop: CancellationToken::new(), free: CancellationToken::new() };
                             held.insert(id, mine.clone());
                             return Lock { locks: self.clone(), id, held: mine };
                         }

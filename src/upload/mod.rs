@@ -181,9 +181,7 @@ impl Uploads {
     async fn mark_damaged(&self, upload: &Upload) -> Result<(), DbError> {
         tracing::error!(upload.id = %upload.id, "the upload store lost acknowledged bytes");
         let now = self.clock.now();
-        self.db
-            .write(upload.clone(), move |upload, tx| Box::pin(store::mark_damaged(tx, upload, now)))
-            .await
+        self.db.write(upload.clone(), move |upload, tx| Box::pin(store::mark_damaged(tx, upload, now))).await
     }
 }
 
@@ -209,11 +207,8 @@ impl Sources for Uploads {
 
 /// The report that an upload has `offset` bytes.
 pub(crate) fn progress(upload: &Upload, offset: u64, now: Timestamp) -> Report {
-    let stage = Stage::UploadStatus {
-        filename: upload.manifest.filename().to_owned(),
-        offset,
-        size: upload.length,
-    };
+    let stage =
+        Stage::UploadStatus { filename: upload.manifest.filename().to_owned(), offset, size: upload.length };
     Report::success(stage, now, now)
 }
 

@@ -119,7 +119,6 @@ impl Upload {
         }
     }
 
-
     /// What every report about this upload repeats.
     pub(crate) fn stream(&self) -> StreamFields {
         stream_fields((&self.tenant, &self.owner), self.id, self.manifest.fields())

@@ -93,12 +93,9 @@ impl Spool for UploadSpool {
             Some(segment) => {
                 Spooled { id, length: segment.length, sha256: segment.sha256, sha1: writer.sha1() }
             }
-            None => Spooled {
-                id,
-                length: 0,
-                sha256: Sha256::digest(b"").into(),
-                sha1: Sha1::digest(b"").into(),
-            },
+            None => {
+                Spooled { id, length: 0, sha256: Sha256::digest(b"").into(), sha1: Sha1::digest(b"").into() }
+            }
         })
     }
 
@@ -138,7 +135,8 @@ impl UploadSpool {
 impl Drop for UploadSpool {
     fn drop(&mut self) {
         drop(self.open.take());
-        let keys: Vec<StorageKey> = self.held.drain(..).map(|id| StorageKey::new(&self.tenant, &self.owner, id)).collect();
+        let keys: Vec<StorageKey> =
+            self.held.drain(..).map(|id| StorageKey::new(&self.tenant, &self.owner, id)).collect();
         if keys.is_empty() {
             return;
         }

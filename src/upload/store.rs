@@ -32,8 +32,7 @@ const EXISTS: &str = "SELECT COUNT(*) FROM upload WHERE id = $1";
 
 /// Every statement, for the test that prepares each on both databases.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] =
-    &[FIND, FIND_FULL, ADVANCE, COMPLETE, MARK_DAMAGED, SEGMENTS, EXISTS];
+pub(super) const STATEMENTS: &[&str] = &[FIND, FIND_FULL, ADVANCE, COMPLETE, MARK_DAMAGED, SEGMENTS, EXISTS];
 
 #[derive(FromRow)]
 struct UploadRow {

@@ -26,8 +26,7 @@ fn open(db: &Db, folder: tempfile::TempDir, checkpoint_bytes: u64) -> Store {
     let blobs = FileBlobs::open(folder.path().join("uploads"), true).expect("the store opens");
     let settings = UploadSettings { checkpoint_bytes, checkpoint_interval: Duration::from_secs(3600) };
     let tracker = TaskTracker::new();
-    let uploads =
-        Uploads::new(db.clone(), Arc::new(SystemClock), Arc::new(blobs), settings, tracker.clone());
+    let uploads = Uploads::new(db.clone(), Arc::new(SystemClock), Arc::new(blobs), settings, tracker.clone());
     Store { uploads, tracker, folder }
 }
 
@@ -71,8 +70,7 @@ impl Store {
         pieces: Vec<Result<Bytes, ()>>,
     ) -> Result<Ended<()>, UploadError> {
         let request = AppendRequest { access: access(), id, offset, declared: None };
-        let appended =
-            self.uploads.append(request, stream::iter(pieces), &CancellationToken::new()).await?;
+        let appended = self.uploads.append(request, stream::iter(pieces), &CancellationToken::new()).await?;
         let full = appended.fills();
         let Appended { upload, last, ended, lock } = appended;
         if full {
@@ -186,7 +184,10 @@ async fn bytes_beyond_the_length_are_refused_and_the_offset_stays_consistent() {
         assert!(matches!(ended, Ok(Ended::BeyondLength)), "{ended:?}");
         let offset = store.offset(id).await;
         assert!(offset < 4, "an overflowing body must not complete the upload: {offset}");
-        store.append(id, offset, vec![piece(&b"abcd"[usize::try_from(offset).expect("small")..])]).await.expect("ok");
+        store
+            .append(id, offset, vec![piece(&b"abcd"[usize::try_from(offset).expect("small")..])])
+            .await
+            .expect("ok");
         assert_eq!(store.content(id).await.expect("whole").0, b"abcd");
     })
     .await;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::contract::{TestTarget, contract_tests};
-use crate::delivery::ClashPolicy;
 use super::{DeliveryRequest, Destination, FileDestination, FileSettings};
+use crate::delivery::ClashPolicy;
 use crate::delivery::DeliveryError;
 use crate::delivery::testing::MemorySource;
 use crate::id::{DeliveryId, UploadId};

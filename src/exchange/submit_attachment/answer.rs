@@ -21,7 +21,9 @@ impl Answer {
     pub(super) fn new(upload_ids: Vec<UploadId>, remarks: &[Issue]) -> Self {
         let mut issues: Vec<Issue> = upload_ids
             .iter()
-            .map(|id| Issue::information(format!("Upload {id} was received; its status is at /upload/info/{id}")))
+            .map(|id| {
+                Issue::information(format!("Upload {id} was received; its status is at /upload/info/{id}"))
+            })
             .collect();
         issues.extend_from_slice(remarks);
         Self { upload_ids, outcome: operation_outcome(&issues) }

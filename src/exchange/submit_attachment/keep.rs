@@ -109,13 +109,13 @@ impl Exchange {
             remarks,
             upload_ids,
             segments: uploads.iter().map(whole).collect(),
-            finishings: uploads.iter().map(|upload| Finishing::new(self, upload.clone(), None, now)).collect(),
+            finishings: uploads
+                .iter()
+                .map(|upload| Finishing::new(self, upload.clone(), None, now))
+                .collect(),
             uploads,
             key: request.idempotency_key.clone().map(|key| (key, now.after(self.settings.idempotency))),
-            audit: Entry {
-                entity: Some(id.to_string()),
-                ..self.audit_entry(request, AuditOutcome::Success)
-            },
+            audit: Entry { entity: Some(id.to_string()), ..self.audit_entry(request, AuditOutcome::Success) },
             access,
         };
         self.db.write(unit, |unit, tx| Box::pin(unit.write(tx))).await

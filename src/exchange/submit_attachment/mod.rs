@@ -84,8 +84,11 @@ impl SubmitError {
     fn refusal(&self) -> Option<Vec<&'static str>> {
         match self {
             Self::Refused(issues) => {
-                let mut codes: Vec<&str> =
-                    issues.iter().filter(|issue| issue.is_error()).map(|issue| issue.code.as_code()).collect();
+                let mut codes: Vec<&str> = issues
+                    .iter()
+                    .filter(|issue| issue.is_error())
+                    .map(|issue| issue.code.as_code())
+                    .collect();
                 codes.sort_unstable();
                 codes.dedup();
                 Some(codes)

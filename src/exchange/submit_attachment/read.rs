@@ -9,8 +9,8 @@ use super::{Exchange, SubmitError, SubmitRequest};
 use crate::auth::Access;
 use crate::cdex::{self, Carried, Payload, Submission, TakenData};
 use crate::fhir::{self, Issue, IssueType, KnownType, ScannedPayload, Spool, Spooled};
-use crate::upload::{UploadSpool, UploadState};
 use crate::id::UploadId;
+use crate::upload::{UploadSpool, UploadState};
 
 /// A submission that breaks no rule.
 #[derive(Debug)]
@@ -88,7 +88,8 @@ impl Exchange {
             }
             Err(found) => {
                 // What the structure check named already is not told twice.
-                let known: Vec<Option<String>> = issues.iter().map(|issue| issue.expression.clone()).collect();
+                let known: Vec<Option<String>> =
+                    issues.iter().map(|issue| issue.expression.clone()).collect();
                 issues.extend(found.into_iter().filter(|issue| !known.contains(&issue.expression)));
                 None
             }
@@ -162,22 +163,32 @@ impl Exchange {
         payload: &Payload,
         issues: &mut Vec<Issue>,
     ) -> Result<Option<PayloadBytes>, SubmitError> {
-        let refuse = |code, element, text| Issue::error(code, format!("{}.{element}", payload.expression), text);
+        let refuse =
+            |code, element, text| Issue::error(code, format!("{}.{element}", payload.expression), text);
         let upload = self.uploads.find(access, id).await?;
         let Some(upload) = upload else {
             issues.push(refuse(IssueType::NotFound, "url", "The url names no upload of this gateway"));
             return Ok(None);
         };
         if upload.state != UploadState::Complete {
-            issues.push(refuse(IssueType::BusinessRule, "url", "The upload that the url names is not complete"));
+            issues.push(refuse(
+                IssueType::BusinessRule,
+                "url",
+                "The upload that the url names is not complete",
+            ));
             return Ok(None);
         }
         if payload.claimed_length.is_some_and(|claimed| claimed != upload.offset) {
-            issues.push(refuse(IssueType::Value, "size", "The size is not that of the upload that the url names"));
+            issues.push(refuse(
+                IssueType::Value,
+                "size",
+                "The size is not that of the upload that the url names",
+            ));
             return Ok(None);
         }
         if payload.claimed_sha1.is_some() {
-            let text = "The hash of an upload made before is not compared; its bytes were verified when they came";
+            let text =
+                "The hash of an upload made before is not compared; its bytes were verified when they came";
             issues.push(refuse(IssueType::Informational, "hash", text).into_warning());
         }
         Ok(Some(PayloadBytes::Upload(id)))

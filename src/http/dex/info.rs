@@ -49,7 +49,8 @@ fn missing() -> Response {
 
 /// The reports as they are sent on, unchanged, in one array.
 fn reports_answer(bodies: impl Iterator<Item = Vec<u8>>) -> Response {
-    let reports: Result<Vec<serde_json::Value>, _> = bodies.map(|body| serde_json::from_slice(&body)).collect();
+    let reports: Result<Vec<serde_json::Value>, _> =
+        bodies.map(|body| serde_json::from_slice(&body)).collect();
     match reports {
         Ok(reports) => super::json(StatusCode::OK, &serde_json::json!({ "reports": reports })),
         Err(error) => super::internal(&error),

@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use super::DoorState;
 use crate::exchange::redeliver::{Redelivery, RedeliveryRefused};
+use crate::http::body;
 use crate::http::extract::Authenticated;
 use crate::http::middleware::CurrentRequest;
-use crate::http::body;
 use crate::id::UploadId;
 
 /// A body of this call has two short words in it.
@@ -54,7 +54,9 @@ pub(super) async fn redeliver(
         }
         Ok(_) => super::text(StatusCode::OK, id.to_string()),
         Err(RedeliveryRefused::UnknownUpload) => unknown(),
-        Err(RedeliveryRefused::Incomplete) => super::text(StatusCode::CONFLICT, "the upload is not complete\n"),
+        Err(RedeliveryRefused::Incomplete) => {
+            super::text(StatusCode::CONFLICT, "the upload is not complete\n")
+        }
         Err(RedeliveryRefused::UnknownTarget) => super::text(StatusCode::BAD_REQUEST, "Invalid target\n"),
         Err(RedeliveryRefused::NotRouted) => {
             super::text(StatusCode::BAD_REQUEST, "Invalid target for metadata\n")

@@ -67,15 +67,21 @@ fn one(status: StatusCode, issue: Issue) -> (StatusCode, Vec<Issue>) {
 
 fn of_submission(error: &SubmitError, base_url: &str) -> (StatusCode, Vec<Issue>) {
     let transient = |text: &str| {
-        one(StatusCode::SERVICE_UNAVAILABLE, Issue::refusal(IssueType::Transient, text).advising("Try again later"))
+        one(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Issue::refusal(IssueType::Transient, text).advising("Try again later"),
+        )
     };
     match error {
         SubmitError::Refused(issues) => (StatusCode::BAD_REQUEST, issues.clone()),
         // CONF-023, and CONF-024: the answer says what to do with a payload of this size.
         SubmitError::TooLarge { limit } => one(
             StatusCode::PAYLOAD_TOO_LARGE,
-            Issue::refusal(IssueType::TooLong, format!("Payload exceeds the {limit} byte limit of this endpoint"))
-                .advising(cdex::larger_payload_advice(base_url)),
+            Issue::refusal(
+                IssueType::TooLong,
+                format!("Payload exceeds the {limit} byte limit of this endpoint"),
+            )
+            .advising(cdex::larger_payload_advice(base_url)),
         ),
         SubmitError::PartTooLarge(issue) => one(StatusCode::PAYLOAD_TOO_LARGE, issue.clone()),
         SubmitError::Body(BodyError::TooLarge) => one(
@@ -101,7 +107,8 @@ fn of_submission(error: &SubmitError, base_url: &str) -> (StatusCode, Vec<Issue>
         ),
         SubmitError::Full => one(
             StatusCode::INSUFFICIENT_STORAGE,
-            Issue::refusal(IssueType::NoStore, "No space is left to keep the payload").advising("Try again later"),
+            Issue::refusal(IssueType::NoStore, "No space is left to keep the payload")
+                .advising("Try again later"),
         ),
         SubmitError::Stopping => transient("The gateway is stopping"),
         SubmitError::Db(DbError::Full(_)) => one(
@@ -117,7 +124,10 @@ fn of_submission(error: &SubmitError, base_url: &str) -> (StatusCode, Vec<Issue>
             tracing::error!(error = error as &dyn std::error::Error, "a submission could not be kept");
             one(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                Issue::refusal(IssueType::Exception, "Something went wrong; the log knows more by the request id"),
+                Issue::refusal(
+                    IssueType::Exception,
+                    "Something went wrong; the log knows more by the request id",
+                ),
             )
         }
     }

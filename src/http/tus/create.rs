@@ -14,7 +14,11 @@ use crate::upload::{AppendRequest, UploadMetadata};
 
 /// Creates an upload, and takes its first bytes if the request carries some. The manifest is judged before
 /// the body is asked for, so that a client that sent `Expect: 100-continue` is spared it (T-21).
-pub(super) async fn create(state: &DoorState, caller: &Caller, request: Request) -> Result<Response, TusError> {
+pub(super) async fn create(
+    state: &DoorState,
+    caller: &Caller,
+    request: Request,
+) -> Result<Response, TusError> {
     let collection = request.uri().path().trim_end_matches('/').to_owned();
     let fields = request.headers();
     if fields.contains_key("upload-concat") {

@@ -71,11 +71,15 @@ impl TusError {
                 "ERR_UNSUPPORTED_VERSION",
                 "missing, invalid or unsupported Tus-Resumable header",
             ),
-            Self::MethodNotAllowed(_) => (S::METHOD_NOT_ALLOWED, "ERR_METHOD_NOT_ALLOWED", "method not allowed"),
-            Self::NotImplemented => (S::NOT_IMPLEMENTED, "ERR_NOT_IMPLEMENTED", "feature not implemented"),
-            Self::InvalidContentType => {
-                (S::UNSUPPORTED_MEDIA_TYPE, "ERR_INVALID_CONTENT_TYPE", "missing or invalid Content-Type header")
+            Self::MethodNotAllowed(_) => {
+                (S::METHOD_NOT_ALLOWED, "ERR_METHOD_NOT_ALLOWED", "method not allowed")
             }
+            Self::NotImplemented => (S::NOT_IMPLEMENTED, "ERR_NOT_IMPLEMENTED", "feature not implemented"),
+            Self::InvalidContentType => (
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "ERR_INVALID_CONTENT_TYPE",
+                "missing or invalid Content-Type header",
+            ),
             Self::InvalidUploadLength => {
                 (S::BAD_REQUEST, "ERR_INVALID_UPLOAD_LENGTH", "missing or invalid Upload-Length header")
             }
@@ -83,9 +87,7 @@ impl TusError {
                 (S::BAD_REQUEST, "ERR_INVALID_OFFSET", "missing or invalid Upload-Offset header")
             }
             Self::InvalidMetadata(message) => (S::BAD_REQUEST, "ERR_INVALID_UPLOAD_METADATA", message),
-            Self::MaxSizeExceeded => {
-                (S::PAYLOAD_TOO_LARGE, "ERR_MAX_SIZE_EXCEEDED", "maximum size exceeded")
-            }
+            Self::MaxSizeExceeded => (S::PAYLOAD_TOO_LARGE, "ERR_MAX_SIZE_EXCEEDED", "maximum size exceeded"),
             Self::SizeExceeded | Self::Body(BodyError::TooLarge) => {
                 (S::PAYLOAD_TOO_LARGE, "ERR_UPLOAD_SIZE_EXCEEDED", "upload's size exceeded")
             }
@@ -116,9 +118,11 @@ impl TusError {
             Self::Refused { .. } | Self::Unrouted(_) => {
                 (S::BAD_REQUEST, "ERR_UPLOAD_REJECTED", "upload creation has been rejected by server")
             }
-            Self::Internal(_) => {
-                (S::INTERNAL_SERVER_ERROR, "ERR_INTERNAL_SERVER_ERROR", "something went wrong; see the log by the request id")
-            }
+            Self::Internal(_) => (
+                S::INTERNAL_SERVER_ERROR,
+                "ERR_INTERNAL_SERVER_ERROR",
+                "something went wrong; see the log by the request id",
+            ),
         }
     }
 

@@ -23,8 +23,7 @@ pub(super) async fn head(state: &DoorState, caller: &Caller, id: UploadId) -> Re
         headers.insert("upload-length", HeaderValue::from(length));
     }
     let fields = upload.manifest.fields().iter();
-    let metadata: UploadMetadata =
-        fields.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let metadata: UploadMetadata = fields.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     if let Ok(metadata) = HeaderValue::try_from(metadata.to_header()) {
         headers.insert("upload-metadata", metadata);
     }

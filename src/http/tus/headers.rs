@@ -6,7 +6,11 @@ use axum::http::{HeaderMap, header};
 use super::error::TusError;
 
 /// A count of bytes: decimal digits without sign, exponent or leading zeros, at most 2^63 - 1.
-pub(super) fn bytes(headers: &HeaderMap, name: &'static str, refusal: TusError) -> Result<Option<u64>, TusError> {
+pub(super) fn bytes(
+    headers: &HeaderMap,
+    name: &'static str,
+    refusal: TusError,
+) -> Result<Option<u64>, TusError> {
     let mut values = headers.get_all(name).iter().filter(|value| !value.is_empty());
     let (Some(value), None) = (values.next(), values.next()) else {
         return if headers.get_all(name).iter().filter(|value| !value.is_empty()).count() == 0 {
@@ -61,7 +65,8 @@ mod tests {
         ];
         for (text, expected) in cases {
             let mut headers = HeaderMap::new();
-            headers.insert("upload-length", HeaderValue::from_bytes(text.as_bytes()).expect("a header value"));
+            headers
+                .insert("upload-length", HeaderValue::from_bytes(text.as_bytes()).expect("a header value"));
             let got = bytes(&headers, "upload-length", TusError::InvalidUploadLength).ok();
             assert_eq!(got, *expected, "{text:?}");
         }
@@ -69,6 +74,9 @@ mod tests {
         twice.append("upload-length", HeaderValue::from_static("5"));
         twice.append("upload-length", HeaderValue::from_static("5"));
         assert!(bytes(&twice, "upload-length", TusError::InvalidUploadLength).is_err());
-        assert!(bytes(&HeaderMap::new(), "upload-length", TusError::InvalidUploadLength).is_ok_and(|n| n.is_none()));
+        assert!(
+            bytes(&HeaderMap::new(), "upload-length", TusError::InvalidUploadLength)
+                .is_ok_and(|n| n.is_none())
+        );
     }
 }

@@ -39,7 +39,8 @@ pub(super) fn routes() -> Router<DoorState> {
 }
 
 /// Requests to the place where uploads are created.
-async fn collection(State(state): State<DoorState>,
+async fn collection(
+    State(state): State<DoorState>,
     Authenticated(caller): Authenticated,
     request: Request,
 ) -> Response {

@@ -142,7 +142,12 @@ impl BlobStore for FileBlobs {
 }
 
 /// Files below `folder` that are older than the store's opening, as keys (without the digit level).
-fn collect(root: &Path, folder: &Path, opened_at: SystemTime, found: &mut Vec<StorageKey>) -> std::io::Result<()> {
+fn collect(
+    root: &Path,
+    folder: &Path,
+    opened_at: SystemTime,
+    found: &mut Vec<StorageKey>,
+) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
