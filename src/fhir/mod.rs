@@ -1,6 +1,9 @@
 //! FHIR R4 as such; the only folder that knows fhirbolt.
 
 pub(crate) mod base64;
+pub(crate) mod codec;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod outcome;
 mod path;
 pub(crate) mod scan;
