@@ -245,7 +245,7 @@ impl Machine {
             b'f' => State::Literal(b"alse"),
             b'n' => State::Literal(b"ull"),
             b'-' | b'0'..=b'9' => {
-                self.number = Number::begin(byte);
+                self.number.begin(byte);
                 State::Number
             }
             0 | 0x80.. => return Err(Rule::Encoding),

@@ -93,7 +93,7 @@ fn a_refusal_while_converting_names_the_place_in_the_whole_body() {
     let (outcome, mut spool) = scan(&submission(&resource), Shape::Submission);
     let raw = outcome.expect("it is fine").payloads[0].raw.clone().expect("the type came too late");
     let converted = convert(small(), &raw, KnownType::Binary, "Parameters.x.resource", &mut spool);
-    let error = converted.now_or_never().expect("memory does not wait").unwrap_err();
+    let error = converted.now_or_never().expect("memory does not wait").expect_err("it is refused");
     assert_eq!(
         error.issue().expression.as_deref(),
         Some("Parameters.x.resource.contained[0].data"),
@@ -162,7 +162,7 @@ fn long_data_that_is_not_base64_is_refused_where_it_shows() {
 
 #[test]
 fn a_spool_that_fails_ends_the_body_and_nothing_remains_open() {
-    let data = STANDARD.encode_to_string([7; 300_000]);
+    let data = STANDARD.encode_to_string(vec![7; 300_000]);
     for resource in [
         format!(r#"{{"resourceType":"Binary","data":"{data}"}}"#),
         format!(r#"{{"data":"{data}","resourceType":"Binary"}}"#),
@@ -170,7 +170,7 @@ fn a_spool_that_fails_ends_the_body_and_nothing_remains_open() {
         let body = submission(&resource);
         let mut spool = MemorySpool::with_capacity(100_000);
         let outcome = scan_cut(body.as_bytes(), &[], ScanLimits::default(), Shape::Submission, &mut spool);
-        let error = outcome.unwrap_err();
+        let error = outcome.expect_err("it is refused");
         assert!(matches!(error, ScanError::Spool(SpoolError::Full)));
         assert_eq!(error.issue().code, IssueType::NoStore);
         assert_eq!(spool.count(), 0);

@@ -116,7 +116,7 @@ fn what_breaks_a_rule_is_refused_with_its_place() {
 #[test]
 fn an_issue_names_the_element_and_the_rule_and_nothing_that_was_sent() {
     let (outcome, _) = scan(r#"{"resourceType":"Jane","name":"secret\u0000"}"#, Shape::Plain);
-    let error = outcome.unwrap_err();
+    let error = outcome.expect_err("it is refused");
     let issue = error.issue();
     assert_eq!(issue.code, IssueType::Invalid);
     assert_eq!(issue.expression.as_deref(), Some("Resource.name"));
@@ -124,7 +124,7 @@ fn an_issue_names_the_element_and_the_rule_and_nothing_that_was_sent() {
     let told = format!("{issue:?} {error}");
     assert!(!told.contains("Jane") && !told.contains("secret"), "{told}");
     let (outcome, _) = scan(&format!("{{\"a\":\"{}\"}}", "x".repeat(50)), Shape::Plain);
-    assert!(outcome.unwrap_err().is_too_large());
+    assert!(outcome.expect_err("it is refused").is_too_large());
 }
 
 #[test]
