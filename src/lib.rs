@@ -33,3 +33,7 @@ pub(crate) mod db;
 pub(crate) mod outbound;
 pub(crate) mod report;
 pub(crate) mod telemetry;
+
+/// Entry points of the fuzz targets.
+#[cfg(fuzzing)]
+pub use fhir::fuzzing;

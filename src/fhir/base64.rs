@@ -205,8 +205,8 @@ mod tests {
             let mut checker = Decoder::default();
             let mut out = Vec::new();
             for pair in cuts.windows(2) {
-                decoder.decode(&text.as_bytes()[pair[0]..pair[1]], Some(&mut out)).unwrap();
-                checker.decode(&text.as_bytes()[pair[0]..pair[1]], None).unwrap();
+                decoder.decode(&text.as_bytes()[pair[0]..pair[1]], Some(&mut out)).expect("it is base64");
+                checker.decode(&text.as_bytes()[pair[0]..pair[1]], None).expect("it is base64");
             }
             prop_assert!(decoder.is_complete() && checker.is_complete());
             prop_assert_eq!(&out, &bytes);
@@ -228,7 +228,7 @@ mod tests {
             let mut decoder = Decoder::default();
             let found = match decoder.decode(&text[..cut], Some(&mut Vec::new())) {
                 Err(error) => error.at,
-                Ok(()) => cut + decoder.decode(&text[cut..], Some(&mut Vec::new())).unwrap_err().at,
+                Ok(()) => cut + decoder.decode(&text[cut..], Some(&mut Vec::new())).expect_err("it is not base64").at,
             };
             prop_assert_eq!(found, place);
         }

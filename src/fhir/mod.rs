@@ -7,6 +7,8 @@
 pub(crate) mod base64;
 mod codec;
 pub(crate) mod datatype;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod outcome;
 mod path;
 mod profile;

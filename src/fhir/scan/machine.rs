@@ -8,7 +8,7 @@ use super::error::{Refused, Rule};
 use super::frame::Frames;
 use super::keep::{Elision, Keep, KnownType, Sink};
 use super::number::Number;
-use super::text::{Fault, Lexer, Token};
+use super::text::{Fault, Lexer, Token, first_control};
 use super::{ScanLimits, Shape};
 use crate::fhir::structure;
 
@@ -195,14 +195,13 @@ impl Machine {
     /// A byte outside strings, numbers and literals, or the first one of such.
     fn mark(&mut self, byte: u8, piece: &Bytes, at: usize) -> Result<(), Rule> {
         match (self.state, byte) {
-            (State::FirstValue, b']') => self.close(piece, at),
+            (State::FirstValue, b']') | (State::FirstName, b'}') => self.close(piece, at),
             (State::Start, b'{') | (State::Value | State::FirstValue, _) => self.value(byte, at)?,
             (State::Start, 0xEF | 0xFE | 0xFF) => return Err(Rule::ByteOrderMark),
             (State::Start, b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
                 return Err(Rule::NotAnObject);
             }
             (State::Name | State::FirstName, b'"') => self.begin_string(Purpose::Name, at),
-            (State::FirstName, b'}') => self.close(piece, at),
             (State::Colon, b':') => self.state = State::Value,
             (State::AfterValue, b',') if self.frames.in_array() => {
                 self.frames.next_value();
@@ -246,7 +245,7 @@ impl Machine {
             b'f' => State::Literal(b"alse"),
             b'n' => State::Literal(b"ull"),
             b'-' | b'0'..=b'9' => {
-                self.number = Number::begin(byte);
+                self.number.begin(byte);
                 State::Number
             }
             0 | 0x80.. => return Err(Rule::Encoding),
@@ -442,11 +441,7 @@ fn refuse_control(
     offset: u64,
     hand_on: impl FnOnce(&[u8]) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    // No early exit: this form becomes SIMD code.
-    if !run.iter().fold(false, |found, &byte| found | (byte < b' ')) {
-        return hand_on(run);
-    }
-    let at = run.iter().position(|&byte| byte < b' ').unwrap_or(0);
+    let Some(at) = first_control(run) else { return hand_on(run) };
     hand_on(&run[..at])?;
     Err(Fault { rule: Rule::ControlCharacter, offset: offset + at as u64 })
 }

@@ -23,14 +23,15 @@ enum Part {
 }
 
 impl Number {
-    /// One that begins with `byte`, a digit or a minus.
-    pub(super) fn begin(byte: u8) -> Self {
-        let part = match byte {
+    /// Begins another one with `byte`, a digit or a minus.
+    pub(super) fn begin(&mut self, byte: u8) {
+        self.part = match byte {
             b'-' => Part::Minus,
             b'0' => Part::Zero,
             _ => Part::Integer,
         };
-        Self { part, text: vec![byte] }
+        self.text.clear();
+        self.text.push(byte);
     }
 
     /// How many bytes it has.

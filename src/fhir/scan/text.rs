@@ -165,9 +165,7 @@ impl Lexer {
             Ok(_) => rest.len(),
             Err(error) => error.valid_up_to(),
         };
-        // No early exit: this form becomes SIMD code.
-        if rest[..valid].iter().fold(false, |found, &byte| found | (byte < b' ')) {
-            let at = rest.iter().position(|&byte| byte < b' ').unwrap_or(0);
+        if let Some(at) = first_control(&rest[..valid]) {
             return Err(Fault { rule: Rule::ControlCharacter, offset: offset + at as u64 });
         }
         let tail = &rest[valid..];
@@ -180,4 +178,11 @@ impl Lexer {
         }
         Ok(())
     }
+}
+
+/// Where the first control character is that must not stand in a string as it is.
+pub(super) fn first_control(text: &[u8]) -> Option<usize> {
+    // A minimum has no early exit and so becomes SIMD code; the place is only looked for where there is one.
+    let least = text.iter().copied().fold(u8::MAX, u8::min);
+    if least < b' ' { text.iter().position(|&byte| byte < b' ') } else { None }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use fhirbolt::element::Element;
 use fhirbolt::serde::{DeserializationConfig, DeserializationMode};
@@ -38,7 +39,8 @@ fn resources(folder: &Path) -> Vec<(String, Value)> {
     found
 }
 
-fn published() -> Vec<(String, Value)> {
+/// Every published example that can be found.
+static PUBLISHED: LazyLock<Vec<(String, Value)>> = LazyLock::new(|| {
     let mut all = Vec::new();
     if let Some(folder) = shared("cdex/examples") {
         all.extend(resources(&folder));
@@ -54,7 +56,7 @@ fn published() -> Vec<(String, Value)> {
     }
     all.retain(|(_, value)| value.get("resourceType").is_some());
     all
-}
+});
 
 fn found(resource: &Value) -> Vec<(String, IssueType)> {
     check(resource, "R").into_iter().map(|issue| (issue.expression.unwrap_or_default(), issue.code)).collect()
@@ -63,8 +65,8 @@ fn found(resource: &Value) -> Vec<(String, IssueType)> {
 #[test]
 fn every_published_example_passes() {
     let mut refused = Vec::new();
-    for (name, resource) in published() {
-        let issues = check(&resource, "R");
+    for (name, resource) in PUBLISHED.iter() {
+        let issues = check(resource, "R");
         if !issues.is_empty() {
             refused.push(format!("{name}: {issues:#?}"));
         }
@@ -73,6 +75,7 @@ fn every_published_example_passes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn each_offending_element_is_named() {
     use IssueType::{Required, Structure, Value as Bad};
     let patient = |members: Value| {
@@ -208,18 +211,86 @@ fn type_first(value: &Value) -> Value {
     }
 }
 
+type R4 = Element<{ fhirbolt::FhirReleases::R4 }>;
+
 fn fhirbolt_takes(resource: &Value) -> bool {
     let config = DeserializationConfig { mode: DeserializationMode::Strict };
-    type R4 = Element<{ fhirbolt::FhirReleases::R4 }>;
     fhirbolt::serde::json::from_json_value::<R4>(type_first(resource), Some(config)).is_ok()
 }
 
+/// A few of the published examples of moderate size, for what is done to each many times.
+static SOME: LazyLock<Vec<&Value>> = LazyLock::new(|| {
+    let all = PUBLISHED.iter().map(|(_, resource)| resource);
+    all.filter(|resource| resource.to_string().len() < 20_000).step_by(5).collect()
+});
+
 #[test]
-fn fhirbolt_reads_whatever_passes() {
-    let refused: Vec<String> = published()
-        .into_iter()
-        .filter(|(_, resource)| !fhirbolt_takes(resource))
-        .map(|(name, _)| name)
-        .collect();
-    assert_eq!(refused, Vec::<String>::new());
+fn fhirbolt_agrees_on_every_published_example() {
+    let all = PUBLISHED.iter();
+    let refused: Vec<&String> =
+        all.filter(|(_, resource)| !fhirbolt_takes(resource)).map(|(name, _)| name).collect();
+    assert_eq!(refused, Vec::<&String>::new());
+}
+
+/// The same resource with the properties of every object in another order.
+fn permuted(value: &Value, seed: &mut u64) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut all: Vec<_> = members.iter().collect();
+            let mut permuted_members = Map::new();
+            while !all.is_empty() {
+                *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let next = (*seed >> 33) as usize % all.len();
+                let (name, value) = all.swap_remove(next);
+                permuted_members.insert(name.clone(), permuted(value, seed));
+            }
+            Value::Object(permuted_members)
+        }
+        Value::Array(entries) => entries.iter().map(|entry| permuted(entry, seed)).collect(),
+        _ => value.clone(),
+    }
+}
+
+/// Does something small and wrong, or at least different, to one of the values.
+fn changed(value: &mut Value, place: &mut usize, change: u8) {
+    if *place == 0 {
+        let old = value.take();
+        *value = match change {
+            0 => Value::Array(vec![old]),
+            1 => json!({ "value": old }),
+            2 => Value::String("x".to_owned()),
+            3 => json!(1),
+            4 => json!(true),
+            5 => json!({ "extension": [{ "url": "u", "valueString": "x" }] }),
+            6 => json!({ "resourceType": "Patient", "active": true }),
+            _ => Value::Null,
+        };
+    }
+    *place = place.wrapping_sub(1);
+    match value {
+        Value::Array(entries) => entries.iter_mut().for_each(|entry| changed(entry, place, change)),
+        Value::Object(members) => members.values_mut().for_each(|member| changed(member, place, change)),
+        _ => {}
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_properties_makes_no_difference(which: prop::sample::Index, mut seed: u64) {
+        if !SOME.is_empty() {
+            let resource = permuted(which.get::<&Value>(&SOME), &mut seed);
+            prop_assert_eq!(found(&resource), vec![]);
+        }
+    }
+
+    #[test]
+    fn fhirbolt_takes_whatever_passes(which: prop::sample::Index, mut place in 0..200_usize, change in 0..8_u8) {
+        if !SOME.is_empty() {
+            let mut resource = (*which.get::<&Value>(&SOME)).clone();
+            changed(&mut resource, &mut place, change);
+            if found(&resource).is_empty() {
+                prop_assert!(fhirbolt_takes(&resource), "{}", resource);
+            }
+        }
+    }
 }

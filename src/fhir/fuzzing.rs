@@ -1,0 +1,107 @@
+//! What the fuzz targets in `tests/fuzz` call. It is compiled for them only (`cfg(fuzzing)`), because the modules
+//! it leads to are private. Each function panics when something is wrong with its module, never on bad input.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::FutureExt;
+
+use super::base64::Decoder;
+use super::scan::{ScanLimits, Scanned, Scanner, Shape};
+use super::{Spool, SpoolError, Spooled};
+use crate::id::UploadId;
+
+/// Scans `body` whole and in pieces of the size of its first byte: both must come to the same, and what is
+/// accepted must be JSON for another reader too.
+pub fn scan(body: &[u8]) {
+    let size = usize::from(body.first().copied().unwrap_or(0)) % 7 + 1;
+    let body = body.get(1..).unwrap_or_default();
+    for shape in [Shape::Submission, Shape::Resource(None), Shape::Plain] {
+        let whole = scan_pieces(body, body.len().max(1), shape);
+        assert_eq!(whole, scan_pieces(body, size, shape));
+        if let Ok((skeleton, _)) = whole {
+            serde_json::from_slice::<serde_json::Value>(&skeleton).expect("the skeleton is JSON");
+        }
+    }
+}
+
+/// Decodes `text` whole and in pieces of the size of its first byte, and encodes the result again.
+pub fn base64(text: &[u8]) {
+    let size = usize::from(text.first().copied().unwrap_or(0)) % 7 + 1;
+    let text = text.get(1..).unwrap_or_default();
+    let whole = decode_pieces(text, text.len().max(1));
+    assert_eq!(whole, decode_pieces(text, size));
+    if let Some(bytes) = whole {
+        let clean: Vec<u8> = text.iter().copied().filter(|byte| !b" \t\r\n".contains(byte)).collect();
+        assert_eq!(base64_simd::STANDARD.encode_to_string(bytes).as_bytes(), clean);
+    }
+}
+
+fn decode_pieces(text: &[u8], size: usize) -> Option<Vec<u8>> {
+    let mut decoder = Decoder::default();
+    let mut bytes = Vec::new();
+    for piece in text.chunks(size) {
+        decoder.decode(piece, Some(&mut bytes)).ok()?;
+    }
+    decoder.is_complete().then_some(bytes)
+}
+
+fn scan_pieces(body: &[u8], size: usize, shape: Shape) -> Result<(Bytes, Vec<u8>), String> {
+    let limits = ScanLimits {
+        depth: 12,
+        nodes: 100,
+        string_bytes: 100,
+        skeleton_bytes: 1000,
+        inline_data_bytes: 20,
+        ..ScanLimits::default()
+    };
+    let mut spool = Kept::default();
+    let work = async {
+        let mut scanner = Scanner::new(limits, shape);
+        for piece in body.chunks(size) {
+            scanner.feed(Bytes::copy_from_slice(piece), &mut spool).await?;
+        }
+        scanner.finish(&mut spool).await
+    };
+    let outcome = work.now_or_never().expect("nothing waits");
+    assert!(!spool.is_open, "nothing remains open");
+    let Scanned { skeleton, .. } = outcome.map_err(|error| format!("{error:?}"))?;
+    Ok((skeleton, spool.bytes))
+}
+
+/// All that was written, in one row.
+#[derive(Default)]
+struct Kept {
+    is_open: bool,
+    bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl Spool for Kept {
+    async fn begin(&mut self) -> Result<(), SpoolError> {
+        assert!(!self.is_open, "one at a time");
+        self.is_open = true;
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), SpoolError> {
+        assert!(self.is_open, "one is open");
+        self.bytes.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<Spooled, SpoolError> {
+        assert!(self.is_open, "one is open");
+        self.is_open = false;
+        Ok(Spooled { id: UploadId::new(), length: 0, sha256: [0; 32], sha1: [0; 20] })
+    }
+
+    async fn abort(&mut self) {
+        self.is_open = false;
+    }
+
+    async fn read(&mut self, _: &Spooled, _: u64, _: usize) -> Result<Bytes, SpoolError> {
+        Ok(Bytes::new())
+    }
+
+    async fn discard(&mut self, _: &Spooled) {}
+}
