@@ -113,7 +113,7 @@ CREATE TABLE submission (
     member_system       TEXT COLLATE "C",
     member_value        TEXT COLLATE "C",
     service_date        TEXT COLLATE "C",
-    is_last_submission  BIGINT NOT NULL,
+    is_last_submission  BOOLEAN NOT NULL,
     amends              TEXT COLLATE "C",
     body_sha256         BYTEA NOT NULL,
     body_length         BIGINT NOT NULL,

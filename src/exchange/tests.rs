@@ -229,7 +229,7 @@ async fn a_submission_becomes_uploads_that_are_complete_reported_and_delivered()
             assert_eq!(seen.upload.state, UploadState::Complete);
             assert!(matches!(
                 seen.attempts[..],
-                [delivery::Attempt { outcome: AttemptOutcome::Success { .. }, .. }]
+                [crate::delivery::Attempt { outcome: AttemptOutcome::Success { .. }, .. }]
             ));
             assert!(!String::from_utf8(seen.upload.manifest.to_json()).expect("UTF-8").contains("ZZMEMBER"));
             assert_eq!(

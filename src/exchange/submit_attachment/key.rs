@@ -13,14 +13,14 @@ pub(crate) struct RunningKeys(Arc<Mutex<HashSet<Key>>>);
 
 /// A key in use; free again when dropped.
 #[derive(Debug)]
-pub(super) struct RunningKey {
+pub(in crate::exchange) struct RunningKey {
     running: RunningKeys,
     key: Key,
 }
 
 impl RunningKeys {
     /// Takes a key of this caller; `None` while somebody has it.
-    pub(super) fn begin(&self, access: &Access, key: &str) -> Option<RunningKey> {
+    pub(in crate::exchange) fn begin(&self, access: &Access, key: &str) -> Option<RunningKey> {
         let key = (access.tenant().to_owned(), access.owner().map(str::to_owned), key.to_owned());
         let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         free.then(|| RunningKey { running: self.clone(), key })

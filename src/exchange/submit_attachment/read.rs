@@ -163,8 +163,8 @@ impl Exchange {
         payload: &Payload,
         issues: &mut Vec<Issue>,
     ) -> Result<Option<PayloadBytes>, SubmitError> {
-        let refuse =
-            |code, element, text| Issue::error(code, format!("{}.{element}", payload.expression), text);
+        let attachment = payload.expression.trim_end_matches(".url");
+        let refuse = |code, element, text| Issue::error(code, format!("{attachment}.{element}"), text);
         let upload = self.uploads.find(access, id).await?;
         let Some(upload) = upload else {
             issues.push(refuse(IssueType::NotFound, "url", "The url names no upload of this gateway"));

@@ -9,7 +9,7 @@ mod resource_type;
 #[cfg(test)]
 mod tests;
 
-use fhirbolt_shared::FhirReleases;
+use fhirbolt::FhirReleases;
 use fhirbolt_shared::path::ElementPath;
 use serde_json::{Map, Number, Value};
 
