@@ -58,7 +58,7 @@ CREATE TABLE delivery (
     settled_at   INTEGER,
     UNIQUE (upload_id, target, path)
 ) STRICT;
-CREATE INDEX delivery_by_due ON delivery (status, due_at);
+CREATE INDEX delivery_by_due ON delivery (status, target, due_at);
 
 -- One try of a delivery, as it ended.
 CREATE TABLE attempt (

@@ -1,1 +1,263 @@
 //! Composition root: the only place where everything meets.
+//!
+//! [`App::start`] holds the data folder ([`data_dir`]), makes live objects of the settings ([`wiring`]),
+//! mends what a crash left, and starts workers and listeners. [`serve`] runs one until it is told to stop
+//! ([`lifecycle`]).
+
+mod data_dir;
+mod lifecycle;
+mod wiring;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::config::{Config, ServerConfig};
+use crate::db::{Db, DbError, Dialect};
+use crate::delivery;
+use crate::exchange::Exchange;
+use crate::exchange::submit_attachment::RunningKeys;
+use crate::fhir::Profiles;
+use crate::http::listener::{self, Stop};
+use crate::http::routes::{DoorState, routes};
+use crate::http::state::{Check, EdgeState, Readiness};
+use crate::manifest::FhirMapping;
+use crate::telemetry::Metrics;
+use crate::upload::{FileBlobs, UploadError, Uploads};
+
+use data_dir::DataDir;
+pub use data_dir::DataDirError;
+pub use lifecycle::LifecycleError;
+use lifecycle::{Lifecycle, Signals};
+use wiring::DexFiles;
+pub use wiring::FileProblems;
+
+/// The gateway could not start, or did not end as it should.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// DEX files that the settings name are wrong.
+    #[error(transparent)]
+    Files(#[from] FileProblems),
+    /// The database cannot be used.
+    #[error("database.url: {0}")]
+    Database(String),
+    /// The upload store cannot be used.
+    #[error("upload.store_url: {0}")]
+    UploadStore(String),
+    /// A FHIR rule file is wrong.
+    #[error("{0}")]
+    Profile(String),
+    /// An address cannot be listened on.
+    #[error("{key}: cannot listen on {address}: {}", .source.kind())]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It ran, but did not end as it should.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+}
+
+impl From<DbError> for AppError {
+    fn from(error: DbError) -> Self {
+        Self::Database(error.to_string())
+    }
+}
+
+impl From<UploadError> for AppError {
+    fn from(error: UploadError) -> Self {
+        Self::UploadStore(error.to_string())
+    }
+}
+
+/// Runs the gateway until it is told to stop.
+pub async fn serve(config: Config) -> Result<(), AppError> {
+    let signals = Signals::receive()?;
+    let app = App::start(config).await?;
+    let ended = app.lifecycle.run(signals).await;
+    app.db.close().await;
+    Ok(ended?)
+}
+
+/// Brings the schema of the database up to date.
+pub async fn migrate(config: Config) -> Result<(), AppError> {
+    let _held = DataDir::hold(&config.data_dir)?;
+    Db::open(&wiring::db_settings(&config, true)).await?.close().await;
+    Ok(())
+}
+
+/// Whether the DEX files that the settings name are sound, with what is legal but surely not meant.
+pub fn check_files(config: &Config) -> Result<Vec<String>, AppError> {
+    Ok(DexFiles::load(config)?.warnings())
+}
+
+/// A gateway that runs.
+pub struct App {
+    lifecycle: Lifecycle,
+    db: Db,
+    address: SocketAddr,
+    _data_dir: DataDir,
+}
+
+impl App {
+    /// Starts a gateway; when this returns it answers.
+    pub async fn start(config: Config) -> Result<Self, AppError> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let files = DexFiles::load(&config)?;
+        for warning in files.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let data_dir = DataDir::hold(&config.data_dir)?;
+        let db = Db::open(&wiring::db_settings(&config, config.database.migrate_on_start)).await?;
+        let lifecycle = Lifecycle::new(config.server.stop_timeout);
+        let main = bind("server.listen", config.server.listen).await?;
+        let address = main.local_addr().unwrap_or(config.server.listen);
+        let exchange = exchange(&config, files, &db, &clock, &lifecycle).await?;
+        start_workers(&exchange, &lifecycle);
+
+        let settings = Arc::new(config.server.clone());
+        let edge = EdgeState {
+            settings: settings.clone(),
+            metrics: Metrics::install(clock.now()),
+            readiness: readiness(exchange.clone()),
+            stopping: lifecycle.soft().clone(),
+        };
+        if let Some(address) = settings.admin_listen {
+            let admin = bind("server.admin_listen", address).await?;
+            listen(&lifecycle, "admin listener", admin, crate::http::admin_router(&edge), &settings);
+        }
+        let doors = DoorState {
+            exchange,
+            started_at: clock.now(),
+            limits: wiring::limits(&config),
+            metadata_mode: wiring::metadata_mode(&config),
+            public_url: settings.public_url.as_deref().map(Into::into),
+            base_url: settings.base_url(address).into(),
+        };
+        listen(&lifecycle, "listener", main, crate::http::router(&edge, routes(doors)), &settings);
+        tracing::info!(%address, data_dir = %data_dir.path().display(), "listening");
+        Ok(Self { lifecycle, db, address, _data_dir: data_dir })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it as the first signal would, and returns when it has stopped.
+    pub async fn stop(self) -> Result<(), AppError> {
+        self.lifecycle.stop();
+        let ended = self.lifecycle.stopped().await;
+        self.db.close().await;
+        Ok(ended?)
+    }
+}
+
+/// Wires the use cases, and mends what a crash left before anything new can come in.
+async fn exchange(
+    config: &Config,
+    files: DexFiles,
+    db: &Db,
+    clock: &SharedClock,
+    lifecycle: &Lifecycle,
+) -> Result<Arc<Exchange>, AppError> {
+    let blobs = FileBlobs::open(config.upload_dir(), wiring::is_durable(config)).map_err(UploadError::from)?;
+    let uploads = Arc::new(Uploads::new(
+        db.clone(),
+        clock.clone(),
+        Arc::new(blobs),
+        wiring::upload_settings(config),
+        lifecycle.tracker().clone(),
+    ));
+    let targets = wiring::file_targets(config, &files.routing);
+    for (name, target) in &targets {
+        match target.sweep().await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(target = %name, removed, "removed what crashed deliveries left"),
+            Err(error) => tracing::warn!(target = %name, %error, "the target cannot be swept"),
+        }
+    }
+    if db.dialect() == Dialect::Sqlite {
+        // The lock on the data folder proves that nobody else runs: whoever held these leases is gone.
+        let now = clock.now();
+        db.write((), move |(), tx| Box::pin(delivery::free_all_leases(tx, now))).await?;
+    }
+    let exchange = Arc::new(Exchange {
+        deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets)),
+        db: db.clone(),
+        clock: clock.clone(),
+        uploads,
+        routing: files.routing,
+        streams: files.streams,
+        mapping: FhirMapping::new(&config.manifest.fhir),
+        profiles: Profiles::built_in().map_err(|error| AppError::Profile(error.to_string()))?,
+        settings: wiring::exchange_settings(config),
+        running: RunningKeys::default(),
+        tracker: lifecycle.tracker().clone(),
+        stopping: lifecycle.soft().clone(),
+    });
+    let finished = exchange.finish_left_over().await?;
+    if finished > 0 {
+        tracing::info!(finished, "finished uploads that a crash left full");
+    }
+    Ok(exchange)
+}
+
+fn start_workers(exchange: &Arc<Exchange>, lifecycle: &Lifecycle) {
+    let deliveries = exchange.deliveries.clone();
+    lifecycle.spawn("delivery worker", deliveries.run(lifecycle.tracker().clone(), lifecycle.soft().clone()));
+    let uploads = exchange.uploads.clone();
+    // Looking at every file may take long; nobody has to wait for it.
+    lifecycle.tracker().spawn(async move {
+        match uploads.sweep().await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed bytes that no upload names"),
+            Err(error) => tracing::warn!(%error, "the upload store cannot be swept"),
+        }
+    });
+}
+
+fn readiness(exchange: Arc<Exchange>) -> Readiness {
+    Arc::new(move || {
+        let exchange = exchange.clone();
+        Box::pin(async move {
+            let checked = exchange.check_health().await.into_iter();
+            checked
+                .filter(|checked| checked.part.is_needed_to_accept())
+                .map(|checked| Check { name: checked.part.name(), up: checked.issue.is_none() })
+                .collect()
+        })
+    })
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address).await.map_err(|source| AppError::Listen { key, address, source })
+}
+
+fn listen(
+    lifecycle: &Lifecycle,
+    name: &'static str,
+    listener: TcpListener,
+    router: Router,
+    settings: &Arc<ServerConfig>,
+) {
+    let settings = settings.clone();
+    let stop = Stop {
+        soft: lifecycle.soft().clone(),
+        hard: lifecycle.hard().clone(),
+        tracker: lifecycle.tracker().clone(),
+    };
+    lifecycle.spawn(name, async move { listener::serve(listener, router, &settings, stop).await });
+}

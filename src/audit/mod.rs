@@ -1,1 +1,14 @@
-//! Who did what to what; a sink like `report`.
+//! Who did what to what, and whether it was allowed; a sink like `report`.
+//!
+//! An interaction [`record`]s one [`Entry`] in the transaction that makes its effect true; a refused one
+//! in a transaction of its own. Entries hold our own identifiers and fixed words, never content and never
+//! anything a client sent.
+
+mod model;
+mod store;
+
+pub(crate) use model::{AuditOutcome, Entry};
+pub(crate) use store::{StoredEntry, list, record};
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,7 @@ impl Access {
     }
 
     /// The only owner whose rows may be seen; `None` for the whole tenant. Statements use it as
-    /// `($n IS NULL OR owner = $n)`.
+    /// `owner = COALESCE($n, owner)`, which gives the parameter a type on PostgreSQL.
     pub(crate) fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }

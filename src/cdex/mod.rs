@@ -1,5 +1,20 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
+//!
+//! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
+//! content carries, and [`capability`] what the gateway declares about itself.
 
+mod capability;
+mod payload;
 mod submission;
 
-pub(crate) use submission::{AttachTo, Identifier, Submission, SubmittedAttachment};
+pub(crate) use capability::{CapabilityFacts, capability_statement, larger_payload_advice};
+pub(crate) use payload::{Carried, OwnUploads, Payload, TakenData, payloads};
+pub(crate) use submission::{AttachTo, Identifier, Submission, SubmittedAttachment, parse};
+
+/// The operation `$submit-attachment`.
+pub(crate) const SUBMIT_ATTACHMENT: &str =
+    "http://hl7.org/fhir/us/davinci-cdex/OperationDefinition/submit-attachment";
+
+/// The profile of the operation's Parameters.
+pub(crate) const PARAMETERS_SUBMIT_ATTACHMENT: &str =
+    "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-parameters-submit-attachment";

@@ -1,1 +1,74 @@
-//! One file per command.
+//! The command line: one file for each command. A command prints for a person: results to standard output,
+//! problems to standard error, one line each; its exit code says whether it worked.
+
+mod check_config;
+mod migrate;
+mod serve;
+mod settings;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use settings::SettingsArgs;
+
+/// Moves clinical documents: FHIR (Da Vinci CDex) and tus (CDC DEX) in front, durable delivery behind.
+#[derive(Debug, Parser)]
+#[command(name = "cdex-gateway", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(SettingsArgs),
+    /// Say whether the configuration is sound.
+    CheckConfig(SettingsArgs),
+    /// Bring the schema of the database up to date.
+    Migrate(SettingsArgs),
+}
+
+/// What a command ends with; the text is for the operator.
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// Runs the command that the arguments name.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(settings) => serve::run(settings),
+        Command::CheckConfig(settings) => check_config::run(settings),
+        Command::Migrate(settings) => migrate::run(settings),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If standard error is closed, nobody is there to be told.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs `command` on the threads it needs and waits for those it leaves behind.
+fn block_on<T>(command: impl Future<Output = T>) -> std::io::Result<T> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command))
+}
+
+/// Prints a line of a result.
+fn print(line: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_declared_soundly() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

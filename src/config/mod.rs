@@ -1,1 +1,162 @@
-//! Settings: plain types; the only reader of files and environment.
+//! Settings: plain types, one file for each section, and the only reader of the environment.
+//!
+//! Four layers, each over the one before: `examples/gateway.toml`, which is compiled in and is the single
+//! source of defaults; the file given by `--config`; the environment; the command line ([`load`](mod@load)).
+//! All problems are reported at once ([`Problems`]). Nothing here opens what the settings name.
+
+mod auth;
+mod database;
+mod delivery;
+mod environment;
+mod fhir;
+mod fhir_mapping;
+mod load;
+mod manifest;
+mod problems;
+mod secret;
+mod server;
+mod telemetry;
+mod unit;
+mod upload;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use auth::{AuthConfig, AuthMode};
+pub use database::DatabaseConfig;
+pub use delivery::{DeliveryConfig, Unrouted};
+pub use environment::environment;
+pub use fhir::FhirConfig;
+pub use fhir_mapping::{FhirFieldsConfig, FhirMappingConfig, FhirSource, FhirStreamConfig};
+pub use load::{Flag, LoadOptions};
+pub use manifest::ManifestConfig;
+pub use problems::{Problem, Problems};
+pub use secret::Secret;
+pub use server::ServerConfig;
+pub use telemetry::{LogFormat, TelemetryConfig};
+pub use upload::UploadConfig;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The folder of everything the gateway keeps; absolute once loaded.
+    pub data_dir: PathBuf,
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// Addresses, limits, stop time.
+    pub server: ServerConfig,
+    /// Where the rows are.
+    pub database: DatabaseConfig,
+    /// Where the bytes are.
+    pub upload: UploadConfig,
+    /// Limits of the FHIR door.
+    pub fhir: FhirConfig,
+    /// DEX data streams.
+    pub manifest: ManifestConfig,
+    /// From a finished upload to its targets.
+    pub delivery: DeliveryConfig,
+    /// Who may call.
+    pub auth: AuthConfig,
+    /// What the operator sees.
+    pub telemetry: TelemetryConfig,
+}
+
+/// What an acknowledgement promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// What was acknowledged survives a loss of power.
+    Full,
+    /// What was acknowledged survives the end of the process.
+    Process,
+}
+
+impl Config {
+    /// Reads all layers and checks the outcome.
+    ///
+    /// # Errors
+    /// Every problem of every layer, each with the path of its key.
+    pub fn load(options: &LoadOptions) -> Result<Self, Problems> {
+        load::load(options, &environment::settings())
+    }
+
+    /// The defaults, with another data folder and a free loopback port: for gateways that are started
+    /// inside another program.
+    ///
+    /// # Errors
+    /// None while the compiled-in defaults are sound, which `the_defaults_are_sound` proves.
+    pub fn defaults_in(data_dir: &Path) -> Result<Self, Problems> {
+        let flags = vec![
+            Flag { name: "data-dir", key: "data_dir", value: data_dir.display().to_string() },
+            Flag { name: "listen", key: "server.listen", value: "127.0.0.1:0".to_owned() },
+        ];
+        load::load(&LoadOptions { file: None, flags }, &[])
+    }
+
+    /// The database to open: the one set, or the file `gateway.db` in the data folder.
+    pub fn database_url(&self) -> Secret {
+        self.database.url_in(&self.data_dir)
+    }
+
+    /// The folder that keeps the bytes of uploads.
+    pub fn upload_dir(&self) -> PathBuf {
+        self.upload.dir_in(&self.data_dir)
+    }
+
+    /// Settings that are legal but risky, in words for the operator.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.durability == Durability::Process {
+            warnings.push("durability: acknowledged data may be lost when the power fails".to_owned());
+        }
+        if self.server.handler_timeout > self.server.stop_timeout {
+            warnings.push(
+                "server.stop_timeout_secs: shorter than handler_timeout_secs, so a stop may cut requests off"
+                    .to_owned(),
+            );
+        }
+        self.delivery.warn(&mut warnings);
+        warnings
+    }
+
+    fn validate(&self, problems: &mut Problems) {
+        if self.data_dir.as_os_str().is_empty() {
+            problems.add("data_dir", "is empty");
+        }
+        self.server.validate(problems);
+        self.database.validate(problems);
+        self.upload.validate(problems);
+        self.fhir.validate(problems);
+        self.delivery.validate(problems);
+        self.auth.validate(problems);
+        self.telemetry.validate(problems);
+        if self.auth.mode == AuthMode::None && !self.server.listen.ip().to_canonical().is_loopback() {
+            problems.add(
+                "server.listen",
+                "is not a loopback address, which auth.mode = \"none\" demands: anybody could call",
+            );
+        }
+    }
+
+    /// Makes relative paths absolute, as a shell would: from the working directory.
+    fn resolve(&mut self, problems: &mut Problems) {
+        match std::path::absolute(&self.data_dir) {
+            Ok(absolute) => self.data_dir = absolute,
+            // Validation names an empty path.
+            Err(_) if self.data_dir.as_os_str().is_empty() => {}
+            Err(_) => {
+                problems.add("data_dir", "cannot be made absolute: the working directory is not readable")
+            }
+        }
+        for path in [&mut self.manifest.config_dir, &mut self.delivery.config_file].into_iter().flatten() {
+            if let Ok(absolute) = std::path::absolute(&*path) {
+                *path = absolute;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

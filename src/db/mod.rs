@@ -145,6 +145,13 @@ impl Db {
         }
     }
 
+    /// Whether the database answers.
+    pub(crate) async fn check(&self) -> Result<(), DbError> {
+        let mut reader = self.reader().await?;
+        on_db!(&mut reader.tx(), conn => sqlx::query("SELECT 1").execute(conn).await.map(drop))?;
+        Ok(())
+    }
+
     /// Waits for the writes under way, then closes the connections.
     pub(crate) async fn close(&self) {
         match &*self.inner {

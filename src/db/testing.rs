@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Db, DbSettings};
+use sqlx::{Executor, SqlStr};
+
+use super::{Db, DbSettings, on_db};
 
 #[path = "../../tests/it/support/postgres.rs"]
 mod postgres;
@@ -31,6 +33,17 @@ where
     let db = Db::open(&settings(url)).await.expect("the database opens");
     test(db.clone()).await;
     db.close().await;
+}
+
+/// Has the database prepare each statement, which is how a store's SQL is checked against the schema.
+pub(crate) async fn assert_prepares(db: &Db, statements: &[&'static str]) {
+    let mut reader = db.reader().await.expect("a reader");
+    for sql in statements {
+        let prepared = on_db!(&mut reader.tx(), conn => {
+            conn.prepare(SqlStr::from_static(sql)).await.map(drop)
+        });
+        assert!(prepared.is_ok(), "{sql}: {prepared:?}");
+    }
 }
 
 /// Settings for a test database.

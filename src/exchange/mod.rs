@@ -1,1 +1,91 @@
-//! Use cases: one file per interaction; each owns its transaction.
+//! Use cases: one file per interaction, named by its verb. Each drives the stages it needs and owns the
+//! transaction that makes its outcome true; an acknowledgement is only ever sent after that commit.
+//!
+//! Bytes come in by [`receive_upload`] (tus) or [`submit_attachment`] (FHIR); both end in
+//! [`finish_upload`], which makes an upload complete and its deliveries exist at once. [`redeliver`] repeats a
+//! delivery, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts work.
+
+mod body;
+pub(crate) mod check_health;
+pub(crate) mod finish_upload;
+pub(crate) mod inspect_upload;
+pub(crate) mod receive_upload;
+pub(crate) mod redeliver;
+mod store;
+pub(crate) mod submit_attachment;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::SharedClock;
+use crate::db::Db;
+use crate::delivery::{Deliveries, Routing};
+use crate::fhir::{Profiles, ScanLimits};
+use crate::manifest::{FhirMapping, StreamConfigs};
+use crate::upload::Uploads;
+
+pub(crate) use body::{Body, BodyError};
+
+/// What the use cases drive.
+pub(crate) struct Exchange {
+    /// The database.
+    pub(crate) db: Db,
+    /// The time.
+    pub(crate) clock: SharedClock,
+    /// Uploads and their bytes.
+    pub(crate) uploads: Arc<Uploads>,
+    /// The way to the targets.
+    pub(crate) deliveries: Arc<Deliveries>,
+    /// Which data stream goes where.
+    pub(crate) routing: Routing,
+    /// What each data stream's manifest must say.
+    pub(crate) streams: StreamConfigs,
+    /// How a submission becomes a manifest.
+    pub(crate) mapping: FhirMapping,
+    /// FHIR profiles to validate against.
+    pub(crate) profiles: Profiles,
+    /// Settings of the use cases themselves.
+    pub(crate) settings: ExchangeSettings,
+    /// Keys of submissions that are being received.
+    pub(crate) running: submit_attachment::RunningKeys,
+    /// Follows the futures that must outlive their request.
+    pub(crate) tracker: TaskTracker,
+    /// Cancelled when the gateway stops taking work.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// Settings of the use cases themselves.
+#[derive(Debug, Clone)]
+pub(crate) struct ExchangeSettings {
+    /// Whether an upload whose stream has no destination is refused at its creation.
+    pub(crate) refuse_unrouted: bool,
+    /// The longest `$submit-attachment` body, in bytes.
+    pub(crate) payload_limit_bytes: u64,
+    /// How the FHIR scanner is bounded.
+    pub(crate) scan: ScanLimits,
+    /// How long an `Idempotency-Key` is remembered.
+    pub(crate) idempotency: Duration,
+}
+
+impl Exchange {
+    /// Runs `work` to its end even if whoever waits for it goes away: what became durable must not be
+    /// undone by a client that hangs up.
+    async fn outlive<T, F>(&self, work: F) -> Result<T, Interrupted>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.tracker.spawn(work).await.map_err(|_| Interrupted)
+    }
+}
+
+/// A future of the gateway's own panicked or was cut off by a hard stop; nothing of it became true.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the work was interrupted")]
+pub(crate) struct Interrupted;
+
+#[cfg(test)]
+mod tests;

@@ -16,8 +16,7 @@ pub(crate) enum Severity {
 }
 
 /// What kind of issue it is (FHIR R4 `issue-type`, the codes in use here).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IssueType {
     /// The body is not JSON, or not of the structure of its resource type.
     Structure,
@@ -57,6 +56,33 @@ pub(crate) enum IssueType {
     Exception,
     /// Not a problem.
     Informational,
+}
+
+impl IssueType {
+    /// The code as on the wire.
+    pub(crate) fn as_code(self) -> &'static str {
+        match self {
+            Self::Structure => "structure",
+            Self::Required => "required",
+            Self::Value => "value",
+            Self::CodeInvalid => "code-invalid",
+            Self::Invariant => "invariant",
+            Self::BusinessRule => "business-rule",
+            Self::Invalid => "invalid",
+            Self::TooLong => "too-long",
+            Self::TooCostly => "too-costly",
+            Self::NotSupported => "not-supported",
+            Self::NotFound => "not-found",
+            Self::Duplicate => "duplicate",
+            Self::Conflict => "conflict",
+            Self::Login => "login",
+            Self::Forbidden => "forbidden",
+            Self::Transient => "transient",
+            Self::NoStore => "no-store",
+            Self::Exception => "exception",
+            Self::Informational => "informational",
+        }
+    }
 }
 
 /// One problem or remark about one element.
@@ -129,7 +155,7 @@ pub(crate) fn operation_outcome(issues: &[Issue]) -> serde_json::Value {
         .map(|issue| {
             let mut json = serde_json::json!({
                 "severity": issue.severity,
-                "code": issue.code,
+                "code": issue.code.as_code(),
                 "details": { "text": issue.text },
             });
             if let Some(diagnostics) = &issue.diagnostics {

@@ -3,3 +3,19 @@
 
 /// Units that shared one SQLite commit (histogram).
 pub(crate) const DB_GROUP_UNITS: &str = "cdex_db_group_units";
+
+/// Connections that are open (gauge).
+pub(crate) const HTTP_CONNECTIONS: &str = "cdex_http_connections";
+/// Requests answered, by `method`, `route` and `status` (counter).
+pub(crate) const HTTP_REQUESTS: &str = "cdex_http_requests_total";
+/// Time from the head of a request to the head of its answer, by `method` and `route` (histogram).
+pub(crate) const HTTP_REQUEST_SECONDS: &str = "cdex_http_request_duration_seconds";
+
+/// Memory of the process that is resident (gauge).
+pub(crate) const PROCESS_RESIDENT_BYTES: &str = "process_resident_memory_bytes";
+/// File descriptors the process has open (gauge).
+pub(crate) const PROCESS_OPEN_FDS: &str = "process_open_fds";
+/// When the process started, in seconds since 1970 (gauge).
+pub(crate) const PROCESS_START: &str = "process_start_time_seconds";
+/// Delivery attempts that have ended, by `target` and `result` (`delivered`, `failed`) (counter).
+pub(crate) const DELIVERY_ATTEMPTS: &str = "cdex_delivery_attempts_total";

@@ -1,1 +1,221 @@
-//! Upload resources: their state and their bytes.
+//! Upload resources: their state in the database and their bytes in a [`blob::BlobStore`].
+//!
+//! Bytes come in by [`append`](Uploads::append) (the tus door) or through a [`UploadSpool`] (the FHIR door)
+//! and leave through a [`Source`]. This stage moves offsets; what it means that an upload is complete is
+//! `exchange`'s business, which calls [`Uploads::complete`] in the transaction that makes it true.
+
+mod append;
+pub(crate) mod blob;
+mod error;
+mod lock;
+mod metadata;
+mod model;
+mod source;
+mod spool;
+mod store;
+mod verified;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::Access;
+use crate::clock::{SharedClock, Timestamp};
+use crate::db::{Db, DbError, Tx};
+use crate::id::UploadId;
+use crate::report::{self, Report, Stage};
+
+pub(crate) use append::{AppendRequest, Appended, Ended};
+pub(crate) use blob::{BlobStore, FileBlobs, Segment};
+pub(crate) use error::UploadError;
+pub(crate) use metadata::{MetadataMode, UploadMetadata};
+pub(crate) use model::{Door, Upload, UploadState, stream_fields};
+pub(crate) use source::{Source, SourceError, Sources};
+pub(crate) use spool::UploadSpool;
+
+use verified::{VerifiedSource, source_error};
+
+/// How often an append acknowledges what it has while its body goes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UploadSettings {
+    /// After this many bytes.
+    pub(crate) checkpoint_bytes: u64,
+    /// After this much time, if anything arrived in it.
+    pub(crate) checkpoint_interval: Duration,
+}
+
+/// The uploads of a gateway.
+pub(crate) struct Uploads {
+    db: Db,
+    clock: SharedClock,
+    blobs: Arc<dyn BlobStore>,
+    locks: Arc<lock::Locks>,
+    settings: UploadSettings,
+    tracker: TaskTracker,
+}
+
+impl Uploads {
+    /// The uploads whose rows are in `db` and whose bytes are in `blobs`. `tracker` follows the removal of
+    /// bytes that no row came to name.
+    pub(crate) fn new(
+        db: Db,
+        clock: SharedClock,
+        blobs: Arc<dyn BlobStore>,
+        settings: UploadSettings,
+        tracker: TaskTracker,
+    ) -> Self {
+        Self { db, clock, blobs, locks: Arc::default(), settings, tracker }
+    }
+
+    /// Looks an upload up.
+    pub(crate) async fn find(&self, access: &Access, id: UploadId) -> Result<Option<Upload>, DbError> {
+        let mut reader = self.db.reader().await?;
+        store::find(&mut reader.tx(), access, id).await
+    }
+
+    /// Looks an upload up inside a transaction.
+    pub(crate) async fn find_in(
+        tx: &mut Tx<'_>,
+        access: &Access,
+        id: UploadId,
+    ) -> Result<Option<Upload>, DbError> {
+        store::find(tx, access, id).await
+    }
+
+    /// Makes uploads exist: open ones without bytes, or complete ones with the one segment that they are.
+    pub(crate) async fn insert(
+        tx: &mut Tx<'_>,
+        uploads: &[Upload],
+        segments: &[(&Upload, &Segment)],
+    ) -> Result<(), DbError> {
+        store::insert(tx, uploads).await?;
+        store::insert_segments(tx, segments).await
+    }
+
+    /// Takes a body; see [`Appended`] for what is left to the caller.
+    pub(crate) async fn append<E, B>(
+        &self,
+        request: AppendRequest,
+        body: B,
+        stopping: &CancellationToken,
+    ) -> Result<Appended<E>, UploadError>
+    where
+        B: Stream<Item = Result<Bytes, E>> + Send,
+    {
+        append::append(self, request, body, stopping).await
+    }
+
+    /// Acknowledges a segment that does not complete the upload.
+    pub(crate) async fn advance(&self, upload: &Upload, segment: Segment) -> Result<(), UploadError> {
+        let now = self.clock.now();
+        let moved = self
+            .db
+            .write((upload.clone(), segment), move |(upload, segment), tx| {
+                Box::pin(async move {
+                    if !store::advance(tx, upload, segment, now).await? {
+                        return Ok::<_, DbError>(false);
+                    }
+                    store::insert_segments(tx, &[(upload, segment)]).await?;
+                    report::record(tx, &upload.stream(), &[progress(upload, segment.end(), now)]).await?;
+                    Ok(true)
+                })
+            })
+            .await?;
+        if moved { Ok(()) } else { Err(UploadError::Locked) }
+    }
+
+    /// Marks an upload complete whose last bytes are `last`; `false` if it already is, or if somebody else
+    /// moved its offset.
+    pub(crate) async fn complete(
+        tx: &mut Tx<'_>,
+        upload: &Upload,
+        last: Option<&Segment>,
+        now: Timestamp,
+    ) -> Result<bool, DbError> {
+        let end = last.map_or(upload.offset, Segment::end);
+        if !store::complete(tx, upload, end, now).await? {
+            return Ok(false);
+        }
+        if let Some(last) = last {
+            store::insert_segments(tx, &[(upload, last)]).await?;
+        }
+        Ok(true)
+    }
+
+    /// A spool for one request of this owner.
+    pub(crate) fn spool(&self, access: &Access) -> UploadSpool {
+        let owner = access.owner().unwrap_or_default();
+        UploadSpool::new(self.blobs.clone(), self.tracker.clone(), (access.tenant(), owner))
+    }
+
+    /// Uploads whose last byte is in but which a crash kept from being finished.
+    pub(crate) async fn full_but_open(&self) -> Result<Vec<Upload>, DbError> {
+        let mut reader = self.db.reader().await?;
+        store::full_but_open(&mut reader.tx()).await
+    }
+
+    /// Removes bytes that a crash left without a row to name them; returns how many blobs.
+    pub(crate) async fn sweep(&self) -> Result<usize, UploadError> {
+        let mut removed = 0;
+        for key in self.blobs.left_over().await? {
+            let Some(id) = key.upload_id() else { continue };
+            let mut reader = self.db.reader().await?;
+            if !store::exists(&mut reader.tx(), id).await? {
+                self.blobs.remove(&key).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Whether bytes can be stored.
+    pub(crate) async fn check(&self) -> Result<(), UploadError> {
+        Ok(self.blobs.check().await?)
+    }
+
+    async fn mark_damaged(&self, upload: &Upload) -> Result<(), DbError> {
+        tracing::error!(upload.id = %upload.id, "the upload store lost acknowledged bytes");
+        let now = self.clock.now();
+        self.db
+            .write(upload.clone(), move |upload, tx| Box::pin(store::mark_damaged(tx, upload, now)))
+            .await
+    }
+}
+
+#[async_trait]
+impl Sources for Uploads {
+    async fn open(&self, access: &Access, id: UploadId) -> Result<Box<dyn Source>, SourceError> {
+        let rows = async {
+            let mut reader = self.db.reader().await?;
+            let upload = store::find(&mut reader.tx(), access, id).await?;
+            let segments = store::segments(&mut reader.tx(), access, id).await?;
+            Ok::<_, DbError>((upload.filter(|upload| upload.state == UploadState::Complete), segments))
+        };
+        let (upload, segments) =
+            rows.await.map_err(|error| SourceError::Storage(std::io::Error::other(error)))?;
+        let upload = upload.ok_or(SourceError::Missing)?;
+        let reader = match upload.offset {
+            0 => None,
+            _ => Some(self.blobs.read(&upload.key, 0).await.map_err(source_error)?),
+        };
+        Ok(Box::new(VerifiedSource::new(reader, upload.offset, segments)?))
+    }
+}
+
+/// The report that an upload has `offset` bytes.
+pub(crate) fn progress(upload: &Upload, offset: u64, now: Timestamp) -> Report {
+    let stage = Stage::UploadStatus {
+        filename: upload.manifest.filename().to_owned(),
+        offset,
+        size: upload.length,
+    };
+    Report::success(stage, now, now)
+}
+
+#[cfg(test)]
+mod tests;

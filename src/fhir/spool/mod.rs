@@ -1,6 +1,9 @@
 //! Where large strings go while a body is still being read. `upload` implements it: FHIR knows what must
 //! be kept, not where bytes live.
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 

@@ -1,0 +1,168 @@
+//! From settings to live objects. Each function takes the part of the configuration it needs and makes one
+//! thing of it; what is wrong with files that the settings name is reported all at once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::clock::SharedClock;
+use crate::config::{Config, Durability, Unrouted, environment};
+use crate::db::{Db, DbSettings};
+use crate::delivery::{
+    Deliveries, Destination, FileDestination, FileSettings, Routing, Schedule, TargetConfig, WorkerSettings,
+};
+use crate::exchange::ExchangeSettings;
+use crate::fhir::ScanLimits;
+use crate::http::routes::Limits;
+use crate::manifest::{ConfigProblem, StreamConfigs};
+use crate::upload::{MetadataMode, UploadSettings, Uploads};
+
+/// Everything that is wrong with the DEX files that the settings name.
+#[derive(Debug, Clone)]
+pub struct FileProblems(Vec<ConfigProblem>);
+
+impl fmt::Display for FileProblems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> =
+            self.0.iter().map(|problem| format!("{}: {}", problem.place, problem.rule)).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for FileProblems {}
+
+/// What the DEX files say: the rules of the data streams, and where each stream goes.
+pub(super) struct DexFiles {
+    pub(super) streams: StreamConfigs,
+    pub(super) routing: Routing,
+}
+
+impl DexFiles {
+    /// Reads them, once for the life of the process.
+    pub(super) fn load(config: &Config) -> Result<Self, FileProblems> {
+        let mut problems = Vec::new();
+        let streams = match &config.manifest.config_dir {
+            None => Ok(StreamConfigs::built_in()),
+            Some(folder) => StreamConfigs::load(folder, &environment),
+        };
+        let streams = streams.unwrap_or_else(|found| {
+            problems.extend(found);
+            StreamConfigs::built_in()
+        });
+        let routing = match &config.delivery.config_file {
+            None => Ok(Routing::built_in()),
+            Some(file) => {
+                let name = file.display().to_string();
+                match std::fs::read_to_string(file) {
+                    Ok(yaml) => Routing::from_yaml(&name, &yaml, &environment),
+                    Err(error) => Err(vec![ConfigProblem::new(name, error.kind().to_string())]),
+                }
+            }
+        };
+        match routing {
+            Ok(routing) => {
+                problems.extend(routing.unavailable_targets());
+                if problems.is_empty() { Ok(Self { streams, routing }) } else { Err(FileProblems(problems)) }
+            }
+            Err(found) => {
+                problems.extend(found);
+                Err(FileProblems(problems))
+            }
+        }
+    }
+
+    /// What is legal but surely not meant.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.routing.warnings(&self.streams)
+    }
+}
+
+/// The database of these settings.
+pub(super) fn db_settings(config: &Config, migrate: bool) -> DbSettings {
+    DbSettings {
+        url: config.database_url().reveal().to_owned(),
+        connections: config.database.connections,
+        busy_timeout: config.database.busy_timeout,
+        durable: is_durable(config),
+        migrate,
+    }
+}
+
+/// Whether an acknowledgement survives a loss of power.
+pub(super) fn is_durable(config: &Config) -> bool {
+    config.durability == Durability::Full
+}
+
+/// Targets that this version can deliver to, by name. Files alone need tending at start, so they come as
+/// what they are.
+pub(super) fn file_targets(config: &Config, routing: &Routing) -> HashMap<String, FileDestination> {
+    let file = |target: &TargetConfig| match target {
+        TargetConfig::File(file) => Some(FileDestination::new(FileSettings {
+            root: file.root(&config.data_dir),
+            clash_policy: file.clash_policy,
+            metadata_sidecar: file.metadata_sidecar,
+            durable: is_durable(config),
+        })),
+        TargetConfig::S3(_) | TargetConfig::AzureBlob(_) => None,
+    };
+    routing.targets().iter().filter_map(|(name, target)| Some((name.clone(), file(target)?))).collect()
+}
+
+/// The delivery engine.
+pub(super) fn deliveries(
+    config: &Config,
+    db: &Db,
+    clock: &SharedClock,
+    uploads: &Arc<Uploads>,
+    targets: HashMap<String, FileDestination>,
+) -> Deliveries {
+    let destinations = targets
+        .into_iter()
+        .map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>))
+        .collect();
+    let settings = WorkerSettings {
+        concurrency: config.delivery.concurrency,
+        concurrency_per_target: config.delivery.concurrency_per_target,
+        lease: config.delivery.lease,
+        poll_interval: config.delivery.poll_interval,
+        name: format!("gateway-{}", std::process::id()),
+    };
+    let schedule = Schedule::new(config.delivery.retry_schedule.clone());
+    Deliveries::new(db.clone(), clock.clone(), uploads.clone(), destinations, schedule, settings)
+}
+
+/// How uploads acknowledge.
+pub(super) fn upload_settings(config: &Config) -> UploadSettings {
+    UploadSettings {
+        checkpoint_bytes: config.upload.checkpoint_bytes,
+        checkpoint_interval: config.upload.checkpoint_interval,
+    }
+}
+
+/// Settings of the use cases.
+pub(super) fn exchange_settings(config: &Config) -> ExchangeSettings {
+    ExchangeSettings {
+        refuse_unrouted: config.delivery.unrouted == Unrouted::Refuse,
+        payload_limit_bytes: config.fhir.payload_limit_bytes,
+        scan: ScanLimits {
+            inline_data_bytes: config.fhir.inline_data_bytes,
+            skeleton_bytes: config.fhir.skeleton_limit_bytes,
+            ..ScanLimits::default()
+        },
+        idempotency: config.fhir.idempotency,
+    }
+}
+
+/// What the doors announce.
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits {
+        upload_bytes: config.upload.max_size_bytes,
+        payload_bytes: config.fhir.payload_limit_bytes,
+        body_bytes: config.fhir.body_limit_bytes,
+    }
+}
+
+/// How strictly `Upload-Metadata` is read.
+pub(super) fn metadata_mode(config: &Config) -> MetadataMode {
+    if config.manifest.lenient_metadata { MetadataMode::Lenient } else { MetadataMode::Strict }
+}

@@ -1,0 +1,91 @@
+//! SQL of the audit trail: rows are added and read, never changed.
+
+use super::{AuditOutcome, Entry};
+use crate::auth::Access;
+use crate::clock::Timestamp;
+use crate::db::{DbError, Tx, on_db};
+use crate::id::AuditId;
+
+const INSERT: &str = "INSERT INTO audit (id, tenant, owner, at, action, outcome, entity, detail, request_id) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const LIST: &str = "SELECT id, at, action, outcome, entity, detail, request_id FROM audit \
+     WHERE tenant = $1 AND owner = COALESCE($2, owner) ORDER BY at DESC, id DESC LIMIT $3";
+
+/// Every statement of this store.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[INSERT, LIST];
+
+/// An entry as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredEntry {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// What was done.
+    pub(crate) action: String,
+    /// Whether it was done.
+    pub(crate) outcome: AuditOutcome,
+    /// To what.
+    pub(crate) entity: Option<String>,
+    /// Fixed codes, separated by spaces.
+    pub(crate) detail: Option<String>,
+    /// The request that asked for it.
+    pub(crate) request_id: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct EntryRow {
+    id: String,
+    at: i64,
+    action: String,
+    outcome: String,
+    entity: Option<String>,
+    detail: Option<String>,
+    request_id: Option<String>,
+}
+
+impl TryFrom<EntryRow> for StoredEntry {
+    type Error = DbError;
+
+    fn try_from(row: EntryRow) -> Result<Self, DbError> {
+        let outcome = [AuditOutcome::Success, AuditOutcome::Refused]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == row.outcome)
+            .ok_or_else(|| DbError::inconsistent("audit", "outcome", &row.id))?;
+        let EntryRow { at, action, entity, detail, request_id, .. } = row;
+        Ok(Self { at: Timestamp::from_nanos(at), action, outcome, entity, detail, request_id })
+    }
+}
+
+/// Records one entry.
+pub(crate) async fn record(tx: &mut Tx<'_>, entry: &Entry) -> Result<(), DbError> {
+    let detail = (!entry.detail.is_empty()).then(|| entry.detail.join(" "));
+    on_db!(tx, conn => {
+        sqlx::query(INSERT)
+            .bind(AuditId::new().to_string())
+            .bind(&entry.tenant)
+            .bind(&entry.owner)
+            .bind(entry.at.as_nanos())
+            .bind(entry.action)
+            .bind(entry.outcome.as_str())
+            .bind(&entry.entity)
+            .bind(detail)
+            .bind(&entry.request_id)
+            .execute(conn)
+            .await
+            .map(drop)
+    })?;
+    Ok(())
+}
+
+/// The newest entries, newest first.
+pub(crate) async fn list(tx: &mut Tx<'_>, access: &Access, limit: u32) -> Result<Vec<StoredEntry>, DbError> {
+    let rows: Vec<EntryRow> = on_db!(tx, conn => {
+        sqlx::query_as(LIST)
+            .bind(access.tenant())
+            .bind(access.owner())
+            .bind(i64::from(limit))
+            .fetch_all(conn)
+            .await
+    })?;
+    rows.into_iter().map(StoredEntry::try_from).collect()
+}

@@ -1,0 +1,30 @@
+//! The arguments that say which configuration a command works with.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{Config, Flag, LoadOptions, Problems};
+
+/// Where the settings come from; flags are over the environment, which is over the file.
+#[derive(Debug, Args)]
+pub(super) struct SettingsArgs {
+    /// Configuration file (TOML), over the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on, instead of `server.listen`.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Folder of everything the gateway keeps, instead of `data_dir`.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+}
+
+impl SettingsArgs {
+    /// Reads and checks the configuration.
+    pub(super) fn load(self) -> Result<Config, Problems> {
+        let listen = self.listen.map(|value| Flag { name: "listen", key: "server.listen", value });
+        let data_dir = self.data_dir.map(|value| Flag { name: "data-dir", key: "data_dir", value });
+        Config::load(&LoadOptions { file: self.config, flags: listen.into_iter().chain(data_dir).collect() })
+    }
+}

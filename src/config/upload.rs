@@ -1,0 +1,50 @@
+//! `[upload]`: where the bytes of uploads are kept, and how much of them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Problems, unit};
+
+/// Where the bytes are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadConfig {
+    /// A folder, as a path or `file://` URL; [`Config::upload_dir`](super::Config::upload_dir) fills it in.
+    pub store_url: Option<String>,
+    /// The largest upload, which is what `Tus-Max-Size` announces.
+    pub max_size_bytes: u64,
+    /// While an append runs, its bytes count after so many of them …
+    pub checkpoint_bytes: u64,
+    /// … or after this time, whichever comes first.
+    #[serde(rename = "checkpoint_interval_ms", deserialize_with = "unit::milliseconds")]
+    pub checkpoint_interval: Duration,
+}
+
+impl UploadConfig {
+    pub(super) fn dir_in(&self, data_dir: &Path) -> PathBuf {
+        let folder = self.store_url.as_deref().unwrap_or("uploads");
+        data_dir.join(folder.strip_prefix("file://").unwrap_or(folder))
+    }
+
+    pub(super) fn validate(&self, problems: &mut Problems) {
+        if let Some(url) = &self.store_url {
+            match url.split_once("://") {
+                Some(("s3", _)) => {
+                    problems.add("upload.store_url", "s3:// is not available in this version; use a folder");
+                }
+                Some(("file", path)) if path.starts_with('/') => {}
+                Some(("file", _)) => {
+                    problems.add("upload.store_url", "must be an absolute path after file://");
+                }
+                Some(_) => problems.add("upload.store_url", "must be a folder or start with file://"),
+                None => {}
+            }
+        }
+        problems.refuse_zero("upload.max_size_bytes", self.max_size_bytes);
+        problems.refuse_zero("upload.checkpoint_bytes", self.checkpoint_bytes);
+        let millis = u64::try_from(self.checkpoint_interval.as_millis()).unwrap_or(u64::MAX);
+        problems.refuse_zero("upload.checkpoint_interval_ms", millis);
+    }
+}

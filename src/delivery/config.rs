@@ -1,0 +1,377 @@
+//! DEX's delivery file as it is written: `targets` and `routing_groups` in YAML. Each entry is read on its
+//! own, so that an operator sees everything that is wrong with a file at once; `routing` checks how the
+//! entries fit together. A problem never shows a value, which may be a credential.
+
+use std::path::{Path, PathBuf};
+
+use serde_yaml_ng::{Mapping, Value};
+
+use crate::config::Secret;
+use crate::manifest::ConfigProblem;
+
+/// What happens when another file already has the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ClashPolicy {
+    /// The new file takes its place.
+    Overwrite,
+    /// The delivery fails for good.
+    Fail,
+    /// The new file gets its upload id into its name.
+    #[default]
+    SuffixUploadId,
+}
+
+/// A folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileTarget {
+    /// The folder as configured.
+    pub(crate) path: PathBuf,
+    /// What happens when another file already has the name.
+    pub(crate) clash_policy: ClashPolicy,
+    /// Whether the manifest is written beside each file, as `{name}.meta.json`.
+    pub(crate) metadata_sidecar: bool,
+}
+
+impl FileTarget {
+    /// The folder that files go to: a relative path is one within the data folder.
+    pub(crate) fn root(&self, data_dir: &Path) -> PathBuf {
+        data_dir.join(&self.path)
+    }
+}
+
+/// A bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct S3Target {
+    /// The bucket.
+    pub(crate) bucket_name: String,
+    /// Another S3 than Amazon's, addressed by path.
+    pub(crate) endpoint: Option<String>,
+    /// The region.
+    pub(crate) region: Option<String>,
+    /// The static key.
+    pub(crate) access_key_id: Secret,
+    /// Its secret.
+    pub(crate) secret_access_key: Secret,
+}
+
+/// How an Azure target proves who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AzureCredential {
+    /// The account's shared key.
+    SharedKey {
+        /// The storage account.
+        storage_account: String,
+        /// Its key.
+        storage_key: Secret,
+    },
+    /// A service principal.
+    ServicePrincipal {
+        /// The tenant.
+        tenant_id: String,
+        /// The client.
+        client_id: String,
+        /// Its secret.
+        client_secret: Secret,
+    },
+}
+
+/// A container of Azure Blob Storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AzureBlobTarget {
+    /// The account's blob service.
+    pub(crate) endpoint: String,
+    /// The container.
+    pub(crate) container_name: String,
+    /// Who we are there.
+    pub(crate) credential: AzureCredential,
+}
+
+/// Where files can go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TargetConfig {
+    /// `type: file`.
+    File(FileTarget),
+    /// `type: s3`.
+    S3(S3Target),
+    /// `type: az-blob`.
+    AzureBlob(AzureBlobTarget),
+}
+
+impl TargetConfig {
+    /// The type as the file names it.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::S3(_) => "s3",
+            Self::AzureBlob(_) => "az-blob",
+        }
+    }
+
+    /// Whether this version can deliver there.
+    pub(crate) fn is_available(&self) -> bool {
+        match self {
+            Self::File(_) => true,
+            Self::S3(_) | Self::AzureBlob(_) => false,
+        }
+    }
+}
+
+/// One entry of `targets`.
+#[derive(Debug)]
+pub(super) struct NamedTarget {
+    /// Where it stands.
+    pub(super) place: String,
+    /// `name`; the key in the map means nothing.
+    pub(super) name: String,
+    /// The target.
+    pub(super) target: TargetConfig,
+}
+
+/// One entry of `routing_groups`, as written.
+#[derive(Debug)]
+pub(super) struct RoutingGroup {
+    /// Where it stands.
+    pub(super) place: String,
+    /// The data stream.
+    pub(super) data_stream_id: String,
+    /// Its route.
+    pub(super) data_stream_route: String,
+    /// Name and path template of each target.
+    pub(super) delivery_targets: Vec<(String, String)>,
+}
+
+/// What could be read of a file.
+#[derive(Debug, Default)]
+pub(super) struct DeliveryFile {
+    /// The targets that could be read.
+    pub(super) targets: Vec<NamedTarget>,
+    /// Whether one of them could not, so that a name without a target proves nothing.
+    pub(super) lacks_a_target: bool,
+    /// The routing groups, in order.
+    pub(super) routing_groups: Vec<RoutingGroup>,
+}
+
+/// Reads a file whose variables have been expanded. What could be read is returned along with the
+/// problems, so that the caller can go on looking for more.
+pub(super) fn parse(file: &str, yaml: &str) -> (DeliveryFile, Vec<ConfigProblem>) {
+    let mut parsed = DeliveryFile::default();
+    let mut problems = Vec::new();
+    match serde_yaml_ng::from_str(yaml) {
+        Ok(Value::Mapping(top)) => read_top(file, top, &mut parsed, &mut problems),
+        // An empty file has neither targets nor groups.
+        Ok(Value::Null) => {}
+        Ok(_) => problems.push(ConfigProblem::new(file, "must be a map with targets and routing_groups")),
+        Err(error) => {
+            let rule = match error.location() {
+                Some(at) => format!("is not YAML, see line {} column {}", at.line(), at.column()),
+                None => "is not YAML".to_owned(),
+            };
+            problems.push(ConfigProblem::new(file, rule));
+        }
+    }
+    (parsed, problems)
+}
+
+fn read_top(file: &str, top: Mapping, parsed: &mut DeliveryFile, problems: &mut Vec<ConfigProblem>) {
+    for (key, value) in top {
+        let key = key_text(&key);
+        let place = format!("{file}: {key}");
+        match (key.as_str(), value) {
+            // DEX writes a version and has never read it.
+            ("version", _) | ("targets" | "routing_groups", Value::Null) => {}
+            ("targets", Value::Mapping(targets)) => {
+                for (key, target) in targets {
+                    let place = format!("{place}.{}", key_text(&key));
+                    match read_target(place, target) {
+                        Ok(target) => parsed.targets.push(target),
+                        Err(more) => {
+                            parsed.lacks_a_target = true;
+                            problems.extend(more);
+                        }
+                    }
+                }
+            }
+            ("routing_groups", Value::Sequence(groups)) => {
+                for (index, group) in groups.into_iter().enumerate() {
+                    match read_group(format!("{place}[{index}]"), group) {
+                        Ok(group) => parsed.routing_groups.push(group),
+                        Err(more) => problems.extend(more),
+                    }
+                }
+            }
+            ("targets", _) => problems.push(ConfigProblem::new(place, "must be a map")),
+            ("routing_groups", _) => problems.push(ConfigProblem::new(place, "must be a list")),
+            _ => problems.push(ConfigProblem::new(place, "is not a key of a delivery file")),
+        }
+    }
+}
+
+fn key_text(key: &Value) -> String {
+    match key {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => "?".to_owned(),
+    }
+}
+
+fn read_target(place: String, value: Value) -> Result<NamedTarget, Vec<ConfigProblem>> {
+    let mut entry = Entry::open(place, value)?;
+    let name = entry.text("name");
+    // Declared on targets too, and never used there.
+    entry.map.remove("path_template");
+    let kind = entry.text("type");
+    let target = match kind.as_str() {
+        "file" => file_target(&mut entry),
+        "s3" => s3_target(&mut entry),
+        "az-blob" => azure_blob_target(&mut entry),
+        other => {
+            if !other.is_empty() {
+                entry.problem(
+                    "type",
+                    &format!("Unknown destination type: {other} (known are file, s3 and az-blob)"),
+                );
+            }
+            return Err(entry.problems);
+        }
+    };
+    let place = entry.close()?;
+    Ok(NamedTarget { place, name, target })
+}
+
+fn file_target(entry: &mut Entry) -> TargetConfig {
+    let path = entry.text("path").into();
+    let clash_policy = match entry.optional_text("clash_policy").as_deref() {
+        None | Some("suffix-upload-id") => ClashPolicy::SuffixUploadId,
+        Some("overwrite") => ClashPolicy::Overwrite,
+        Some("fail") => ClashPolicy::Fail,
+        Some(_) => {
+            entry.problem("clash_policy", "must be overwrite, fail or suffix-upload-id");
+            ClashPolicy::default()
+        }
+    };
+    let metadata_sidecar = match entry.map.remove("metadata_sidecar") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(is_on)) => is_on,
+        Some(_) => {
+            entry.problem("metadata_sidecar", "must be true or false");
+            false
+        }
+    };
+    TargetConfig::File(FileTarget { path, clash_policy, metadata_sidecar })
+}
+
+fn s3_target(entry: &mut Entry) -> TargetConfig {
+    TargetConfig::S3(S3Target {
+        bucket_name: entry.text("bucket_name"),
+        endpoint: entry.optional_text("endpoint"),
+        region: entry.optional_text("region"),
+        access_key_id: Secret::new(entry.text("access_key_id")),
+        secret_access_key: Secret::new(entry.text("secret_access_key")),
+    })
+}
+
+fn azure_blob_target(entry: &mut Entry) -> TargetConfig {
+    // A file may leave the keys of the other way in place, so what they say is not looked at.
+    let is_principal = !entry.map.contains_key("storage_key") && entry.map.contains_key("client_id");
+    let credential = if is_principal {
+        entry.map.remove("storage_account");
+        AzureCredential::ServicePrincipal {
+            tenant_id: entry.text("tenant_id"),
+            client_id: entry.text("client_id"),
+            client_secret: Secret::new(entry.text("client_secret")),
+        }
+    } else {
+        for key in ["tenant_id", "client_id", "client_secret"] {
+            entry.map.remove(key);
+        }
+        AzureCredential::SharedKey {
+            storage_account: entry.text("storage_account"),
+            storage_key: Secret::new(entry.text("storage_key")),
+        }
+    };
+    TargetConfig::AzureBlob(AzureBlobTarget {
+        endpoint: entry.text("endpoint"),
+        container_name: entry.text("container_name"),
+        credential,
+    })
+}
+
+fn read_group(place: String, value: Value) -> Result<RoutingGroup, Vec<ConfigProblem>> {
+    let mut entry = Entry::open(place, value)?;
+    let data_stream_id = entry.text("data_stream_id");
+    let data_stream_route = entry.text("data_stream_route");
+    let mut delivery_targets = Vec::new();
+    match entry.map.remove("delivery_targets") {
+        None | Some(Value::Null) => {}
+        Some(Value::Sequence(targets)) => {
+            for (index, target) in targets.into_iter().enumerate() {
+                match read_delivery_target(format!("{}.delivery_targets[{index}]", entry.place), target) {
+                    Ok(target) => delivery_targets.push(target),
+                    Err(more) => entry.problems.extend(more),
+                }
+            }
+        }
+        Some(_) => entry.problem("delivery_targets", "must be a list"),
+    }
+    let place = entry.close()?;
+    Ok(RoutingGroup { place, data_stream_id, data_stream_route, delivery_targets })
+}
+
+fn read_delivery_target(place: String, value: Value) -> Result<(String, String), Vec<ConfigProblem>> {
+    let mut entry = Entry::open(place, value)?;
+    let target = (entry.text("name"), entry.optional_text("path_template").unwrap_or_default());
+    entry.close()?;
+    Ok(target)
+}
+
+/// One map of the file while its keys are taken out of it; whatever is left at the end was not expected.
+struct Entry {
+    place: String,
+    map: Mapping,
+    problems: Vec<ConfigProblem>,
+}
+
+impl Entry {
+    fn open(place: String, value: Value) -> Result<Self, Vec<ConfigProblem>> {
+        match value {
+            Value::Mapping(map) => Ok(Self { place, map, problems: Vec::new() }),
+            _ => Err(vec![ConfigProblem::new(place, "must be a map")]),
+        }
+    }
+
+    fn problem(&mut self, key: &str, rule: &str) {
+        self.problems.push(ConfigProblem::new(format!("{}.{key}", self.place), rule));
+    }
+
+    /// A text that must be there. The empty one is not: DEX reads unset variables so.
+    fn text(&mut self, key: &str) -> String {
+        let problems = self.problems.len();
+        let text = self.optional_text(key);
+        if text.is_none() && self.problems.len() == problems {
+            self.problem(key, "is missing");
+        }
+        text.unwrap_or_default()
+    }
+
+    /// A text that may be absent or empty. Whole numbers are taken as they are; anything else must be
+    /// quoted, because YAML would change how it is written.
+    fn optional_text(&mut self, key: &str) -> Option<String> {
+        match self.map.remove(key)? {
+            Value::Null => None,
+            Value::String(text) => Some(text).filter(|text| !text.is_empty()),
+            Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+            _ => {
+                self.problem(key, "must be a text: put it in quotes");
+                None
+            }
+        }
+    }
+
+    /// The place, if nothing is wrong with the entry.
+    fn close(mut self) -> Result<String, Vec<ConfigProblem>> {
+        for key in std::mem::take(&mut self.map).keys() {
+            self.problem(&key_text(key), "is not a key that is known here");
+        }
+        if self.problems.is_empty() { Ok(self.place) } else { Err(self.problems) }
+    }
+}

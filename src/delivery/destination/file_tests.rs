@@ -1,0 +1,151 @@
+//! The file target against the contract, and what is its own: links, sidecars, the sweep.
+
+use std::path::{Path, PathBuf};
+
+use super::contract::{TestTarget, contract_tests};
+use crate::delivery::ClashPolicy;
+use super::{DeliveryRequest, Destination, FileDestination, FileSettings};
+use crate::delivery::DeliveryError;
+use crate::delivery::testing::MemorySource;
+use crate::id::{DeliveryId, UploadId};
+
+struct Folder {
+    temporary: tempfile::TempDir,
+}
+
+impl Folder {
+    fn fresh() -> Self {
+        Self { temporary: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// A root that does not exist yet, below a folder that does not exist either.
+    fn root(&self) -> PathBuf {
+        self.temporary.path().join("delivered/local")
+    }
+
+    fn with_sidecar(&self, metadata_sidecar: bool, clash_policy: ClashPolicy) -> FileDestination {
+        FileDestination::new(FileSettings {
+            root: self.root(),
+            clash_policy,
+            metadata_sidecar,
+            durable: true,
+        })
+    }
+}
+
+fn walk(folder: &Path, root: &Path, found: &mut Vec<String>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            walk(&path, root, found);
+        } else {
+            let below = path.strip_prefix(root).expect("it is below the root");
+            found.push(below.to_str().expect("UTF-8").to_owned());
+        }
+    }
+    found.sort();
+}
+
+impl TestTarget for Folder {
+    fn destination(&self, clash_policy: ClashPolicy) -> impl Destination {
+        self.with_sidecar(false, clash_policy)
+    }
+
+    async fn read(&self, path: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.root().join(path)).ok()
+    }
+
+    async fn put(&self, path: &str, bytes: &[u8]) {
+        let path = self.root().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("the folder is made");
+        std::fs::write(path, bytes).expect("the file is written");
+    }
+
+    async fn paths(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        walk(&self.root(), &self.root(), &mut found);
+        found
+    }
+
+    async fn crash(&self, delivery_id: DeliveryId, lease_epoch: i64, path: &str) {
+        let folder = Path::new(path).parent().expect("a parent").to_str().expect("UTF-8");
+        self.put(&format!("{folder}/.part-{delivery_id}-{lease_epoch}"), b"con").await;
+    }
+}
+
+contract_tests!(Folder::fresh());
+
+async fn deliver(destination: &FileDestination, path: &str, bytes: &[u8]) -> Result<String, DeliveryError> {
+    let request = DeliveryRequest {
+        delivery_id: DeliveryId::new(),
+        lease_epoch: 1,
+        upload_id: UploadId::new(),
+        path,
+        manifest: br#"{"sender_id":"test sender"}"#,
+        media_type: None,
+        source: Box::new(MemorySource::new(bytes)),
+    };
+    destination.deliver(request).await.map(|delivered| delivered.location)
+}
+
+#[tokio::test]
+async fn the_location_is_the_absolute_path_of_the_file() {
+    let folder = Folder::fresh();
+    let location = deliver(&folder.with_sidecar(false, ClashPolicy::Fail), "a/b.txt", b"x").await;
+    assert_eq!(std::fs::read(location.expect("it is delivered")).expect("the file is there"), b"x");
+}
+
+#[tokio::test]
+async fn a_symbolic_link_below_the_root_is_never_followed() {
+    let folder = Folder::fresh();
+    let outside = folder.temporary.path().join("outside");
+    std::fs::create_dir_all(&outside).expect("a folder");
+    std::fs::write(outside.join("secret"), b"kept").expect("a file");
+    folder.put("plain/file", b"a file, not a folder").await;
+    std::os::unix::fs::symlink(&outside, folder.root().join("link")).expect("a link");
+    std::os::unix::fs::symlink(outside.join("secret"), folder.root().join("name")).expect("a link");
+
+    let destination = folder.with_sidecar(false, ClashPolicy::Overwrite);
+    for path in ["link/x", "link/deeper/x", "plain/file/x"] {
+        let outcome = deliver(&destination, path, b"new").await;
+        assert!(matches!(outcome, Err(DeliveryError::PathRefused)), "{path}: {outcome:?}");
+    }
+    deliver(&destination, "name", b"new").await.expect("the link itself is replaced");
+    assert_eq!(std::fs::read(outside.join("secret")).expect("it is there"), b"kept");
+    assert_eq!(std::fs::read_dir(&outside).expect("it is there").count(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_at_the_path_is_never_replaced() {
+    let folder = Folder::fresh();
+    folder.put("taken/inside", b"kept").await;
+    for policy in [ClashPolicy::Fail, ClashPolicy::Overwrite] {
+        let outcome = deliver(&folder.with_sidecar(false, policy), "taken", b"new").await;
+        assert!(matches!(outcome, Err(DeliveryError::PathTaken)), "{outcome:?}");
+    }
+    assert_eq!(folder.paths().await, ["taken/inside"]);
+}
+
+#[tokio::test]
+async fn a_sidecar_holds_the_manifest_beside_the_name_that_was_given() {
+    let folder = Folder::fresh();
+    folder.put("a/b.txt", b"other").await;
+    let destination = folder.with_sidecar(true, ClashPolicy::SuffixUploadId);
+    let location = deliver(&destination, "a/b.txt", b"x").await.expect("it is delivered");
+    let sidecar = std::fs::read(format!("{location}.meta.json")).expect("the sidecar is there");
+    assert_eq!(sidecar, br#"{"sender_id":"test sender"}"#);
+    assert_eq!(folder.paths().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_sweep_removes_what_is_unfinished_and_nothing_else() {
+    let folder = Folder::fresh();
+    let destination = folder.with_sidecar(false, ClashPolicy::Fail);
+    assert_eq!(destination.sweep().await.expect("an absent root is swept"), 0);
+    folder.put("a/b/.part-1-1", b"x").await;
+    folder.put(".part-2-1.meta.json", b"x").await;
+    folder.put("a/b/kept.txt", b"x").await;
+    assert_eq!(destination.sweep().await.expect("it is swept"), 2);
+    assert_eq!(folder.paths().await, ["a/b/kept.txt"]);
+}

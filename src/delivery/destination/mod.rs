@@ -1,0 +1,65 @@
+//! Where uploads are delivered to: the code behind a target.
+//!
+//! A destination takes the same delivery twice without a second effect, shows an object under its name
+//! only when it is whole, and says "delivered" only after length and SHA-256 were compared. `contract.rs`
+//! holds the tests that each of them must pass.
+
+mod directory;
+mod file;
+
+use async_trait::async_trait;
+
+pub(crate) use file::{FileDestination, FileSettings};
+
+use super::DeliveryError;
+use crate::id::{DeliveryId, UploadId};
+use crate::upload::Source;
+
+/// One upload for one path at one target.
+pub(crate) struct DeliveryRequest<'a> {
+    /// The delivery; the idempotency key towards the target.
+    pub(crate) delivery_id: DeliveryId,
+    /// Which lease of the delivery this is: names what an earlier one may have left behind.
+    pub(crate) lease_epoch: i64,
+    /// The upload that is delivered.
+    pub(crate) upload_id: UploadId,
+    /// Where at the target: relative, `/` between its parts.
+    pub(crate) path: &'a str,
+    /// The manifest, a JSON object of strings.
+    pub(crate) manifest: &'a [u8],
+    /// The payload's media type, if known.
+    pub(crate) media_type: Option<&'a str>,
+    /// The payload, from its first byte on.
+    pub(crate) source: Box<dyn Source>,
+}
+
+/// The target holds the upload; length and SHA-256 are those of the bytes it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    /// Where the bytes are, as an operator would look for them.
+    pub(crate) location: String,
+    /// How many.
+    pub(crate) length: u64,
+    /// Their SHA-256.
+    pub(crate) sha256: [u8; 32],
+}
+
+/// Sends one finished upload to one target.
+#[async_trait]
+pub(crate) trait Destination: Send + Sync {
+    /// Puts the upload at its path.
+    ///
+    /// *Idempotence*: calling it twice with the same request leaves what calling it once leaves.
+    ///
+    /// *Cancellation*: nothing is visible at the path unless it is whole; what was staged is removed soon
+    /// after, or by the next call for the same delivery.
+    async fn deliver(&self, request: DeliveryRequest<'_>) -> Result<Delivered, DeliveryError>;
+
+    /// Cheap reachability check for `/health` and `check-config`.
+    async fn check(&self) -> Result<(), DeliveryError>;
+}
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod file_tests;

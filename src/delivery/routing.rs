@@ -1,0 +1,204 @@
+//! Which targets a data stream goes to, and where in each. Made once at start from DEX's delivery file and
+//! the built-in route; after that it is only looked up.
+
+use std::collections::BTreeMap;
+
+use super::config::{self, ClashPolicy, FileTarget, NamedTarget, RoutingGroup, TargetConfig};
+use super::path_template::PathTemplate;
+use crate::manifest::{
+    BUILT_IN_STREAM, ConfigProblem, StreamConfigs, Variables, expand_variables, is_stream_word,
+};
+
+/// The target of the built-in route, its folder within the data folder, and the template there.
+const BUILT_IN_TARGET: (&str, &str, &str) =
+    ("local", "delivered/local", "{{.Year}}/{{.Month}}/{{.Day}}/{{.Filename}}_{{.UploadId}}");
+
+/// One target of a data stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RoutedTarget {
+    /// The target's name.
+    pub(crate) target: String,
+    /// Where in the target files of this stream go.
+    pub(crate) path_template: PathTemplate,
+}
+
+/// All targets, and the targets of each data stream.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Routing {
+    targets: BTreeMap<String, TargetConfig>,
+    /// By id and route, both in lower case: a pair, because `a_b` + `c` is not `a` + `b_c`.
+    groups: BTreeMap<(String, String), Vec<RoutedTarget>>,
+    warnings: Vec<String>,
+}
+
+impl Routing {
+    /// The built-in route alone: stream `cdex`/`attachment` to the folder target `local`.
+    pub(crate) fn built_in() -> Self {
+        let mut routing = Self::default();
+        routing.add_built_in_route();
+        routing
+    }
+
+    /// Reads a delivery file and adds the built-in route, unless the file routes that stream itself. A file
+    /// may define `local`; then the built-in route leads there.
+    ///
+    /// *Errors*: everything that is wrong, each with its place.
+    pub(crate) fn from_yaml(
+        file: &str,
+        yaml: &str,
+        variables: Variables<'_>,
+    ) -> Result<Self, Vec<ConfigProblem>> {
+        let yaml = expand_variables(file, yaml, variables)?;
+        let (parsed, mut problems) = config::parse(file, &yaml);
+        // A target that is there but broken was reported; every route to it would only say so again.
+        let all_targets_are_known = !parsed.lacks_a_target;
+        let mut routing = Self::default();
+        for target in parsed.targets {
+            problems.extend(routing.add_target(target));
+        }
+        for group in parsed.routing_groups {
+            routing.add_group(group, all_targets_are_known, &mut problems);
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        routing.add_built_in_route();
+        Ok(routing)
+    }
+
+    /// The targets of a data stream, in the order of the file; empty if it goes nowhere. Letter case does
+    /// not matter, as in the look-up of the stream's rules.
+    pub(crate) fn targets_for(&self, data_stream_id: &str, data_stream_route: &str) -> &[RoutedTarget] {
+        self.groups.get(&group_key(data_stream_id, data_stream_route)).map_or(&[], Vec::as_slice)
+    }
+
+    /// All targets by name.
+    pub(crate) fn targets(&self) -> &BTreeMap<String, TargetConfig> {
+        &self.targets
+    }
+
+    /// Every target that something is routed to and that this version cannot deliver to.
+    pub(crate) fn unavailable_targets(&self) -> Vec<ConfigProblem> {
+        let is_routed = |name: &str| self.groups.values().flatten().any(|routed| routed.target == name);
+        let unavailable =
+            self.targets.iter().filter(|(name, target)| !target.is_available() && is_routed(name));
+        unavailable
+            .map(|(name, target)| {
+                let rule =
+                    format!("has type {}, to which this version cannot deliver yet", target.type_name());
+                ConfigProblem::new(format!("target {name}"), rule)
+            })
+            .collect()
+    }
+
+    /// What is legal but surely not meant: in the file itself, and between it and the rules of the streams.
+    pub(crate) fn warnings(&self, configs: &StreamConfigs) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        for ((id, route), targets) in &self.groups {
+            if targets.is_empty() {
+                warnings.push(format!(
+                    "data stream {id}/{route} has a routing group without targets: its uploads go nowhere"
+                ));
+            }
+            if configs.find(id, route).is_none() {
+                warnings.push(format!(
+                    "data stream {id}/{route} is routed but has no rules: its uploads are refused"
+                ));
+            }
+        }
+        let is_routed = |name: &str| {
+            self.groups
+                .keys()
+                .any(|(id, route)| name == format!("{id}_{route}") || name == format!("{id}-{route}"))
+        };
+        for name in configs.names().filter(|name| !is_routed(name)) {
+            warnings
+                .push(format!("data stream file {name}.json has no routing group: its uploads go nowhere"));
+        }
+        warnings
+    }
+
+    fn add_target(&mut self, target: NamedTarget) -> Option<ConfigProblem> {
+        let NamedTarget { place, name, target } = target;
+        let is_new = self.targets.insert(name, target).is_none();
+        (!is_new).then(|| ConfigProblem::new(place, "another target has this name"))
+    }
+
+    fn add_group(
+        &mut self,
+        group: RoutingGroup,
+        all_targets_are_known: bool,
+        problems: &mut Vec<ConfigProblem>,
+    ) {
+        let RoutingGroup { place, data_stream_id, data_stream_route, delivery_targets } = group;
+        for (key, word) in [("data_stream_id", &data_stream_id), ("data_stream_route", &data_stream_route)] {
+            if !is_stream_word(word) {
+                problems.push(ConfigProblem::new(
+                    format!("{place}.{key}"),
+                    "must be made of A-Z, a-z, 0-9, '.', '_' and '-'",
+                ));
+            }
+        }
+        let mut targets = Vec::new();
+        for (index, (name, template)) in delivery_targets.into_iter().enumerate() {
+            let place = format!("{place}.delivery_targets[{index}]");
+            if all_targets_are_known && !self.targets.contains_key(&name) {
+                problems.push(ConfigProblem::new(&place, format!("there is no target named {name}")));
+            }
+            match PathTemplate::parse(&template) {
+                Ok(path_template) => {
+                    let routed = RoutedTarget { target: name, path_template };
+                    if targets.contains(&routed) {
+                        problems.push(ConfigProblem::new(
+                            place,
+                            "names the same target with the same path again",
+                        ));
+                    }
+                    targets.push(routed);
+                }
+                Err(error) => {
+                    problems.push(ConfigProblem::new(format!("{place}.path_template"), error.to_string()));
+                }
+            }
+        }
+        let key = group_key(&data_stream_id, &data_stream_route);
+        match self.groups.get(&key) {
+            None => {
+                self.groups.insert(key, targets);
+            }
+            // DEX's own files repeat a group; as long as both say the same, no file goes astray.
+            Some(known) if *known == targets => {
+                self.warnings.push(format!("{place}: repeats the routing group of this data stream"));
+            }
+            Some(_) => {
+                problems.push(ConfigProblem::new(place, "another routing group is for this data stream"));
+            }
+        }
+    }
+
+    fn add_built_in_route(&mut self) {
+        let key = group_key(BUILT_IN_STREAM.0, BUILT_IN_STREAM.1);
+        if self.groups.contains_key(&key) {
+            return;
+        }
+        let (name, path, template) = BUILT_IN_TARGET;
+        let path_template = PathTemplate::parse(template)
+            .expect("the_built_in_route_leads_to_the_local_folder parses this text");
+        self.groups.insert(key, vec![RoutedTarget { target: name.to_owned(), path_template }]);
+        self.targets.entry(name.to_owned()).or_insert_with(|| {
+            TargetConfig::File(FileTarget {
+                path: path.into(),
+                clash_policy: ClashPolicy::SuffixUploadId,
+                metadata_sidecar: false,
+            })
+        });
+    }
+}
+
+fn group_key(data_stream_id: &str, data_stream_route: &str) -> (String, String) {
+    (data_stream_id.to_lowercase(), data_stream_route.to_lowercase())
+}
+
+#[cfg(test)]
+#[path = "routing_tests.rs"]
+mod tests;

@@ -1,0 +1,199 @@
+//! Tests of delivery files and routing: DEX's shipped files load, and everything that is wrong with a file
+//! is said at once.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::manifest::testing::dex_folder;
+
+fn variables(name: &str) -> Option<String> {
+    match name {
+        "EICR_PATH_TEMPLATE" => Some("eicr/{{.Year}}/{{.Filename}}".to_owned()),
+        "UNSET" => None,
+        _ => Some(format!("value-of-{name}")),
+    }
+}
+
+fn routing(yaml: &str) -> Result<Routing, Vec<String>> {
+    Routing::from_yaml("d.yml", yaml, &variables)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+fn delivery_files() -> Option<Vec<PathBuf>> {
+    let folder = dex_folder("deliver")?;
+    let files = [folder.join("head"), folder].map(|folder| {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.is_file()).collect::<Vec<_>>()
+    });
+    Some(files.concat())
+}
+
+const TWO_FOLDERS: &str = "
+targets:
+  x: { name: a, type: file, path: ./out/a }
+  y: { name: b, type: file, path: /out/b, clash_policy: overwrite, metadata_sidecar: true }
+";
+
+#[test]
+fn every_shipped_delivery_file_loads() {
+    let Some(files) = delivery_files() else { return };
+    assert_eq!(files.len(), 14);
+    for file in files {
+        let yaml = std::fs::read_to_string(&file).unwrap();
+        let routing = routing(&yaml).unwrap_or_else(|problems| panic!("{file:?}: {problems:?}"));
+        let targets = routing.targets_for("dextesting", "testevent1");
+        assert_eq!(targets.len(), 1, "{file:?}");
+        assert_eq!(targets[0].target, "edav", "{file:?}");
+        let is_file = routing.targets()["edav"].type_name() == "file";
+        assert_eq!(routing.unavailable_targets().is_empty(), is_file, "{file:?}");
+    }
+}
+
+#[test]
+fn the_shipped_file_that_misspells_a_stream_is_warned_about() {
+    let Some(files) = delivery_files() else { return };
+    let file = files.iter().find(|file| file.ends_with("testing-mix-v2.6.1.yml")).unwrap();
+    let routing = routing(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let warnings = routing.warnings(&StreamConfigs::built_in());
+    assert!(warnings[0].contains("repeats the routing group"), "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.contains("rsp-prevention/csv is routed but has no rules")));
+}
+
+#[test]
+fn the_built_in_route_leads_to_the_local_folder() {
+    for routing in [Routing::built_in(), routing("").unwrap(), routing(TWO_FOLDERS).unwrap()] {
+        let [routed] = routing.targets_for("cdex", "attachment") else { panic!("one target expected") };
+        assert_eq!(routed.target, "local");
+        assert_eq!(routed.path_template, PathTemplate::parse(BUILT_IN_TARGET.2).unwrap());
+        let TargetConfig::File(target) = &routing.targets()["local"] else { panic!("a folder expected") };
+        assert_eq!(target.root(Path::new("/data")), Path::new("/data/delivered/local"));
+        assert_eq!((target.clash_policy, target.metadata_sidecar), (ClashPolicy::SuffixUploadId, false));
+        assert!(routing.warnings(&StreamConfigs::built_in()).is_empty());
+    }
+}
+
+#[test]
+fn a_file_may_route_the_built_in_stream_or_define_its_target() {
+    let own_route = format!(
+        "{TWO_FOLDERS}
+routing_groups: [{{ data_stream_id: CDEX, data_stream_route: attachment, delivery_targets: [{{ name: b }}] }}]"
+    );
+    let routing_of_its_own = routing(&own_route).unwrap();
+    assert_eq!(routing_of_its_own.targets_for("cdex", "attachment")[0].target, "b");
+    assert!(!routing_of_its_own.targets().contains_key("local"));
+
+    let own_target = routing("targets: { l: { name: local, type: file, path: elsewhere } }").unwrap();
+    assert_eq!(own_target.targets_for("cdex", "attachment")[0].target, "local");
+    let TargetConfig::File(target) = &own_target.targets()["local"] else { panic!("a folder expected") };
+    assert_eq!(target.path, Path::new("elsewhere"));
+}
+
+#[test]
+fn streams_are_told_apart_by_the_pair_and_not_by_letter_case() {
+    let routing = routing(&format!(
+        "{TWO_FOLDERS}
+routing_groups:
+  - {{ data_stream_id: A_b, data_stream_route: c, delivery_targets: [{{ name: a }}, {{ name: a, path_template: x }}] }}
+  - {{ data_stream_id: a, data_stream_route: b_c, delivery_targets: [{{ name: b }}] }}"
+    ))
+    .unwrap();
+    let names = |id, route| {
+        let targets = routing.targets_for(id, route).iter();
+        targets.map(|routed| routed.target.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("a_B", "C"), ["a", "a"]);
+    assert_eq!(names("a", "b_c"), ["b"]);
+    assert!(names("a", "b").is_empty());
+}
+
+#[test]
+fn everything_wrong_with_a_file_is_said_at_once_with_its_place() {
+    let problems = routing(
+        "
+version: 1.0
+programs: []
+targets:
+  a: { name: a, type: file, path: out, pth: x }
+  b: { name: b, type: ftp }
+  c: { name: c, type: s3, bucket_name: '', access_key_id: k }
+  d: { name: d, type: az-blob, endpoint: e, container_name: c, tenant_id: t, client_id: '' }
+  e: { name: e, type: az-blob, endpoint: e, container_name: c }
+  f: { type: file, path: [hidden] }
+  g: { name: g, type: file, path: hidden, metadata_sidecar: 1.5, clash_policy: x }
+  h: hidden
+routing_groups:
+  - { data_stream_id: x, data_stream_route: y/z, delivery_targets: [{ name: a, path_template: '{{.Nope}}' }] }
+  - { data_stream_id: x, delivery_targets: 5 }
+",
+    )
+    .unwrap_err();
+    let expected = [
+        "d.yml: programs: is not a key of a delivery file",
+        "d.yml: targets.a.pth: is not a key that is known here",
+        "d.yml: targets.b.type: Unknown destination type: ftp (known are file, s3 and az-blob)",
+        "d.yml: targets.c.bucket_name: is missing",
+        "d.yml: targets.c.secret_access_key: is missing",
+        "d.yml: targets.d.client_id: is missing",
+        "d.yml: targets.d.client_secret: is missing",
+        "d.yml: targets.e.storage_account: is missing",
+        "d.yml: targets.e.storage_key: is missing",
+        "d.yml: targets.f.name: is missing",
+        "d.yml: targets.f.path: must be a text: put it in quotes",
+        "d.yml: targets.g.clash_policy: must be overwrite, fail or suffix-upload-id",
+        "d.yml: targets.g.metadata_sidecar: must be true or false",
+        "d.yml: targets.h: must be a map",
+        "d.yml: routing_groups[1].data_stream_route: is missing",
+        "d.yml: routing_groups[1].delivery_targets: must be a list",
+        "d.yml: routing_groups[0].data_stream_route: must be made of A-Z, a-z, 0-9, '.', '_' and '-'",
+        "d.yml: routing_groups[0].delivery_targets[0].path_template: there is no variable .Nope",
+    ];
+    assert_eq!(problems, expected);
+}
+
+#[test]
+fn entries_that_do_not_fit_together_are_problems() {
+    let problems = routing(
+        "
+targets:
+  x: { name: a, type: file, path: x }
+  y: { name: a, type: file, path: y }
+routing_groups:
+  - { data_stream_id: s, data_stream_route: r, delivery_targets: [{ name: nowhere }, { name: a }, { name: a }] }
+  - { data_stream_id: S, data_stream_route: R, delivery_targets: [] }
+",
+    )
+    .unwrap_err();
+    let expected = [
+        "d.yml: targets.y: another target has this name",
+        "d.yml: routing_groups[0].delivery_targets[0]: there is no target named nowhere",
+        "d.yml: routing_groups[0].delivery_targets[2]: names the same target with the same path again",
+        "d.yml: routing_groups[1]: another routing group is for this data stream",
+    ];
+    assert_eq!(problems, expected);
+    assert_eq!(routing("[]").unwrap_err(), ["d.yml: must be a map with targets and routing_groups"]);
+    assert_eq!(routing("a: $UNSET").unwrap_err(), ["d.yml: the environment variable UNSET is not set"]);
+    assert_eq!(routing("a: [").unwrap_err().len(), 1);
+}
+
+#[test]
+fn rules_without_a_route_and_routes_without_targets_are_warned_about() {
+    let empty = || r#"{"metadata_config":{"fields":[]}}"#.to_owned();
+    let files = [("s_r.json".to_owned(), empty()), ("lost_r.json".to_owned(), empty())];
+    let configs = StreamConfigs::from_texts(files, &variables).unwrap();
+    let routing = routing("routing_groups: [{ data_stream_id: S, data_stream_route: r }]").unwrap();
+    let expected = [
+        "data stream s/r has a routing group without targets: its uploads go nowhere",
+        "data stream file lost_r.json has no routing group: its uploads go nowhere",
+    ];
+    assert_eq!(routing.warnings(&configs), expected);
+}
+
+#[test]
+fn credentials_do_not_show_in_debug_output() {
+    let routing = routing(
+        "targets: { c: { name: c, type: s3, bucket_name: b, access_key_id: AKIA, secret_access_key: 12345 } }",
+    )
+    .unwrap();
+    let shown = format!("{routing:?}");
+    assert!(!shown.contains("AKIA") && !shown.contains("12345"), "{shown}");
+}

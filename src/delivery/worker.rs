@@ -1,0 +1,146 @@
+//! The loop: claim what is due, run attempts within bounds, stop cleanly. Notifications only make it
+//! quick; that nothing is forgotten rests on looking at every poll interval.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::join_all;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::attempt::Ended;
+use super::{Deliveries, Delivery, DeliveryStatus, store};
+use crate::db::DbError;
+
+/// The right to run one attempt: one of the gateway's and one of its target's.
+struct Slot {
+    _gateway: OwnedSemaphorePermit,
+    _target: OwnedSemaphorePermit,
+}
+
+impl Deliveries {
+    /// Delivers until `stop` is cancelled. Attempts run on `tracker`; when stopped they give their leases
+    /// back, so whoever waits for `tracker` waits for that too.
+    pub(crate) async fn run(self: Arc<Self>, tracker: TaskTracker, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            // Interest is registered before looking, so that what becomes due in between is not missed.
+            let woken = self.wake.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            match self.claim_due().await {
+                Ok(claimed) => {
+                    for (delivery, slot) in claimed {
+                        let (worker, stop) = (Arc::clone(&self), stop.clone());
+                        tracker.spawn(async move {
+                            worker.attempt_in(delivery, slot, &stop).await;
+                            // A slot is free again, and the delivery may be due again at once.
+                            worker.wake();
+                        });
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "due deliveries could not be claimed"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = woken => {}
+                () = tokio::time::sleep(self.settings.poll_interval) => {}
+            }
+        }
+    }
+
+    /// Makes attempts until nothing is due, and returns how many were settled. For tests, which turn the
+    /// clock by hand.
+    #[cfg(test)]
+    pub(crate) async fn run_due_work(&self) -> Result<usize, DbError> {
+        let never = CancellationToken::new();
+        let mut settled = 0;
+        loop {
+            let claimed = self.claim_due().await?;
+            if claimed.is_empty() {
+                return Ok(settled);
+            }
+            let attempts =
+                claimed.into_iter().map(|(delivery, slot)| self.attempt_in(delivery, slot, &never));
+            settled += join_all(attempts).await.into_iter().flatten().count();
+        }
+    }
+
+    /// Runs one attempt in its slot; where it left the delivery, if it was settled.
+    async fn attempt_in(
+        &self,
+        delivery: Delivery,
+        slot: Slot,
+        stop: &CancellationToken,
+    ) -> Option<DeliveryStatus> {
+        let span = tracing::info_span!(
+            "delivery.attempt",
+            delivery.id = %delivery.id,
+            upload.id = %delivery.upload_id,
+            target = delivery.target,
+            attempt = delivery.attempts + 1,
+        );
+        async move {
+            let ended = self.attempt(delivery, stop).await;
+            drop(slot);
+            match ended {
+                Ok(Ended::Settled(status)) => return Some(status),
+                Ok(Ended::Parked) => tracing::info!("parked: the gateway is stopping"),
+                Ok(Ended::LeaseLost) => tracing::warn!("the lease was lost"),
+                Err(error) => tracing::warn!(%error, "not settled; it is due again when its lease ends"),
+            }
+            None
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// Leases what is due, as much as there are slots for, and gives each delivery its slot.
+    async fn claim_due(&self) -> Result<Vec<(Delivery, Slot)>, DbError> {
+        let mut due = {
+            let mut reader = self.db.reader().await?;
+            store::targets_due(&mut reader.tx(), self.clock.now()).await?
+        };
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        due.sort_unstable();
+        // Where slots are short no target may always be the first to take them.
+        let first = self.rounds.fetch_add(1, Ordering::Relaxed) % due.len();
+        due.rotate_left(first);
+        let mut claimed = Vec::new();
+        for target in due {
+            let slots = self.free_slots(&target);
+            if slots.is_empty() {
+                continue;
+            }
+            let limit = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+            // A failure after a first success must not strand what is leased already: it is run, and the
+            // error shows up again in the next round if it lasts.
+            match self.claim(target, limit).await {
+                Ok(deliveries) => claimed.extend(deliveries.into_iter().zip(slots)),
+                Err(error) if claimed.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn claim(&self, target: String, limit: u32) -> Result<Vec<Delivery>, DbError> {
+        let (now, lease) = (self.clock.now(), self.settings.lease);
+        self.db
+            .write((self.settings.name.clone(), target), move |(worker, target), tx| {
+                Box::pin(async move { store::claim(tx, worker, target, now, limit, lease).await })
+            })
+            .await
+    }
+
+    /// All slots that an attempt on `target` could take now.
+    fn free_slots(&self, target: &str) -> Vec<Slot> {
+        let of_target = self.targets.get(target).map_or(&self.unconfigured, |target| &target.slots);
+        let take = |slots: &Arc<Semaphore>| Arc::clone(slots).try_acquire_owned().ok();
+        std::iter::from_fn(|| Some(Slot { _target: take(of_target)?, _gateway: take(&self.slots)? }))
+            .collect()
+    }
+}

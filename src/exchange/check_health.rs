@@ -1,0 +1,85 @@
+//! Whether every part that the gateway needs works: asked all at once, each with a deadline, so that one that
+//! hangs does not hide the others (dex-upload W-30).
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+
+use super::Exchange;
+
+/// How long a part may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Something that the gateway depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The database.
+    Database,
+    /// Where uploads are kept.
+    UploadStore,
+    /// A delivery target, by its configured name.
+    Target(String),
+}
+
+impl Part {
+    /// The name for operators.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Database => "database".to_owned(),
+            Self::UploadStore => "upload-store".to_owned(),
+            Self::Target(name) => format!("target {name}"),
+        }
+    }
+
+    /// The name that DEX's health body gives it.
+    pub(crate) fn dex_name(&self) -> String {
+        match self {
+            Self::Database => "Database".to_owned(),
+            Self::UploadStore => "File Storage".to_owned(),
+            Self::Target(name) => format!("File Delivery Target {name}"),
+        }
+    }
+
+    /// Whether requests can be taken without it. Deliveries wait for a target that is down.
+    pub(crate) fn is_needed_to_accept(&self) -> bool {
+        !matches!(self, Self::Target(_))
+    }
+}
+
+/// What was found of one part.
+#[derive(Debug, Clone)]
+pub(crate) struct Checked {
+    /// The part.
+    pub(crate) part: Part,
+    /// What is wrong with it, if anything is; a text of ours.
+    pub(crate) issue: Option<String>,
+}
+
+impl Exchange {
+    /// Looks at every part.
+    pub(crate) async fn check_health(&self) -> Vec<Checked> {
+        let mut checks: Vec<(Part, BoxFuture<'_, Result<(), String>>)> = vec![
+            (Part::Database, self.check_database().boxed()),
+            (Part::UploadStore, self.uploads.check().map(|done| done.map_err(|error| error.to_string())).boxed()),
+        ];
+        for name in self.deliveries.target_names() {
+            let Some(destination) = self.deliveries.destination(name) else { continue };
+            let check = destination.check().map(|done| done.map_err(|error| error.to_string()));
+            checks.push((Part::Target(name.to_owned()), check.boxed()));
+        }
+        join_all(checks.into_iter().map(|(part, check)| async move {
+            let issue = match tokio::time::timeout(PATIENCE, check).await {
+                Ok(Ok(())) => None,
+                Ok(Err(issue)) => Some(issue),
+                Err(_) => Some("no answer in time".to_owned()),
+            };
+            Checked { part, issue }
+        }))
+        .await
+    }
+
+    async fn check_database(&self) -> Result<(), String> {
+        self.db.check().await.map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,77 @@
+//! The last byte is in: the upload becomes complete, its deliveries exist, and the reports say so, in one
+//! transaction. It is idempotent, and the start runs it again for every upload that a crash left full but
+//! open (dex-upload T-34, D-01).
+
+use std::sync::Arc;
+
+use super::Exchange;
+use crate::clock::Timestamp;
+use crate::db::{DbError, Tx};
+use crate::delivery::{self, NewDelivery};
+use crate::report::{self, Report, Stage};
+use crate::upload::{Segment, Upload, Uploads, progress};
+
+/// Everything that becomes true when one upload is finished.
+#[derive(Debug)]
+pub(super) struct Finishing {
+    upload: Upload,
+    last: Option<Segment>,
+    deliveries: Vec<NewDelivery>,
+    now: Timestamp,
+}
+
+impl Finishing {
+    /// `last` is what was appended but not yet acknowledged.
+    pub(super) fn new(exchange: &Exchange, upload: Upload, last: Option<Segment>, now: Timestamp) -> Self {
+        let deliveries = exchange.deliveries_of(&upload);
+        Self { upload, last, deliveries, now }
+    }
+
+    /// The offset once this is written.
+    pub(super) fn end(&self) -> u64 {
+        self.last.as_ref().map_or(self.upload.offset, Segment::end)
+    }
+
+    /// Finishes an upload that is open; `false` if it was finished already.
+    pub(super) async fn write(&self, tx: &mut Tx<'_>) -> Result<bool, DbError> {
+        if !Uploads::complete(tx, &self.upload, self.last.as_ref(), self.now).await? {
+            return Ok(false);
+        }
+        self.write_consequences(tx, &[]).await?;
+        Ok(true)
+    }
+
+    /// Writes what follows from an upload that is complete already, after the reports in `before`.
+    pub(super) async fn write_consequences(&self, tx: &mut Tx<'_>, before: &[Report]) -> Result<(), DbError> {
+        delivery::enqueue(tx, &self.deliveries, self.now).await?;
+        let mut reports = before.to_vec();
+        // The last progress comes before the completion, so that no reader sees it step back (W-18).
+        reports.push(progress(&self.upload, self.end(), self.now));
+        reports.push(Report::success(Stage::UploadCompleted, self.now, self.now));
+        report::record(tx, &self.upload.stream(), &reports).await
+    }
+}
+
+impl Exchange {
+    /// Finishes an open upload whose last byte is in.
+    pub(crate) async fn finish_upload(
+        self: &Arc<Self>,
+        upload: Upload,
+        last: Option<Segment>,
+    ) -> Result<(), DbError> {
+        let finishing = Finishing::new(self, upload, last, self.clock.now());
+        self.db.write(finishing, |finishing, tx| Box::pin(finishing.write(tx))).await?;
+        self.deliveries.wake();
+        Ok(())
+    }
+
+    /// Finishes what a crash left full but open; returns how many uploads that were.
+    pub(crate) async fn finish_left_over(self: &Arc<Self>) -> Result<usize, DbError> {
+        let left = self.uploads.full_but_open().await?;
+        let count = left.len();
+        for upload in left {
+            self.finish_upload(upload, None).await?;
+        }
+        Ok(count)
+    }
+}

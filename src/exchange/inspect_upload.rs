@@ -1,0 +1,42 @@
+//! What is known about one upload: the answer to "where is my file?", from the database alone.
+
+use super::Exchange;
+use crate::auth::Access;
+use crate::db::DbError;
+use crate::delivery::{self, Attempt};
+use crate::id::UploadId;
+use crate::report::{self, StoredReport};
+use crate::upload::Upload;
+
+/// An upload and every delivery attempt of it that has ended, oldest first.
+#[derive(Debug)]
+pub(crate) struct Inspection {
+    /// The upload.
+    pub(crate) upload: Upload,
+    /// Its attempts.
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+impl Exchange {
+    /// Looks at an upload; `None` if this caller has none of that id.
+    pub(crate) async fn inspect_upload(
+        &self,
+        access: &Access,
+        id: UploadId,
+    ) -> Result<Option<Inspection>, DbError> {
+        let Some(upload) = self.uploads.find(access, id).await? else { return Ok(None) };
+        let mut reader = self.db.reader().await?;
+        let attempts = delivery::attempts(&mut reader.tx(), access, id).await?;
+        Ok(Some(Inspection { upload, attempts }))
+    }
+
+    /// The reports about an upload, or about a creation that was refused, oldest first.
+    pub(crate) async fn reports_of(
+        &self,
+        access: &Access,
+        id: UploadId,
+    ) -> Result<Vec<StoredReport>, DbError> {
+        let mut reader = self.db.reader().await?;
+        report::list(&mut reader.tx(), access, id).await
+    }
+}

@@ -1,0 +1,226 @@
+//! A submission that breaks no rule becomes true: its payloads are uploads with a manifest, complete and
+//! on their way, in the one transaction that also holds the submission, the reports and the audit row.
+
+use sha2::{Digest, Sha256};
+
+use super::answer::Answer;
+use super::read::{PayloadBytes, ReadPayload, Reading};
+use super::receive::{Fingerprint, Received};
+use super::{Exchange, SubmitError, SubmitRequest};
+use crate::audit::{self, AuditOutcome, Entry};
+use crate::auth::Access;
+use crate::clock::Timestamp;
+use crate::db::{DbError, Tx};
+use crate::exchange::finish_upload::Finishing;
+use crate::exchange::receive_upload::creation_reports;
+use crate::exchange::store::{self, SubmissionRecord};
+use crate::fhir::{Issue, IssueType, Spooled};
+use crate::id::{SubmissionId, UploadId};
+use crate::manifest::{FieldErrorCode, PayloadFacts, RejectedManifest, SenderManifest, verify};
+use crate::upload::{Door, Segment, Upload, UploadSpool, UploadState, Uploads};
+
+/// What is told of every submission while no claims are known here (CONF-021).
+const HELD: &str = "The attachments can not be associated with a current claim or prior authorization and are \
+     being held for association with a future claim or prior authorization.";
+/// What is told of one that comes after the last one was announced.
+const AMENDMENT: &str = "A submission that said it was the last for this TrackingId was received before; this one \
+     is kept as an amendment of it.";
+/// What is told of a payload with a FHIR signature in it.
+const UNVERIFIED: &str = "The signature was kept as it is and was not verified";
+
+/// What became of a submission.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// It was kept; the spool's bytes now belong to its uploads.
+    New(Answer),
+    /// The same one was kept before; nothing new is.
+    Before(Answer),
+}
+
+/// Everything that becomes true at once.
+struct Unit {
+    access: Access,
+    record: SubmissionRecord,
+    remarks: Vec<Issue>,
+    upload_ids: Vec<UploadId>,
+    uploads: Vec<Upload>,
+    segments: Vec<Option<Segment>>,
+    finishings: Vec<Finishing>,
+    key: Option<(String, Timestamp)>,
+    audit: Entry,
+}
+
+impl Exchange {
+    pub(super) async fn keep(
+        &self,
+        request: &SubmitRequest,
+        received: Received,
+        reading: Reading,
+        spool: &mut UploadSpool,
+    ) -> Result<Kept, SubmitError> {
+        let access = request.caller.access();
+        let Fingerprint { sha256: body_sha256, length: body_length } = received.fingerprint;
+        let before = {
+            let mut reader = self.db.reader().await?;
+            store::find_answer(&mut reader.tx(), &access, &reading.submission, &body_sha256).await?
+        };
+        if let Some(answer) = before {
+            return Ok(Kept::Before(Answer::from_stored(&answer)?));
+        }
+        let now = self.clock.now();
+        let mut remarks = reading.remarks;
+        let (mut upload_ids, mut uploads, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for read in reading.payloads {
+            if read.payload.signed {
+                let mut remark = Issue::error(IssueType::BusinessRule, &read.payload.expression, UNVERIFIED);
+                remark = remark.as_warning();
+                remarks.push(remark);
+            }
+            let spooled = match &read.bytes {
+                PayloadBytes::Upload(id) => {
+                    upload_ids.push(*id);
+                    continue;
+                }
+                PayloadBytes::Spooled(spooled) => spooled.clone(),
+                PayloadBytes::Here(bytes) => spool.add(bytes.clone()).await?,
+            };
+            upload_ids.push(spooled.id);
+            match self.wrap(request, &reading.submission, &read, &spooled, now) {
+                Ok(manifest) => uploads.push(complete_upload(&access, manifest, &read, &spooled, now)),
+                Err(rejected) => refused.extend(manifest_issues(&read, &rejected)),
+            }
+        }
+        if !refused.is_empty() {
+            return Err(SubmitError::Refused(refused));
+        }
+        self.refuse_unrouted(&uploads)?;
+        remarks.push(Issue::information(HELD));
+        let id = SubmissionId::new();
+        let unit = Unit {
+            record: SubmissionRecord {
+                id,
+                submission: reading.submission,
+                body_sha256,
+                body_length,
+                skeleton: received.scanned.skeleton,
+                upload_ids: serde_json::to_string(&upload_ids).unwrap_or_default(),
+                received_at: now,
+            },
+            remarks,
+            upload_ids,
+            segments: uploads.iter().map(whole).collect(),
+            finishings: uploads.iter().map(|upload| Finishing::new(self, upload.clone(), None, now)).collect(),
+            uploads,
+            key: request.idempotency_key.clone().map(|key| (key, now.after(self.settings.idempotency))),
+            audit: Entry {
+                entity: Some(id.to_string()),
+                ..self.audit_entry(request, AuditOutcome::Success)
+            },
+            access,
+        };
+        self.db.write(unit, |unit, tx| Box::pin(unit.write(tx))).await
+    }
+
+    /// The verified manifest of one payload (design 2, "From FHIR to the manifest").
+    fn wrap(
+        &self,
+        request: &SubmitRequest,
+        submission: &crate::cdex::Submission,
+        read: &ReadPayload,
+        spooled: &Spooled,
+        now: Timestamp,
+    ) -> Result<SenderManifest, RejectedManifest> {
+        let facts = PayloadFacts {
+            interaction: super::ACTION,
+            upload_id: spooled.id,
+            media_type: read.payload.media_type.as_deref(),
+            document_date: read.payload.date.as_deref(),
+            title: read.payload.title.as_deref(),
+        };
+        let attachment = &submission.attachments[read.attachment];
+        let fields = self.mapping.wrap(request.caller.client_id(), submission, attachment, &facts);
+        verify(&self.streams, fields.ingested(spooled.id, now))
+    }
+
+    fn refuse_unrouted(&self, uploads: &[Upload]) -> Result<(), SubmitError> {
+        let unrouted = uploads.iter().any(|upload| !self.is_routed(&upload.manifest));
+        if self.settings.refuse_unrouted && unrouted {
+            let text = "The data stream of this submission has no destination";
+            return Err(SubmitError::Refused(vec![Issue::refusal(IssueType::BusinessRule, text)]));
+        }
+        Ok(())
+    }
+}
+
+impl Unit {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<Kept, SubmitError> {
+        let Self { access, record, .. } = self;
+        let amends = store::find_last(tx, access, &record.submission).await?;
+        let mut remarks = self.remarks.clone();
+        if amends.is_some() {
+            remarks.push(Issue::information(AMENDMENT));
+        }
+        let answer = Answer::new(self.upload_ids.clone(), &remarks);
+        let stored = answer.to_stored();
+        if !store::insert_submission(tx, access, record, amends.as_deref(), &stored).await? {
+            let before = store::find_answer(tx, access, &record.submission, &record.body_sha256).await?;
+            return Ok(Kept::Before(Answer::from_stored(&before.unwrap_or_default())?));
+        }
+        let segments: Vec<(&Upload, &Segment)> = self
+            .uploads
+            .iter()
+            .zip(&self.segments)
+            .filter_map(|(upload, segment)| Some((upload, segment.as_ref()?)))
+            .collect();
+        Uploads::insert(tx, &self.uploads, &segments).await?;
+        for (upload, finishing) in self.uploads.iter().zip(&self.finishings) {
+            let before = creation_reports(upload, record.received_at);
+            finishing.write_consequences(tx, &before).await?;
+        }
+        if let Some((key, expires_at)) = &self.key {
+            let kept = (&record.body_sha256, stored.as_slice());
+            store::insert_key(tx, access, key, kept, (record.received_at, *expires_at)).await?;
+        }
+        audit::record(tx, &self.audit).await?;
+        Ok(Kept::New(answer))
+    }
+}
+
+fn complete_upload(
+    access: &Access,
+    manifest: SenderManifest,
+    read: &ReadPayload,
+    spooled: &Spooled,
+    now: Timestamp,
+) -> Upload {
+    let owner = (access.tenant(), access.owner().unwrap_or_default());
+    Upload {
+        state: UploadState::Complete,
+        offset: spooled.length,
+        media_type: read.payload.media_type.clone(),
+        sha256: Some(spooled.sha256),
+        completed_at: Some(now),
+        ..Upload::new(owner, spooled.id, Door::Fhir, Some(spooled.length), manifest, now)
+    }
+}
+
+/// The one segment that a spooled payload is.
+fn whole(upload: &Upload) -> Option<Segment> {
+    let sha256 = upload.sha256.unwrap_or_else(|| Sha256::digest(b"").into());
+    (upload.offset > 0).then_some(Segment { first_byte: 0, length: upload.offset, sha256 })
+}
+
+/// What is wrong with a manifest, without its values: field names are the operator's, not the sender's.
+fn manifest_issues(read: &ReadPayload, rejected: &RejectedManifest) -> Vec<Issue> {
+    let issue = |error: &crate::manifest::FieldError| {
+        let what = match error.code {
+            FieldErrorCode::Missing => "is required and has no value",
+            FieldErrorCode::DisallowedValue => "has a value that is not allowed",
+            FieldErrorCode::InvalidCharacter => "has a character that is not allowed",
+            FieldErrorCode::UnknownDataStream => "names a data stream that is not configured",
+        };
+        let text = format!("The sender manifest made of this submission is refused: {} {what}", error.field);
+        Issue::error(IssueType::BusinessRule, &read.payload.expression, text)
+    };
+    rejected.errors.iter().map(issue).collect()
+}

@@ -1,0 +1,128 @@
+//! `GET /info/{id}`: where is my file?
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::DoorState;
+use crate::delivery::{Attempt, AttemptOutcome};
+use crate::exchange::inspect_upload::Inspection;
+use crate::http::extract::Authenticated;
+use crate::id::UploadId;
+use crate::manifest::ManifestFields;
+use crate::upload::{Upload, UploadState};
+
+/// What else may be asked of an upload.
+#[derive(Debug, Deserialize)]
+pub(super) struct View {
+    view: Option<String>,
+}
+
+/// Answers with the DEX shape; `?view=reports` with the reports about the upload, oldest first.
+pub(super) async fn read(
+    State(state): State<DoorState>,
+    Authenticated(caller): Authenticated,
+    Path(id): Path<String>,
+    Query(View { view }): Query<View>,
+) -> Response {
+    // Ids of another form name nothing; DEX says so in the same words.
+    let Ok(id) = id.parse::<UploadId>() else { return missing() };
+    let access = caller.access();
+    if view.as_deref() == Some("reports") {
+        return match state.exchange.reports_of(&access, id).await {
+            Ok(reports) if reports.is_empty() => missing(),
+            Ok(reports) => reports_answer(reports.into_iter().map(|report| report.body)),
+            Err(error) => super::internal(&error),
+        };
+    }
+    match state.exchange.inspect_upload(&access, id).await {
+        Ok(Some(inspection)) => super::json(StatusCode::OK, &InfoWire::of(&inspection)),
+        Ok(None) => missing(),
+        Err(error) => super::internal(&error),
+    }
+}
+
+fn missing() -> Response {
+    super::text(StatusCode::NOT_FOUND, "error getting file manifest\n")
+}
+
+/// The reports as they are sent on, unchanged, in one array.
+fn reports_answer(bodies: impl Iterator<Item = Vec<u8>>) -> Response {
+    let reports: Result<Vec<serde_json::Value>, _> = bodies.map(|body| serde_json::from_slice(&body)).collect();
+    match reports {
+        Ok(reports) => super::json(StatusCode::OK, &serde_json::json!({ "reports": reports })),
+        Err(error) => super::internal(&error),
+    }
+}
+
+#[derive(Serialize)]
+struct InfoWire<'a> {
+    manifest: &'a ManifestFields,
+    file_info: FileInfoWire,
+    upload_status: UploadStatusWire,
+    /// `null` until the first attempt has ended (dex-upload 1.4).
+    deliveries: Option<Vec<DeliveryWire<'a>>>,
+}
+
+#[derive(Serialize)]
+struct FileInfoWire {
+    size_bytes: u64,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+struct UploadStatusWire {
+    status: &'static str,
+    chunk_received_at: String,
+}
+
+#[derive(Serialize)]
+struct DeliveryWire<'a> {
+    status: &'static str,
+    name: &'a str,
+    location: &'a str,
+    delivered_at: String,
+    issues: Option<[IssueWire<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct IssueWire<'a> {
+    level: &'static str,
+    message: &'a str,
+}
+
+impl<'a> InfoWire<'a> {
+    fn of(inspection: &'a Inspection) -> Self {
+        let Inspection { upload, attempts } = inspection;
+        let updated_at = upload.changed_at.to_string();
+        Self {
+            manifest: upload.manifest.fields(),
+            file_info: FileInfoWire { size_bytes: upload.offset, updated_at: updated_at.clone() },
+            upload_status: UploadStatusWire { status: status(upload), chunk_received_at: updated_at },
+            deliveries: (!attempts.is_empty()).then(|| attempts.iter().map(DeliveryWire::of).collect()),
+        }
+    }
+}
+
+/// DEX's three words, from what is stored and not from file times (dex-upload W-20). An upload that lost
+/// bytes never completes.
+fn status(upload: &Upload) -> &'static str {
+    match upload.state {
+        UploadState::Complete => "Complete",
+        UploadState::Open | UploadState::Damaged if upload.offset == 0 => "Initiated",
+        UploadState::Open | UploadState::Damaged => "In Progress",
+    }
+}
+
+impl<'a> DeliveryWire<'a> {
+    fn of(attempt: &'a Attempt) -> Self {
+        let (status, location, issues) = match &attempt.outcome {
+            AttemptOutcome::Success { location, .. } => ("SUCCESS", location.as_str(), None),
+            AttemptOutcome::Failure { issue } => {
+                ("FAILURE", "", Some([IssueWire { level: "ERROR", message: issue }]))
+            }
+        };
+        Self { status, name: &attempt.target, location, delivered_at: attempt.ended_at.to_string(), issues }
+    }
+}

@@ -1,0 +1,124 @@
+//! What goes wrong, in FHIR's words: a status and an OperationOutcome. The match over [`SubmitError`] names
+//! every variant, so that a new one does not compile until it has an answer.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use super::respond;
+use crate::cdex;
+use crate::db::DbError;
+use crate::exchange::BodyError;
+use crate::exchange::submit_attachment::SubmitError;
+use crate::fhir::{Issue, IssueType};
+
+/// Why a request of the FHIR door was refused or failed.
+#[derive(Debug)]
+pub(super) enum FhirError {
+    /// The method is not one of those of this path.
+    MethodNotAllowed(&'static str),
+    /// The body is in no format that is read here.
+    UnsupportedMediaType(Issue),
+    /// No format that is written here is accepted by the client.
+    NotAcceptable(Issue),
+    /// A header is not what it has to be.
+    BadHeader(&'static str),
+    /// A submission was not accepted.
+    Submit {
+        /// Why.
+        error: SubmitError,
+        /// Where clients reach the gateway, for the advice in the answer.
+        base_url: Arc<str>,
+    },
+}
+
+impl FhirError {
+    /// The answer.
+    pub(super) fn into_response(self) -> Response {
+        let (status, issues) = match &self {
+            Self::MethodNotAllowed(_) => one(
+                StatusCode::METHOD_NOT_ALLOWED,
+                Issue::refusal(IssueType::NotSupported, "This method is not allowed here"),
+            ),
+            Self::UnsupportedMediaType(issue) => one(StatusCode::UNSUPPORTED_MEDIA_TYPE, issue.clone()),
+            Self::NotAcceptable(issue) => one(StatusCode::NOT_ACCEPTABLE, issue.clone()),
+            Self::BadHeader(text) => one(StatusCode::BAD_REQUEST, Issue::refusal(IssueType::Invalid, *text)),
+            Self::Submit { error, base_url } => of_submission(error, base_url),
+        };
+        let mut response = respond::outcome(status, &issues);
+        let headers = response.headers_mut();
+        if let Self::MethodNotAllowed(allow) = self {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if matches!(
+            status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE | StatusCode::CONFLICT
+        ) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}
+
+fn one(status: StatusCode, issue: Issue) -> (StatusCode, Vec<Issue>) {
+    (status, vec![issue])
+}
+
+fn of_submission(error: &SubmitError, base_url: &str) -> (StatusCode, Vec<Issue>) {
+    let transient = |text: &str| {
+        one(StatusCode::SERVICE_UNAVAILABLE, Issue::refusal(IssueType::Transient, text).advising("Try again later"))
+    };
+    match error {
+        SubmitError::Refused(issues) => (StatusCode::BAD_REQUEST, issues.clone()),
+        // CONF-023, and CONF-024: the answer says what to do with a payload of this size.
+        SubmitError::TooLarge { limit } => one(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Issue::refusal(IssueType::TooLong, format!("Payload exceeds the {limit} byte limit of this endpoint"))
+                .advising(cdex::larger_payload_advice(base_url)),
+        ),
+        SubmitError::PartTooLarge(issue) => one(StatusCode::PAYLOAD_TOO_LARGE, issue.clone()),
+        SubmitError::Body(BodyError::TooLarge) => one(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Issue::refusal(IssueType::TooLong, "The body is longer than this endpoint takes")
+                .advising(cdex::larger_payload_advice(base_url)),
+        ),
+        SubmitError::Body(BodyError::Idle | BodyError::TooSlow) => one(
+            StatusCode::REQUEST_TIMEOUT,
+            Issue::refusal(IssueType::Transient, "The body did not arrive in time"),
+        ),
+        SubmitError::Body(BodyError::Broken) => one(
+            StatusCode::BAD_REQUEST,
+            Issue::refusal(IssueType::Structure, "The body ended before its end"),
+        ),
+        SubmitError::KeyReused => one(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            Issue::refusal(IssueType::Duplicate, "This Idempotency-Key was used with another body"),
+        ),
+        SubmitError::KeyRunning => one(
+            StatusCode::CONFLICT,
+            Issue::refusal(IssueType::Duplicate, "A request with this Idempotency-Key is being received"),
+        ),
+        SubmitError::Full => one(
+            StatusCode::INSUFFICIENT_STORAGE,
+            Issue::refusal(IssueType::NoStore, "No space is left to keep the payload").advising("Try again later"),
+        ),
+        SubmitError::Stopping => transient("The gateway is stopping"),
+        SubmitError::Db(DbError::Full(_)) => one(
+            StatusCode::INSUFFICIENT_STORAGE,
+            Issue::refusal(IssueType::NoStore, "No space is left to keep the submission")
+                .advising("Try again later"),
+        ),
+        SubmitError::Db(cause) if cause.is_transient() => {
+            tracing::error!(error = cause as &dyn std::error::Error, "a submission could not be kept");
+            transient("The payload cannot be kept at the moment")
+        }
+        SubmitError::Db(_) | SubmitError::Storage(_) => {
+            tracing::error!(error = error as &dyn std::error::Error, "a submission could not be kept");
+            one(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Issue::refusal(IssueType::Exception, "Something went wrong; the log knows more by the request id"),
+            )
+        }
+    }
+}

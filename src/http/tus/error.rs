@@ -1,0 +1,175 @@
+//! What goes wrong, in tus statuses. Bodies are tusd's: `CODE: message`, plain text; the refusal of a
+//! manifest alone is JSON, in DEX's shape.
+
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::db::DbError;
+use crate::exchange::BodyError;
+use crate::id::UploadId;
+use crate::manifest::RejectedManifest;
+use crate::upload::UploadError;
+
+/// Why a request of the tus door was refused or failed.
+#[derive(Debug)]
+pub(super) enum TusError {
+    UnsupportedVersion,
+    MethodNotAllowed(&'static str),
+    NotImplemented,
+    InvalidContentType,
+    InvalidUploadLength,
+    InvalidOffset,
+    InvalidMetadata(String),
+    MaxSizeExceeded,
+    SizeExceeded,
+    NotFound,
+    MismatchedOffset,
+    Locked,
+    Interrupted,
+    Damaged,
+    Full,
+    Stopping,
+    Body(BodyError),
+    Refused { id: UploadId, rejected: RejectedManifest },
+    Unrouted(UploadId),
+    Internal(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<UploadError> for TusError {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::NotFound => Self::NotFound,
+            UploadError::OffsetMismatch { .. } => Self::MismatchedOffset,
+            UploadError::BeyondLength => Self::SizeExceeded,
+            UploadError::Locked => Self::Locked,
+            UploadError::Damaged => Self::Damaged,
+            UploadError::Full => Self::Full,
+            UploadError::Stopping => Self::Stopping,
+            UploadError::Blob(_) => Self::Internal(error.into()),
+            UploadError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<DbError> for TusError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Full(_) => Self::Full,
+            DbError::Closed => Self::Stopping,
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl TusError {
+    /// Status, code and message (dex-upload 2.4, with its [FIX]es).
+    fn parts(&self) -> (StatusCode, &'static str, &str) {
+        use StatusCode as S;
+        match self {
+            Self::UnsupportedVersion => (
+                S::PRECONDITION_FAILED,
+                "ERR_UNSUPPORTED_VERSION",
+                "missing, invalid or unsupported Tus-Resumable header",
+            ),
+            Self::MethodNotAllowed(_) => (S::METHOD_NOT_ALLOWED, "ERR_METHOD_NOT_ALLOWED", "method not allowed"),
+            Self::NotImplemented => (S::NOT_IMPLEMENTED, "ERR_NOT_IMPLEMENTED", "feature not implemented"),
+            Self::InvalidContentType => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "ERR_INVALID_CONTENT_TYPE", "missing or invalid Content-Type header")
+            }
+            Self::InvalidUploadLength => {
+                (S::BAD_REQUEST, "ERR_INVALID_UPLOAD_LENGTH", "missing or invalid Upload-Length header")
+            }
+            Self::InvalidOffset => {
+                (S::BAD_REQUEST, "ERR_INVALID_OFFSET", "missing or invalid Upload-Offset header")
+            }
+            Self::InvalidMetadata(message) => (S::BAD_REQUEST, "ERR_INVALID_UPLOAD_METADATA", message),
+            Self::MaxSizeExceeded => {
+                (S::PAYLOAD_TOO_LARGE, "ERR_MAX_SIZE_EXCEEDED", "maximum size exceeded")
+            }
+            Self::SizeExceeded | Self::Body(BodyError::TooLarge) => {
+                (S::PAYLOAD_TOO_LARGE, "ERR_UPLOAD_SIZE_EXCEEDED", "upload's size exceeded")
+            }
+            Self::NotFound => (S::NOT_FOUND, "ERR_UPLOAD_NOT_FOUND", "upload not found"),
+            Self::MismatchedOffset => (S::CONFLICT, "ERR_MISMATCHED_OFFSET", "mismatched offset"),
+            Self::Locked => (S::LOCKED, "ERR_UPLOAD_LOCKED", "file currently locked"),
+            Self::Interrupted => (
+                S::BAD_REQUEST,
+                "ERR_UPLOAD_INTERRUPTED",
+                "upload has been interrupted by another request for this upload resource",
+            ),
+            Self::Damaged => {
+                (S::GONE, "ERR_UPLOAD_DAMAGED", "the upload cannot be continued; start a new one")
+            }
+            Self::Full => (S::INSUFFICIENT_STORAGE, "ERR_INSUFFICIENT_STORAGE", "no space is left"),
+            Self::Stopping => (
+                S::SERVICE_UNAVAILABLE,
+                "ERR_SERVER_SHUTDOWN",
+                "request has been interrupted because the server is shutting down",
+            ),
+            Self::Body(BodyError::Broken) => {
+                (S::BAD_REQUEST, "ERR_UNEXPECTED_EOF", "server expected to receive more bytes")
+            }
+            // 5xx on purpose: clients try again.
+            Self::Body(BodyError::Idle | BodyError::TooSlow) => {
+                (S::SERVICE_UNAVAILABLE, "ERR_READ_TIMEOUT", "timeout while reading request body")
+            }
+            Self::Refused { .. } | Self::Unrouted(_) => {
+                (S::BAD_REQUEST, "ERR_UPLOAD_REJECTED", "upload creation has been rejected by server")
+            }
+            Self::Internal(_) => {
+                (S::INTERNAL_SERVER_ERROR, "ERR_INTERNAL_SERVER_ERROR", "something went wrong; see the log by the request id")
+            }
+        }
+    }
+
+    /// The answer. One to HEAD has no body (tus 1.0.0).
+    pub(super) fn into_response_to(self, method: &Method) -> Response {
+        if let Self::Internal(error) = &self {
+            tracing::error!(error = &**error, "a tus request failed");
+        }
+        let (status, code, message) = self.parts();
+        let mut response = match &self {
+            _ if *method == Method::HEAD => status.into_response(),
+            Self::Refused { id, rejected } => {
+                let body = serde_json::json!({
+                    "upload_id": id,
+                    "validation_errors": rejected.legacy_messages(),
+                    "errors": rejected.errors,
+                });
+                json(status, &body)
+            }
+            Self::Unrouted(id) => {
+                let message = "the data stream has no destination";
+                let body = serde_json::json!({
+                    "upload_id": id,
+                    "validation_errors": ["validation failure", message],
+                    "errors": [{ "field": "data_stream_id", "code": "no_destination", "value": null, "allowed": [] }],
+                });
+                json(status, &body)
+            }
+            _ => {
+                let body = format!("{code}: {message}\n");
+                (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
+            }
+        };
+        let headers = response.headers_mut();
+        match self {
+            Self::MethodNotAllowed(allow) => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+            }
+            // The protocol wants it in this answer (tus 1.0.0, Tus-Resumable).
+            Self::UnsupportedVersion => {
+                headers.insert("tus-version", HeaderValue::from_static(super::VERSION));
+            }
+            Self::Stopping | Self::Full | Self::Locked => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+fn json(status: StatusCode, body: &serde_json::Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}

@@ -1,0 +1,222 @@
+//! The client, one call of it, and the answer.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url, redirect};
+
+use super::OutboundError;
+
+/// Bounds of every call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Time to connect, TLS included.
+    pub(crate) connect_timeout: Duration,
+    /// Time without a byte of the answer.
+    pub(crate) read_timeout: Duration,
+    /// Time for the whole call, unless the call sets its own.
+    pub(crate) timeout: Duration,
+    /// The largest answer, unless the call sets its own.
+    pub(crate) answer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(30),
+            timeout: Duration::from_secs(60),
+            answer_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// Makes calls. Cheap to clone; clones share their connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    limits: Limits,
+}
+
+impl Client {
+    /// A client with these bounds.
+    ///
+    /// # Errors
+    /// [`OutboundError::Tls`] if TLS cannot be set up. A machine without certificate authorities is no
+    /// error: there, `https://` calls fail one by one.
+    pub(crate) fn new(limits: Limits) -> Result<Self, OutboundError> {
+        let http = builder(limits).build().or_else(|_| {
+            tracing::warn!("no certificate authorities found; https calls will fail");
+            builder(limits).tls_certs_only([]).build()
+        });
+        Ok(Self { http: http.map_err(|_| OutboundError::Tls)?, limits })
+    }
+
+    /// Begins a GET.
+    pub(crate) fn get(&self, url: &str) -> Call<'_> {
+        self.call(Method::GET, url)
+    }
+
+    /// Begins a HEAD.
+    pub(crate) fn head(&self, url: &str) -> Call<'_> {
+        self.call(Method::HEAD, url)
+    }
+
+    /// Begins a POST.
+    pub(crate) fn post(&self, url: &str) -> Call<'_> {
+        self.call(Method::POST, url)
+    }
+
+    /// Begins a PUT.
+    pub(crate) fn put(&self, url: &str) -> Call<'_> {
+        self.call(Method::PUT, url)
+    }
+
+    /// Begins a PATCH.
+    pub(crate) fn patch(&self, url: &str) -> Call<'_> {
+        self.call(Method::PATCH, url)
+    }
+
+    fn call(&self, method: Method, url: &str) -> Call<'_> {
+        Call {
+            client: self,
+            answer_bytes: self.limits.answer_bytes,
+            request: callable(url).map(|url| reqwest::Request::new(method, url)),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that makes clients")]
+fn builder(limits: Limits) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .connect_timeout(limits.connect_timeout)
+        .read_timeout(limits.read_timeout)
+        .timeout(limits.timeout)
+        .tcp_nodelay(true)
+        .user_agent(concat!("cdex-gateway/", env!("CARGO_PKG_VERSION")))
+}
+
+/// The URL, if it is one that may be called: a user in it would become an `Authorization` field.
+fn callable(text: &str) -> Result<Url, OutboundError> {
+    let url = Url::parse(text).map_err(|_| OutboundError::Url)?;
+    let plain = matches!(url.scheme(), "http" | "https") && url.has_host();
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    if plain && anonymous { Ok(url) } else { Err(OutboundError::Url) }
+}
+
+/// A call that is being put together. What is wrong with it is told by [`Call::send`].
+#[must_use = "a call does nothing until it is sent"]
+pub(crate) struct Call<'c> {
+    client: &'c Client,
+    answer_bytes: usize,
+    request: Result<reqwest::Request, OutboundError>,
+}
+
+impl Call<'_> {
+    /// Sets a header field.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.and_then(|mut request| {
+            let name = name.parse::<HeaderName>().map_err(|_| OutboundError::Header)?;
+            let value = HeaderValue::from_str(value).map_err(|_| OutboundError::Header)?;
+            request.headers_mut().insert(name, value);
+            Ok(request)
+        });
+        self
+    }
+
+    /// Sends these bytes.
+    pub(crate) fn body(self, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        self.change(|request| *request.body_mut() = Some(bytes.into()))
+    }
+
+    /// Sends what the stream brings, `length` bytes in all. An error of the stream breaks the call off.
+    pub(crate) fn stream<S>(self, stream: S, length: u64) -> Self
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        self.change(|request| {
+            request.headers_mut().insert(reqwest::header::CONTENT_LENGTH, length.into());
+            *request.body_mut() = Some(reqwest::Body::wrap_stream(stream));
+        })
+    }
+
+    /// Bounds the time of the whole call.
+    pub(crate) fn timeout(self, timeout: Duration) -> Self {
+        self.change(|request| *request.timeout_mut() = Some(timeout))
+    }
+
+    /// Bounds the answer's body.
+    pub(crate) fn answer_limit(mut self, bytes: usize) -> Self {
+        self.answer_bytes = bytes;
+        self
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut reqwest::Request)) -> Self {
+        if let Ok(request) = &mut self.request {
+            change(request);
+        }
+        self
+    }
+
+    /// Makes the call. Any status is an answer.
+    ///
+    /// *Cancellation*: the other side may have acted.
+    pub(crate) async fn send(self) -> Result<Answer, OutboundError> {
+        let mut response = self.client.http.execute(self.request?).await.map_err(|error| classify(&error))?;
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+            if chunk.len() > self.answer_bytes - body.len() {
+                return Err(OutboundError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status: response.status().as_u16(), headers, body: body.freeze() })
+    }
+}
+
+fn classify(error: &reqwest::Error) -> OutboundError {
+    if error.is_connect() {
+        OutboundError::Connect
+    } else if error.is_timeout() || caused_by_timeout(error) {
+        OutboundError::Timeout
+    } else if error.is_builder() {
+        OutboundError::Url
+    } else {
+        OutboundError::Broken
+    }
+}
+
+/// A time-out of the socket is not always shown on the outside.
+fn caused_by_timeout(error: &reqwest::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::TimedOut)
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The status.
+    pub(crate) status: u16,
+    headers: HeaderMap,
+    /// The body.
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// The first value of a header field, if it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

@@ -1,0 +1,88 @@
+//! What every [`BlobStore`] must do. Each implementation's tests call [`all`].
+
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
+
+use super::{BlobError, BlobStore, Segment, StorageKey};
+use crate::id::UploadId;
+
+/// Runs the whole contract; `open` opens the same store each time, as after a restart.
+pub(crate) async fn all<S: BlobStore>(open: impl Fn() -> S) {
+    appended_bytes_come_back(&open()).await;
+    an_unacknowledged_tail_is_cut_off(&open()).await;
+    lost_bytes_are_noticed(&open()).await;
+    only_what_was_there_before_the_start_is_left_over(&open).await;
+    open().check().await.expect("a store that works says so");
+}
+
+fn key() -> StorageKey {
+    StorageKey::new("tenant", "owner", UploadId::new())
+}
+
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length).map(|n| u8::try_from(n % 251).expect("below 251")).collect()
+}
+
+async fn add(store: &impl BlobStore, key: &StorageKey, offset: u64, bytes: &[u8]) -> Segment {
+    let mut writer = store.append(key, offset).await.expect("it opens");
+    for piece in bytes.chunks(700_001) {
+        writer.write(Bytes::copy_from_slice(piece)).await.expect("it writes");
+    }
+    let segment = writer.checkpoint().await.expect("it syncs").expect("something was written");
+    assert_eq!(writer.sha1(), <[u8; 20]>::from(Sha1::digest(bytes)));
+    segment
+}
+
+async fn content(store: &impl BlobStore, key: &StorageKey, offset: u64) -> Vec<u8> {
+    let mut reader = store.read(key, offset).await.expect("it opens");
+    let mut all = Vec::new();
+    loop {
+        let block = reader.next(300_000).await.expect("it reads");
+        if block.is_empty() {
+            return all;
+        }
+        all.extend_from_slice(&block);
+    }
+}
+
+async fn appended_bytes_come_back(store: &impl BlobStore) {
+    let (key, all) = (key(), bytes(5_000_000));
+    let (first, second) = all.split_at(3_333_333);
+    let one = add(store, &key, 0, first).await;
+    let two = add(store, &key, one.end(), second).await;
+    assert_eq!((one.first_byte, one.length), (0, 3_333_333));
+    assert_eq!((two.first_byte, two.end()), (3_333_333, 5_000_000));
+    assert_eq!(one.sha256, <[u8; 32]>::from(Sha256::digest(first)));
+    assert_eq!(two.sha256, <[u8; 32]>::from(Sha256::digest(second)));
+    assert!(content(store, &key, 0).await == all);
+    assert!(content(store, &key, 4_999_990).await == all[4_999_990..]);
+    store.remove(&key).await.expect("it goes");
+    assert!(store.read(&key, 0).await.is_err());
+    store.remove(&key).await.expect("removing what is gone is no error");
+}
+
+async fn an_unacknowledged_tail_is_cut_off(store: &impl BlobStore) {
+    let key = key();
+    add(store, &key, 0, b"acknowledged, and a tail").await;
+    add(store, &key, 12, b"!").await;
+    assert_eq!(content(store, &key, 0).await, b"acknowledged!");
+}
+
+async fn lost_bytes_are_noticed(store: &impl BlobStore) {
+    let key = key();
+    assert!(matches!(store.append(&key, 5).await, Err(BlobError::Short { expected: 5, found: 0 })));
+    add(store, &key, 0, b"abc").await;
+    assert!(matches!(store.append(&key, 5).await, Err(BlobError::Short { expected: 5, found: 3 })));
+    assert_eq!(content(store, &key, 0).await, b"abc");
+}
+
+async fn only_what_was_there_before_the_start_is_left_over<S: BlobStore>(open: &impl Fn() -> S) {
+    let (old, new) = (key(), key());
+    add(&open(), &old, 0, b"old").await;
+    let store = open();
+    add(&store, &new, 0, b"new").await;
+    let left = store.left_over().await.expect("a listing");
+    assert!(left.contains(&old) && !left.contains(&new), "{left:?}");
+    assert_eq!(old.upload_id().map(|id| StorageKey::new("tenant", "owner", id)), Some(old));
+}

@@ -1,0 +1,340 @@
+//! Blobs as local files. Bytes are gathered into blocks of 1 MiB; a block is hashed and written on a
+//! blocking thread while the next one fills, and a thread is taken only while there is something to write,
+//! so that ten thousand slow senders do not hold ten thousand threads.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::{BlobError, BlobReader, BlobStore, BlobWriter, Segment, StorageKey};
+
+/// Bytes gathered before a blocking thread is asked to write them.
+const BLOCK: usize = 1024 * 1024;
+
+/// Blobs below one folder.
+#[derive(Debug, Clone)]
+pub(crate) struct FileBlobs {
+    root: PathBuf,
+    durable: bool,
+    opened_at: SystemTime,
+}
+
+impl FileBlobs {
+    /// Opens the store, making its folder if need be.
+    ///
+    /// With `durable` off nothing is fsynced: a crash of the process loses nothing, one of the machine may.
+    pub(crate) fn open(root: PathBuf, durable: bool) -> Result<Self, BlobError> {
+        make_folders(&root, durable)?;
+        let opened_at = next_tick(&root.join(".opened"))?;
+        Ok(Self { root, durable, opened_at })
+    }
+
+    /// `root/tenant/owner/ab/upload`: a level by the id's first two digits keeps folders small.
+    fn path(&self, key: &StorageKey) -> PathBuf {
+        let (folder, name) = key.as_str().rsplit_once('/').unwrap_or(("", key.as_str()));
+        self.root.join(folder).join(name.get(..2).unwrap_or(name)).join(name)
+    }
+
+    /// Runs `work` on a blocking thread.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Self) -> Result<T, BlobError> + Send + 'static,
+    ) -> Result<T, BlobError> {
+        let store = self.clone();
+        spawn_blocking(move || work(store)).await.unwrap_or_else(|_| Err(interrupted()))
+    }
+
+    fn open_to_append(&self, path: &Path, offset: u64) -> Result<Core, BlobError> {
+        let mut options = OpenOptions::new();
+        options.write(true).mode(0o600);
+        let fresh = offset == 0;
+        if fresh {
+            options.create(true);
+            if let Some(folder) = path.parent() {
+                make_folders(folder, self.durable)?;
+            }
+        }
+        let mut file = match options.open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(BlobError::Short { expected: offset, found: 0 });
+            }
+            opened => opened?,
+        };
+        let found = file.metadata()?.len();
+        if found < offset {
+            return Err(BlobError::Short { expected: offset, found });
+        }
+        if found > offset {
+            file.set_len(offset)?;
+        }
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Core {
+            file,
+            folder_to_sync: fresh.then(|| path.parent().map(Path::to_owned)).flatten(),
+            durable: self.durable,
+            segment_sha256: Sha256::new(),
+            sha1: Sha1::new(),
+        })
+    }
+}
+
+#[async_trait]
+impl BlobStore for FileBlobs {
+    async fn append(&self, key: &StorageKey, offset: u64) -> Result<Box<dyn BlobWriter>, BlobError> {
+        let path = self.path(key);
+        let core = self.run(move |store| store.open_to_append(&path, offset)).await?;
+        Ok(Box::new(FileWriter {
+            core: Some(core),
+            busy: None,
+            gathered: Vec::new(),
+            gathered_bytes: 0,
+            first_byte: offset,
+            length: 0,
+        }))
+    }
+
+    async fn read(&self, key: &StorageKey, offset: u64) -> Result<Box<dyn BlobReader>, BlobError> {
+        let path = self.path(key);
+        let file = self
+            .run(move |_| {
+                let mut file = File::open(&path)?;
+                file.seek(SeekFrom::Start(offset))?;
+                Ok(file)
+            })
+            .await?;
+        Ok(Box::new(FileReader { file: Some(file) }))
+    }
+
+    async fn remove(&self, key: &StorageKey) -> Result<(), BlobError> {
+        let path = self.path(key);
+        self.run(move |_| match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        })
+        .await
+    }
+
+    async fn left_over(&self) -> Result<Vec<StorageKey>, BlobError> {
+        self.run(|store| {
+            let mut found = Vec::new();
+            collect(&store.root, &store.root, store.opened_at, &mut found)?;
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn check(&self) -> Result<(), BlobError> {
+        self.run(|store| {
+            std::fs::metadata(&store.root)?;
+            rustix::fs::access(&store.root, rustix::fs::Access::WRITE_OK)
+                .map_err(|errno| BlobError::from(std::io::Error::from(errno)))
+        })
+        .await
+    }
+}
+
+/// Files below `folder` that are older than the store's opening, as keys (without the digit level).
+fn collect(root: &Path, folder: &Path, opened_at: SystemTime, found: &mut Vec<StorageKey>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            collect(root, &path, opened_at, found)?;
+        } else if entry.metadata()?.modified()? < opened_at {
+            let owner = path.parent().and_then(Path::parent).and_then(|p| p.strip_prefix(root).ok());
+            if let (Some(owner), Some(name)) = (owner.and_then(Path::to_str), entry.file_name().to_str()) {
+                found.push(StorageKey::from_stored(format!("{owner}/{name}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes a folder and its ancestors, each durable in its parent.
+fn make_folders(folder: &Path, durable: bool) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        make_folders(parent, durable)?;
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    if durable {
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// A moment of the file system's own clock, whose ticks are coarse, with every earlier write before it.
+fn next_tick(probe: &Path) -> std::io::Result<SystemTime> {
+    let touch = || {
+        std::fs::write(probe, b"")?;
+        std::fs::metadata(probe)?.modified()
+    };
+    let first = touch()?;
+    let next = loop {
+        let now = touch()?;
+        if now > first {
+            break now;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    };
+    std::fs::remove_file(probe)?;
+    Ok(next)
+}
+
+/// A blocking thread ended without an answer, as when the runtime stops.
+fn interrupted() -> BlobError {
+    BlobError::Io(std::io::Error::from(std::io::ErrorKind::Interrupted))
+}
+
+/// What the blocking thread works on.
+struct Core {
+    file: File,
+    /// Set until the file's entry in its folder is durable.
+    folder_to_sync: Option<PathBuf>,
+    durable: bool,
+    segment_sha256: Sha256,
+    sha1: Sha1,
+}
+
+impl Core {
+    fn write(&mut self, blocks: &[Bytes]) -> std::io::Result<()> {
+        for block in blocks {
+            self.file.write_all(block)?;
+            self.segment_sha256.update(block);
+            self.sha1.update(block);
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        if !self.durable {
+            return Ok(());
+        }
+        // A new file needs its metadata too; later only the length matters, which fdatasync includes.
+        match self.folder_to_sync.take() {
+            Some(folder) => {
+                self.file.sync_all()?;
+                File::open(folder)?.sync_all()
+            }
+            None => self.file.sync_data(),
+        }
+    }
+}
+
+struct FileWriter {
+    /// `None` while a blocking thread has it, or after a failure.
+    core: Option<Core>,
+    busy: Option<JoinHandle<std::io::Result<Core>>>,
+    gathered: Vec<Bytes>,
+    gathered_bytes: usize,
+    first_byte: u64,
+    length: u64,
+}
+
+impl FileWriter {
+    /// Waits for the block under way. After a failure every later call fails: what an fsync that failed
+    /// left behind cannot be trusted (security-reliability-scale 3.4, rule 5).
+    async fn idle(&mut self) -> Result<Core, BlobError> {
+        if let Some(busy) = self.busy.take() {
+            return Ok(busy.await.map_err(|_| interrupted())??);
+        }
+        self.core.take().ok_or_else(interrupted)
+    }
+
+    async fn start(&mut self, sync: bool) -> Result<(), BlobError> {
+        let mut core = self.idle().await?;
+        let blocks = std::mem::take(&mut self.gathered);
+        self.gathered_bytes = 0;
+        self.busy = Some(spawn_blocking(move || {
+            core.write(&blocks)?;
+            if sync {
+                core.sync()?;
+            }
+            Ok(core)
+        }));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl BlobWriter for FileWriter {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), BlobError> {
+        self.length += bytes.len() as u64;
+        self.gathered_bytes += bytes.len();
+        self.gathered.push(bytes);
+        if self.gathered_bytes >= BLOCK {
+            self.start(false).await?;
+        }
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self) -> Result<Option<Segment>, BlobError> {
+        if self.length == 0 {
+            return Ok(None);
+        }
+        self.start(true).await?;
+        let mut core = self.idle().await?;
+        let segment = Segment {
+            first_byte: self.first_byte,
+            length: self.length,
+            sha256: core.segment_sha256.finalize_reset().into(),
+        };
+        self.core = Some(core);
+        self.first_byte = segment.end();
+        self.length = 0;
+        Ok(Some(segment))
+    }
+
+    fn sha1(&self) -> [u8; 20] {
+        self.core.as_ref().map(|core| core.sha1.clone().finalize().into()).unwrap_or_default()
+    }
+}
+
+struct FileReader {
+    file: Option<File>,
+}
+
+#[async_trait]
+impl BlobReader for FileReader {
+    async fn next(&mut self, max: usize) -> Result<Bytes, BlobError> {
+        let mut file = self.file.take().ok_or_else(interrupted)?;
+        let (file, block) = spawn_blocking(move || {
+            let mut block = Vec::with_capacity(max);
+            (&mut file).take(max as u64).read_to_end(&mut block)?;
+            Ok::<_, std::io::Error>((file, block))
+        })
+        .await
+        .map_err(|_| interrupted())??;
+        self.file = Some(file);
+        Ok(block.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract;
+    use super::*;
+
+    #[tokio::test]
+    async fn files_keep_the_contract_of_a_blob_store() {
+        for durable in [true, false] {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let open = || FileBlobs::open(folder.path().join("uploads"), durable).expect("it opens");
+            contract::all(open).await;
+        }
+    }
+}

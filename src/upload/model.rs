@@ -1,0 +1,150 @@
+//! An upload as the database knows it, and the states it goes through.
+
+use super::blob::StorageKey;
+use crate::clock::Timestamp;
+use crate::id::UploadId;
+use crate::manifest::{ManifestFields, SenderManifest};
+use crate::report::StreamFields;
+
+/// Which front door the bytes came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// The FHIR door.
+    Fhir,
+    /// The tus door.
+    Tus,
+}
+
+impl Door {
+    /// As the database keeps it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Fhir => "fhir",
+            Self::Tus => "tus",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::Fhir, Self::Tus].into_iter().find(|door| door.as_str() == text)
+    }
+}
+
+/// Where an upload stands. It only moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UploadState {
+    /// It takes bytes.
+    Open,
+    /// All bytes are in; its deliveries exist.
+    Complete,
+    /// Acknowledged bytes are gone; an operator has to look.
+    Damaged,
+}
+
+impl UploadState {
+    /// As the database keeps it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Complete => "complete",
+            Self::Damaged => "damaged",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Complete, Self::Damaged].into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// One upload.
+#[derive(Debug, Clone)]
+pub(crate) struct Upload {
+    /// Its identifier, also in its URL.
+    pub(crate) id: UploadId,
+    /// Whose data it is.
+    pub(crate) tenant: String,
+    /// Who created it.
+    pub(crate) owner: String,
+    /// How it came in.
+    pub(crate) door: Door,
+    /// Where it stands.
+    pub(crate) state: UploadState,
+    /// Upload-Length in bytes; `None` while it is deferred.
+    pub(crate) length: Option<u64>,
+    /// Upload-Offset in bytes: what is durable and acknowledged.
+    pub(crate) offset: u64,
+    /// The verified manifest, with what the server added.
+    pub(crate) manifest: SenderManifest,
+    /// The media type, where the sender told it.
+    pub(crate) media_type: Option<String>,
+    /// Where its bytes are.
+    pub(crate) key: StorageKey,
+    /// SHA-256 of all bytes, where it is known.
+    pub(crate) sha256: Option<[u8; 32]>,
+    /// Fences writers of several gateways; every move of the offset repeats it.
+    pub(crate) lock_epoch: i64,
+    /// When it was created.
+    pub(crate) created_at: Timestamp,
+    /// When its bytes last changed.
+    pub(crate) changed_at: Timestamp,
+    /// When the last byte was acknowledged.
+    pub(crate) completed_at: Option<Timestamp>,
+}
+
+impl Upload {
+    /// An upload that has no bytes yet.
+    pub(crate) fn new(
+        (tenant, owner): (&str, &str),
+        id: UploadId,
+        door: Door,
+        length: Option<u64>,
+        manifest: SenderManifest,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            tenant: tenant.to_owned(),
+            owner: owner.to_owned(),
+            door,
+            state: UploadState::Open,
+            length,
+            offset: 0,
+            manifest,
+            media_type: None,
+            key: StorageKey::new(tenant, owner, id),
+            sha256: None,
+            lock_epoch: 0,
+            created_at: now,
+            changed_at: now,
+            completed_at: None,
+        }
+    }
+
+    /// Whether every byte has been acknowledged, finished or not.
+    pub(crate) fn is_full(&self) -> bool {
+        self.length == Some(self.offset)
+    }
+
+    /// What every report about this upload repeats.
+    pub(crate) fn stream(&self) -> StreamFields {
+        stream_fields((&self.tenant, &self.owner), self.id, self.manifest.fields())
+    }
+}
+
+/// What every report about an upload repeats, also where the upload came to nothing.
+pub(crate) fn stream_fields(
+    (tenant, owner): (&str, &str),
+    upload_id: UploadId,
+    fields: &ManifestFields,
+) -> StreamFields {
+    let field = |name| fields.get(name).unwrap_or_default().to_owned();
+    StreamFields {
+        tenant: tenant.to_owned(),
+        owner: owner.to_owned(),
+        upload_id,
+        sender_id: field("sender_id"),
+        data_stream_id: field("data_stream_id"),
+        data_stream_route: field("data_stream_route"),
+        jurisdiction: field("jurisdiction"),
+        dex_ingest_datetime: field("dex_ingest_datetime"),
+    }
+}

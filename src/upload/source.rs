@@ -1,0 +1,46 @@
+//! The bytes of a finished upload on their way out, as a delivery reads them: in order, in blocks, and
+//! checked against what was acknowledged when they came in.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::auth::Access;
+use crate::id::UploadId;
+
+/// The bytes of an upload cannot be read, or are not those that were acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    /// There is no such finished upload.
+    #[error("the upload does not exist")]
+    Missing,
+    /// Storage ended before the upload did.
+    #[error("the stored bytes end early")]
+    Truncated,
+    /// Storage holds other bytes than were acknowledged.
+    #[error("the stored bytes are not those that were received")]
+    Corrupt,
+    /// Storage failed.
+    #[error("the stored bytes could not be read")]
+    Storage(#[source] std::io::Error),
+}
+
+/// One reading of an upload from its first byte to its last.
+#[async_trait]
+pub(crate) trait Source: Send {
+    /// How many bytes there are.
+    fn length(&self) -> u64;
+
+    /// The next block, at most 1 MiB; `None` after the last. What it returns has been checked against the
+    /// segments that were acknowledged, up to the last segment that ended.
+    async fn next(&mut self) -> Result<Option<Bytes>, SourceError>;
+
+    /// SHA-256 of all bytes, once [`Source::next`] has returned `None`.
+    fn sha256(&self) -> Option<[u8; 32]>;
+}
+
+/// Opens uploads for reading.
+#[async_trait]
+pub(crate) trait Sources: Send + Sync {
+    /// Begins one reading of a finished upload.
+    async fn open(&self, access: &Access, upload_id: UploadId) -> Result<Box<dyn Source>, SourceError>;
+}

@@ -1,0 +1,243 @@
+//! SQL of uploads and their segments.
+
+use sqlx::FromRow;
+
+use super::blob::{Segment, StorageKey};
+use super::model::{Door, Upload, UploadState};
+use crate::auth::Access;
+use crate::clock::Timestamp;
+use crate::db::{DbError, Tx, on_db};
+use crate::id::UploadId;
+use crate::manifest::SenderManifest;
+
+const INSERT: &str = "INSERT INTO upload (id, tenant, owner, door, state, upload_length, upload_offset, manifest, \
+     data_stream_id, data_stream_route, media_type, storage_key, sha256, lock_epoch, created_at, changed_at, \
+     completed_at) ";
+const INSERT_SEGMENT: &str = "INSERT INTO segment (upload_id, first_byte, tenant, owner, length, sha256) ";
+const FIND: &str = "SELECT id, tenant, owner, door, state, upload_length, upload_offset, manifest, media_type, \
+     storage_key, sha256, lock_epoch, created_at, changed_at, completed_at FROM upload \
+     WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)";
+const FIND_FULL: &str = "SELECT id, tenant, owner, door, state, upload_length, upload_offset, manifest, media_type, \
+     storage_key, sha256, lock_epoch, created_at, changed_at, completed_at FROM upload \
+     WHERE state = 'open' AND upload_length = upload_offset ORDER BY changed_at";
+const ADVANCE: &str = "UPDATE upload SET upload_offset = $1, changed_at = $2 \
+     WHERE id = $3 AND upload_offset = $4 AND lock_epoch = $5 AND state = 'open'";
+const COMPLETE: &str = "UPDATE upload SET state = 'complete', upload_offset = $1, changed_at = $2, completed_at = $2 \
+     WHERE id = $3 AND upload_offset = $4 AND lock_epoch = $5 AND state = 'open' AND upload_length = $1";
+const MARK_DAMAGED: &str =
+    "UPDATE upload SET state = 'damaged', changed_at = $1 WHERE id = $2 AND tenant = $3 AND state = 'open'";
+const SEGMENTS: &str = "SELECT first_byte, length, sha256 FROM segment WHERE upload_id = $1 AND tenant = $2 \
+     AND owner = COALESCE($3, owner) ORDER BY first_byte";
+const EXISTS: &str = "SELECT COUNT(*) FROM upload WHERE id = $1";
+
+/// Every statement, for the test that prepares each on both databases.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] =
+    &[FIND, FIND_FULL, ADVANCE, COMPLETE, MARK_DAMAGED, SEGMENTS, EXISTS];
+
+#[derive(FromRow)]
+struct UploadRow {
+    id: String,
+    tenant: String,
+    owner: String,
+    door: String,
+    state: String,
+    upload_length: Option<i64>,
+    upload_offset: i64,
+    manifest: Vec<u8>,
+    media_type: Option<String>,
+    storage_key: String,
+    sha256: Option<Vec<u8>>,
+    lock_epoch: i64,
+    created_at: i64,
+    changed_at: i64,
+    completed_at: Option<i64>,
+}
+
+impl TryFrom<UploadRow> for Upload {
+    type Error = DbError;
+
+    fn try_from(row: UploadRow) -> Result<Self, DbError> {
+        let wrong = |column| DbError::inconsistent("upload", column, &row.id);
+        Ok(Self {
+            id: row.id.parse().map_err(|_| wrong("id"))?,
+            door: Door::parse(&row.door).ok_or_else(|| wrong("door"))?,
+            state: UploadState::parse(&row.state).ok_or_else(|| wrong("state"))?,
+            length: row.upload_length.map(u64::try_from).transpose().map_err(|_| wrong("upload_length"))?,
+            offset: row.upload_offset.try_into().map_err(|_| wrong("upload_offset"))?,
+            manifest: SenderManifest::from_json(&row.manifest).map_err(|_| wrong("manifest"))?,
+            sha256: row.sha256.map(TryInto::try_into).transpose().map_err(|_| wrong("sha256"))?,
+            tenant: row.tenant,
+            owner: row.owner,
+            media_type: row.media_type,
+            key: StorageKey::from_stored(row.storage_key),
+            lock_epoch: row.lock_epoch,
+            created_at: Timestamp::from_nanos(row.created_at),
+            changed_at: Timestamp::from_nanos(row.changed_at),
+            completed_at: row.completed_at.map(Timestamp::from_nanos),
+        })
+    }
+}
+
+/// An offset or a length as a column holds it. The largest upload a configuration allows is far below.
+fn column(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+pub(super) async fn insert(tx: &mut Tx<'_>, uploads: &[Upload]) -> Result<(), DbError> {
+    if uploads.is_empty() {
+        return Ok(());
+    }
+    on_db!(tx, conn => {
+        let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT);
+        query.push_values(uploads, |mut row, upload| {
+            row.push_bind(upload.id.to_string())
+                .push_bind(&upload.tenant)
+                .push_bind(&upload.owner)
+                .push_bind(upload.door.as_str())
+                .push_bind(upload.state.as_str())
+                .push_bind(upload.length.map(column))
+                .push_bind(column(upload.offset))
+                .push_bind(upload.manifest.to_json())
+                .push_bind(upload.manifest.data_stream_id().to_owned())
+                .push_bind(upload.manifest.data_stream_route().to_owned())
+                .push_bind(&upload.media_type)
+                .push_bind(upload.key.as_str())
+                .push_bind(upload.sha256.map(Vec::from))
+                .push_bind(upload.lock_epoch)
+                .push_bind(upload.created_at.as_nanos())
+                .push_bind(upload.changed_at.as_nanos())
+                .push_bind(upload.completed_at.map(Timestamp::as_nanos));
+        });
+        query.build().execute(conn).await.map(drop)
+    })?;
+    Ok(())
+}
+
+pub(super) async fn insert_segments(
+    tx: &mut Tx<'_>,
+    segments: &[(&Upload, &Segment)],
+) -> Result<(), DbError> {
+    if segments.is_empty() {
+        return Ok(());
+    }
+    on_db!(tx, conn => {
+        let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT_SEGMENT);
+        query.push_values(segments, |mut row, (upload, segment)| {
+            row.push_bind(upload.id.to_string())
+                .push_bind(column(segment.first_byte))
+                .push_bind(&upload.tenant)
+                .push_bind(&upload.owner)
+                .push_bind(column(segment.length))
+                .push_bind(segment.sha256.to_vec());
+        });
+        query.build().execute(conn).await.map(drop)
+    })?;
+    Ok(())
+}
+
+pub(super) async fn find(tx: &mut Tx<'_>, access: &Access, id: UploadId) -> Result<Option<Upload>, DbError> {
+    let row: Option<UploadRow> = on_db!(tx, conn => {
+        sqlx::query_as(FIND)
+            .bind(id.to_string())
+            .bind(access.tenant())
+            .bind(access.owner())
+            .fetch_optional(conn)
+            .await
+    })?;
+    row.map(Upload::try_from).transpose()
+}
+
+/// Uploads of every tenant whose last byte is in but which were not finished: what a crash left.
+pub(super) async fn full_but_open(tx: &mut Tx<'_>) -> Result<Vec<Upload>, DbError> {
+    let rows: Vec<UploadRow> = on_db!(tx, conn => sqlx::query_as(FIND_FULL).fetch_all(conn).await)?;
+    rows.into_iter().map(Upload::try_from).collect()
+}
+
+/// Moves the offset to the end of `segment`; `false` if somebody else moved it first.
+pub(super) async fn advance(
+    tx: &mut Tx<'_>,
+    upload: &Upload,
+    segment: &Segment,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let moved = on_db!(tx, conn => {
+        sqlx::query(ADVANCE)
+            .bind(column(segment.end()))
+            .bind(now.as_nanos())
+            .bind(upload.id.to_string())
+            .bind(column(segment.first_byte))
+            .bind(upload.lock_epoch)
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected())
+    })?;
+    Ok(moved == 1)
+}
+
+/// Marks an upload complete whose bytes end at `end`; `false` if it is complete already, or somebody else
+/// moved its offset.
+pub(super) async fn complete(
+    tx: &mut Tx<'_>,
+    upload: &Upload,
+    end: u64,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let moved = on_db!(tx, conn => {
+        sqlx::query(COMPLETE)
+            .bind(column(end))
+            .bind(now.as_nanos())
+            .bind(upload.id.to_string())
+            .bind(column(upload.offset))
+            .bind(upload.lock_epoch)
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected())
+    })?;
+    Ok(moved == 1)
+}
+
+pub(super) async fn mark_damaged(tx: &mut Tx<'_>, upload: &Upload, now: Timestamp) -> Result<(), DbError> {
+    on_db!(tx, conn => {
+        sqlx::query(MARK_DAMAGED)
+            .bind(now.as_nanos())
+            .bind(upload.id.to_string())
+            .bind(&upload.tenant)
+            .execute(conn)
+            .await
+            .map(drop)
+    })?;
+    Ok(())
+}
+
+pub(super) async fn segments(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    id: UploadId,
+) -> Result<Vec<Segment>, DbError> {
+    let rows: Vec<(i64, i64, Vec<u8>)> = on_db!(tx, conn => {
+        sqlx::query_as(SEGMENTS)
+            .bind(id.to_string())
+            .bind(access.tenant())
+            .bind(access.owner())
+            .fetch_all(conn)
+            .await
+    })?;
+    rows.into_iter()
+        .map(|(first_byte, length, sha256)| {
+            let wrong = |column| DbError::inconsistent("segment", column, id);
+            Ok(Segment {
+                first_byte: first_byte.try_into().map_err(|_| wrong("first_byte"))?,
+                length: length.try_into().map_err(|_| wrong("length"))?,
+                sha256: sha256.try_into().map_err(|_| wrong("sha256"))?,
+            })
+        })
+        .collect()
+}
+
+/// Whether any tenant has an upload of this id; only the sweep of left-over files asks without an owner.
+pub(super) async fn exists(tx: &mut Tx<'_>, id: UploadId) -> Result<bool, DbError> {
+    let count: i64 =
+        on_db!(tx, conn => sqlx::query_scalar(EXISTS).bind(id.to_string()).fetch_one(conn).await)?;
+    Ok(count > 0)
+}
