@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The value of a variable that steers the tests.
-#[allow(clippy::disallowed_methods, reason = "tests are steered by the environment")]
+#[expect(clippy::disallowed_methods, reason = "tests are steered by the environment")]
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
@@ -23,6 +23,12 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
 pub(crate) fn number(name: &str) -> Option<u64> {
     let value = variable(name)?.into_string().expect("a number is ASCII");
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
+}
+
+/// Settings of a gateway in the environment of the tests: one under test must not see them.
+#[expect(clippy::disallowed_methods, reason = "tests are steered by the environment")]
+pub(crate) fn inherited_settings() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("CDEX_"))
 }
 
 /// Whether the tests of large files run in full size.

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::environment::note;
+use super::environment::{self, note};
 use super::files;
 use super::http::{Answer, Connection, Request};
 use super::postgres;
@@ -66,7 +66,7 @@ impl Gateway {
         assert!(self.child.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log()).expect("a log file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_cdex-gateway"));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CDEX_")) {
+        for name in environment::inherited_settings() {
             command.env_remove(name);
         }
         let child = command
