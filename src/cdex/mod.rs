@@ -5,7 +5,11 @@
 
 mod capability;
 mod payload;
+#[cfg(test)]
+mod payload_tests;
 mod submission;
+#[cfg(test)]
+mod submission_tests;
 
 pub(crate) use capability::{CapabilityFacts, capability_statement, larger_payload_advice};
 pub(crate) use payload::{Carried, OwnUploads, Payload, TakenData, payloads};

@@ -138,7 +138,7 @@ impl Reading<'_> {
         let spooled = self.take(Some(index));
         let (carried, element) = match (spooled, json.get("data"), attachment.url) {
             (Some(spooled), ..) => (Some(Carried::Spooled(spooled)), "data"),
-            (None, Some(data), _) => (self.decoded(data, format!("{at}.data")), "data"),
+            (None, Some(base64), _) => (self.decoded(base64, format!("{at}.data")), "data"),
             (None, None, Some(url)) => (self.uploaded(url, format!("{at}.url")), "url"),
             (None, None, None) => {
                 let text = "An attachment needs data or the url of an upload";
@@ -307,7 +307,7 @@ impl Reading<'_> {
     }
 
     fn warn(&mut self, code: IssueType, at: String, text: &str) {
-        self.issues.push(Issue::error(code, at, text).as_warning());
+        self.issues.push(Issue::error(code, at, text).into_warning());
     }
 }
 

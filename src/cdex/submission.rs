@@ -209,7 +209,7 @@ impl<'a> Reading<'a> {
                 let at = format!("Parameters.parameter[{}].part.where(name='Code')", attachment.parameter);
                 let text =
                     "Attachment.Code should say what kind of attachment it is, unless it was requested";
-                self.issues.push(Issue::error(IssueType::BusinessRule, at, text).as_warning());
+                self.issues.push(Issue::error(IssueType::BusinessRule, at, text).into_warning());
             }
         }
         attachments

@@ -129,6 +129,9 @@ impl Config {
         self.database.validate(problems);
         self.upload.validate(problems);
         self.fhir.validate(problems);
+        for (path, text) in self.manifest.fhir.problems() {
+            problems.add(&format!("manifest.fhir.{path}"), text);
+        }
         self.delivery.validate(problems);
         self.auth.validate(problems);
         self.telemetry.validate(problems);

@@ -106,7 +106,7 @@ impl Exchange {
     }
 
     async fn acknowledge(self: &Arc<Self>, appended: Appended<BodyError>) -> Result<Reception, UploadError> {
-        let full = appended.is_full();
+        let full = appended.fills();
         // The lock inside `appended` is held until the last segment is committed.
         let Appended { upload, last, ended, lock } = appended;
         let offset = last.as_ref().map_or(upload.offset, |segment| segment.end());

@@ -1,5 +1,5 @@
 //! Typed views of the FHIR R4 datatypes that the gateway reads, and the lexical forms of its primitives.
-//! A view takes what is there and leaves judgement to [`super::validate`]: what has the wrong form reads
+//! A view takes what is there and leaves judgement to [`mod@super::validate`]: what has the wrong form reads
 //! as absent. It never changes the JSON it looks at.
 
 use serde_json::Value;

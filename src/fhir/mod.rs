@@ -1,8 +1,8 @@
 //! FHIR R4 as such; the only folder that knows fhirbolt.
 //!
-//! [`scan`] reads a body once as it arrives and gives what is large to a [`Spool`]; what stays is parsed and
-//! its structure checked; [`profile`] holds the rules of profiles and [`validate`] applies them. Whatever is
-//! wrong becomes an [`Issue`].
+//! [`scan`] reads a body once as it arrives and gives what is large to a [`Spool`]; [`codec`] parses what
+//! stays and [`structure`] checks it against R4; [`profile`] holds the rules of profiles and [`validate`](mod@validate)
+//! applies them. Whatever is wrong becomes an [`Issue`].
 
 pub(crate) mod base64;
 mod codec;
@@ -11,12 +11,16 @@ mod outcome;
 mod path;
 mod profile;
 pub(crate) mod scan;
-pub(crate) mod spool;
-pub(crate) mod structure;
+mod spool;
+mod structure;
+#[cfg(test)]
+pub(crate) mod testing;
 mod validate;
 
-pub(crate) use codec::{FHIR_JSON, media_type, negotiate, parse};
-pub(crate) use outcome::{Issue, IssueType, Severity, operation_outcome};
+pub(crate) use codec::{media_type, negotiate, parse};
+pub(crate) use outcome::{Issue, IssueType, operation_outcome};
+#[cfg(test)]
+pub(crate) use outcome::Severity;
 pub(crate) use profile::{ProfileError, Profiles};
 pub(crate) use scan::{KnownType, ScanError, ScanLimits, Scanned, ScannedPayload, Scanner, Shape, convert};
 pub(crate) use spool::{Spool, SpoolError, Spooled};

@@ -130,7 +130,7 @@ impl Issue {
 
     /// The same issue with a severity of `warning`.
     #[must_use]
-    pub(crate) fn as_warning(mut self) -> Self {
+    pub(crate) fn into_warning(mut self) -> Self {
         self.severity = Severity::Warning;
         self
     }

@@ -64,10 +64,10 @@ pub(crate) struct Appended<E> {
 }
 
 impl<E> Appended<E> {
-    /// Whether the upload has all its bytes once `last` is committed.
-    pub(crate) fn is_full(&self) -> bool {
+    /// Whether the upload is to be finished in the commit that acknowledges `last`.
+    pub(crate) fn fills(&self) -> bool {
         let offset = self.last.as_ref().map_or(self.upload.offset, Segment::end);
-        self.upload.length == Some(offset)
+        self.upload.state == UploadState::Open && self.upload.length == Some(offset)
     }
 }
 

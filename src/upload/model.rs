@@ -119,10 +119,6 @@ impl Upload {
         }
     }
 
-    /// Whether every byte has been acknowledged, finished or not.
-    pub(crate) fn is_full(&self) -> bool {
-        self.length == Some(self.offset)
-    }
 
     /// What every report about this upload repeats.
     pub(crate) fn stream(&self) -> StreamFields {

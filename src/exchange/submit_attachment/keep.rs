@@ -73,7 +73,7 @@ impl Exchange {
         for read in reading.payloads {
             if read.payload.signed {
                 let mut remark = Issue::error(IssueType::BusinessRule, &read.payload.expression, UNVERIFIED);
-                remark = remark.as_warning();
+                remark = remark.into_warning();
                 remarks.push(remark);
             }
             let spooled = match &read.bytes {

@@ -178,7 +178,7 @@ impl Exchange {
         }
         if payload.claimed_sha1.is_some() {
             let text = "The hash of an upload made before is not compared; its bytes were verified when they came";
-            issues.push(refuse(IssueType::Informational, "hash", text).as_warning());
+            issues.push(refuse(IssueType::Informational, "hash", text).into_warning());
         }
         Ok(Some(PayloadBytes::Upload(id)))
     }

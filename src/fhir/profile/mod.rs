@@ -3,7 +3,7 @@
 //! [`structure`] reads an element tree from a StructureDefinition's differential, [`value_set`] the codes of
 //! a ValueSet. The files in `profiles/` are compiled in; more can be read after them, and one with a URL
 //! that is known already takes its place. A rule that the gateway cannot enforce is an error when the file
-//! is read, never ignored. What the rules mean for a resource is [`super::validate`]'s part.
+//! is read, never ignored. What the rules mean for a resource is [`mod@super::validate`]'s part.
 
 mod structure;
 #[cfg(test)]

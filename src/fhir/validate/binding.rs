@@ -30,7 +30,7 @@ pub(super) fn check(
         }
         BindingStrength::Extensible => at
             .error(IssueType::CodeInvalid, "has no code of its extensible value set")
-            .as_warning()
+            .into_warning()
             .advising(value_sets),
     });
 }

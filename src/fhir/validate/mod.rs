@@ -78,16 +78,14 @@ impl Walk<'_> {
             return;
         }
         let at = parent.child(&rule.name);
-        match &rule.slicing {
-            Some(slicing) => self.slices(rule, slicing, object, &at),
-            None => {
-                let occurrences = occurrences(object, &rule.name);
-                cardinality::check(rule, occurrences.len(), &at, &mut self.issues);
-                for (index, value) in occurrences {
-                    let at = at.indexed(index);
-                    self.entry(rule, value, &at);
-                }
-            }
+        if let Some(slicing) = &rule.slicing {
+            self.slices(rule, slicing, object, &at);
+            return;
+        }
+        let occurrences = occurrences(object, &rule.name);
+        cardinality::check(rule, occurrences.len(), &at, &mut self.issues);
+        for (index, value) in occurrences {
+            self.entry(rule, value, &at.indexed(index));
         }
     }
 
