@@ -70,10 +70,10 @@ fn every_problem_is_reported_at_once() {
     let gateway = Gateway::start();
     let mut body =
         without(&parameters("all", vec![document(vec![inline(b"x")])]), &["TrackingId", "MemberId"]);
-    set(&mut body, "AttachTo", "valueCode", json!("invoice"));
+    set(&mut body, "PayerId", "valueIdentifier", json!({"system": "http://example.org/p"}));
     set(&mut body, "ServiceDate", "valueDateTime", json!("2026-03"));
     let issues = refused(&submit(&gateway, body.to_string()), 400);
-    for name in ["TrackingId", "MemberId", "AttachTo", "ServiceDate"] {
+    for name in ["TrackingId", "MemberId", "PayerId", "ServiceDate"] {
         assert!(names(&issues, name), "{name} is not named by {issues:?}");
     }
     assert_nothing_left(&gateway);
@@ -157,6 +157,12 @@ fn xml_and_unknown_media_types_are_415_with_an_outcome() {
     }
     let untyped = gateway.ask(&Request::new("POST", SUBMIT).body(note("untyped", b"x")));
     refused(&untyped, 415);
+    assert_nothing_left(&gateway);
+}
+
+#[test]
+fn a_packed_body_is_415_and_never_unpacked() {
+    let gateway = Gateway::start();
     let packed = gateway.ask(&request(note("packed", b"x")).header("Content-Encoding", "gzip"));
     refused(&packed, 415);
     assert_nothing_left(&gateway);
