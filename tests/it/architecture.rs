@@ -247,7 +247,7 @@ fn imports(file: &File) -> Vec<(String, usize)> {
 
 /// The name that a path goes on with, or the first name of each path in a group.
 fn first_names(tokens: &[Token<'_>]) -> Vec<(String, usize)> {
-    let named = |token: &Token<'_>| (token.text.to_owned(), token.at);
+    let found = |token: &Token<'_>| (token.text.to_owned(), token.at);
     match tokens.first() {
         Some(open) if open.text == "{" => {
             let mut depth = 0;
@@ -256,7 +256,7 @@ fn first_names(tokens: &[Token<'_>]) -> Vec<(String, usize)> {
                 match token.text {
                     "{" => depth += 1,
                     "}" => depth -= 1,
-                    _ if depth == 1 && matches!(tokens[at - 1].text, "{" | ",") => names.push(named(token)),
+                    _ if depth == 1 && matches!(tokens[at - 1].text, "{" | ",") => names.push(found(token)),
                     _ => {}
                 }
                 if depth == 0 {
@@ -265,7 +265,7 @@ fn first_names(tokens: &[Token<'_>]) -> Vec<(String, usize)> {
             }
             names
         }
-        Some(name) => vec![named(name)],
+        Some(name) => vec![found(name)],
         None => Vec::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! Unmodified clients from their registries, tus-js-client (npm) and tuspy (PyPI), upload a file with an
+//! Unmodified clients from their registries, tus-js-client (npm) and tuspy (`PyPI`), upload a file with an
 //! interruption and resume. They are installed once into a cache outside the checkout; where Node, Python or the
 //! registry is missing that is said.
 

@@ -84,15 +84,15 @@ fn resources_of_any_type_arrive_as_received() {
 
 #[test]
 fn a_large_resource_arrives_as_received_wherever_its_type_stands() {
-    let data = base64(vec![7_u8; 300_000]);
+    let bytes = vec![7_u8; 300_000];
+    let data = base64(&bytes);
     let first = format!(r#"{{"resourceType":"Binary","contentType":"image/png","data":"{data}"}}"#);
     let last = format!(r#"{{"data":"{data}", "contentType":"image/png", "resourceType":"Binary"}}"#);
     let other = format!(
         r#"{{ "resourceType":"Media","status":"completed","content":{{"contentType":"image/png","data":"{data}"}} }}"#
     );
     let gateway = Gateway::start();
-    let cases: [(&str, &[u8]); 3] =
-        [(&first, &[7; 300_000]), (&last, &[7; 300_000]), (&other, other.as_bytes())];
+    let cases: [(&str, &[u8]); 3] = [(&first, &bytes), (&last, &bytes), (&other, other.as_bytes())];
     for (number, (text, expected)) in cases.into_iter().enumerate() {
         let body = parameters(&format!("large-{number}"), vec![json!("HERE")]).to_string();
         let ids = accepted(&submit(&gateway, body.replace("\"HERE\"", text)));

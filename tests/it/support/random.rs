@@ -2,7 +2,7 @@
 
 use super::environment;
 
-/// SplitMix64: every seed is good, every part can be split off with a seed of its own.
+/// `SplitMix64`: every seed is good, every part can be split off with a seed of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 

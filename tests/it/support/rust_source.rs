@@ -27,7 +27,7 @@ impl Source {
 
     /// The number of the line that holds this byte.
     pub(crate) fn line(&self, at: usize) -> usize {
-        1 + self.text[..at].iter().filter(|byte| **byte == b'\n').count()
+        1 + memchr::memchr_iter(b'\n', &self.text[..at]).count()
     }
 
     /// Each line, blanked and as it was.
@@ -174,7 +174,7 @@ fn character(text: &[u8]) -> Option<usize> {
         return Some(close + 4);
     }
     let text = std::str::from_utf8(&text[1..text.len().min(6)])
-        .or_else(|error| std::str::from_utf8(&text[1..1 + error.valid_up_to()]))
+        .or_else(|error| std::str::from_utf8(&text[1..=error.valid_up_to()]))
         .ok()?;
     let length = text.chars().next()?.len_utf8();
     (text.as_bytes().get(length) == Some(&b'\'')).then_some(length + 2)

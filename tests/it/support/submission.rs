@@ -31,7 +31,7 @@ pub(crate) fn parameters(tracking_id: &str, contents: Vec<Value>) -> Value {
     json!({"resourceType": "Parameters", "parameter": list})
 }
 
-/// A DocumentReference with one attachment for each of these.
+/// A `DocumentReference` with one attachment for each of these.
 pub(crate) fn document(attachments: Vec<Value>) -> Value {
     let content: Vec<Value> =
         attachments.into_iter().map(|attachment| json!({"attachment": attachment})).collect();

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 /// Far beyond what a loaded machine needs; only a hang reaches it.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Looks until there is something to see.
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

@@ -136,7 +136,7 @@ fn head_answers_while_a_patch_hangs_and_does_not_disturb_it() {
     let upload = create(&gateway, 200_000);
     let mut hanging = gateway.connect().expect("it listens");
     hanging.begin(&patch(&upload.path, 0).header("Content-Length", "200000")).expect("a head goes out");
-    hanging.send(&[b'a'; 100_000]).expect("half goes out");
+    hanging.send(&vec![b'a'; 100_000]).expect("half goes out");
     // That it answers at all while the PATCH is open is the point (dex-upload W-25).
     let mut last = 0;
     for _ in 0..5 {
@@ -145,7 +145,7 @@ fn head_answers_while_a_patch_hangs_and_does_not_disturb_it() {
         last = offset;
     }
     gateway.info(&upload.id);
-    hanging.send(&[b'b'; 100_000]).expect("the other half goes out");
+    hanging.send(&vec![b'b'; 100_000]).expect("the other half goes out");
     let answer = hanging.answer(false).expect("the PATCH is answered").expect(204);
     assert_eq!(offset_of(&answer), 200_000);
     gateway.wait_delivered(&upload.id, 1);

@@ -60,7 +60,7 @@ fn a_client_that_vanishes_in_a_creation_can_find_its_bytes() {
         .header("Content-Type", "application/offset+octet-stream")
         .header("Content-Length", "100000");
     connection.begin(&post).expect("a head goes out");
-    connection.send(&[b'a'; 60_000]).expect("a part goes out");
+    connection.send(&vec![b'a'; 60_000]).expect("a part goes out");
     connection.finish_sending();
     // Only the answer names the upload; where there is none, the client starts anew and nothing else is owed.
     if let Ok(answer) = connection.answer(false)
@@ -69,7 +69,7 @@ fn a_client_that_vanishes_in_a_creation_can_find_its_bytes() {
         let upload = tus::created(&answer);
         let offset = head(&gateway, &upload.path);
         assert_eq!(offset, 60_000);
-        finish_from(&gateway, &upload, &[b'a'; 100_000], offset);
+        finish_from(&gateway, &upload, &vec![b'a'; 100_000], offset);
     }
 }
 
