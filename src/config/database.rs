@@ -45,7 +45,7 @@ impl DatabaseConfig {
                 problems.add("database.url", "must start with sqlite: or postgres://");
             }
         }
-        problems.refuse_zero("database.connections", u64::from(self.connections));
+        problems.refuse_outside("database.connections", self.connections as usize, 1000);
         problems.refuse_zero("database.busy_timeout_secs", self.busy_timeout.as_secs());
     }
 }

@@ -43,8 +43,8 @@ pub enum Unrouted {
 impl DeliveryConfig {
     pub(super) fn validate(&self, problems: &mut Problems) {
         problems.refuse_zero("delivery.lease_secs", self.lease.as_secs());
-        problems.refuse_zero("delivery.concurrency", self.concurrency as u64);
-        problems.refuse_zero("delivery.concurrency_per_target", self.concurrency_per_target as u64);
+        problems.refuse_outside("delivery.concurrency", self.concurrency, 10_000);
+        problems.refuse_outside("delivery.concurrency_per_target", self.concurrency_per_target, 10_000);
         let millis = u64::try_from(self.poll_interval.as_millis()).unwrap_or(u64::MAX);
         problems.refuse_zero("delivery.poll_interval_ms", millis);
         if self.retry_schedule.len() > 100 {

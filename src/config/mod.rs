@@ -111,12 +111,6 @@ impl Config {
         if self.durability == Durability::Process {
             warnings.push("durability: acknowledged data may be lost when the power fails".to_owned());
         }
-        if self.server.handler_timeout > self.server.stop_timeout {
-            warnings.push(
-                "server.stop_timeout_secs: shorter than handler_timeout_secs, so a stop may cut requests off"
-                    .to_owned(),
-            );
-        }
         self.delivery.warn(&mut warnings);
         warnings
     }

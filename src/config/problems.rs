@@ -36,6 +36,13 @@ impl Problems {
         self.0.push(problem);
     }
 
+    /// Adds "must be 1 to `most`" if `value` is not. Pools and semaphores reserve or refuse what is absurd.
+    pub(super) fn refuse_outside(&mut self, path: &str, value: usize, most: usize) {
+        if !(1..=most).contains(&value) {
+            self.add(path, format!("must be 1 to {most}"));
+        }
+    }
+
     /// Adds "must be at least 1" if `value` is zero.
     pub(super) fn refuse_zero(&mut self, path: &str, value: u64) {
         if value == 0 {

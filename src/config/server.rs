@@ -56,7 +56,7 @@ impl ServerConfig {
         problems.refuse_zero("server.header_timeout_secs", self.header_timeout.as_secs());
         problems.refuse_zero("server.idle_timeout_secs", self.idle_timeout.as_secs());
         problems.refuse_zero("server.handler_timeout_secs", self.handler_timeout.as_secs());
-        problems.refuse_zero("server.max_connections", self.max_connections as u64);
+        problems.refuse_outside("server.max_connections", self.max_connections, 1_000_000);
         if !(1024..=LARGEST_HEADER_BYTES).contains(&self.max_header_bytes) {
             problems.add("server.max_header_bytes", format!("must be 1024 to {LARGEST_HEADER_BYTES}"));
         }

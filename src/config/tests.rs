@@ -28,7 +28,7 @@ fn the_defaults_are_sound() {
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:0");
     assert_eq!(config.database_url().reveal(), "sqlite:/srv/gateway/gateway.db");
     assert_eq!(config.upload_dir(), Path::new("/srv/gateway/uploads"));
-    assert!(config.warnings().is_empty(), "{:?}", config.warnings());
+    assert_eq!(config.warnings(), Vec::<String>::new());
     let plain = load(&LoadOptions::default(), &[]).expect("the defaults are sound");
     assert_eq!(plain.server.listen.to_string(), "127.0.0.1:8080");
     assert!(plain.data_dir.is_absolute() && plain.data_dir.ends_with("data"));
@@ -39,19 +39,29 @@ fn the_default_file_shows_every_key_of_every_section() {
     let mut section = String::new();
     let mut shown = Vec::new();
     for line in DEFAULTS.lines() {
-        if let Some(name) = line.strip_prefix('[') {
-            section = format!("{}.", name.trim_end_matches(']'));
-            shown.push(name.trim_end_matches(']').to_owned());
-            // A table inside a section is a key of it.
-            if let Some((outer, _)) = name.trim_end_matches(']').split_once('.') {
-                shown.push(outer.to_owned());
-            }
-        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") {
+        let line = line.trim_start_matches("# ");
+        if line.starts_with('[') {
+            let name = line.trim_matches(['[', ']']);
+            section = format!("{name}.");
+            shown.push(name.to_owned());
+        } else if let Some((key, _)) = line.split_once(" = ") {
             shown.push(format!("{section}{key}"));
         }
     }
     // A key that does not exist makes each section name those that do.
-    for section in ["", "server", "database", "upload", "fhir", "manifest", "delivery", "auth", "telemetry"] {
+    let sections = [
+        "",
+        "server",
+        "database",
+        "upload",
+        "fhir",
+        "manifest",
+        "manifest.fhir",
+        "delivery",
+        "auth",
+        "telemetry",
+    ];
+    for section in sections {
         let table: figment::value::Dict =
             <figment::providers::Toml as figment::providers::Format>::from_str(DEFAULTS)
                 .expect("the defaults are TOML");
@@ -82,6 +92,8 @@ fn each_problem_carries_the_path_of_its_key() {
         ("[server]\nmax_header_bytes = 100", "server.max_header_bytes"),
         ("[server]\nheader_timeout_secs = -1", "server.header_timeout_secs"),
         ("[server]\nheader_timeout_secs = 0", "server.header_timeout_secs"),
+        ("[server]\nidle_timeout_secs = 31622401", "server.idle_timeout_secs"),
+        ("[server]\nmax_connections = 1000001", "server.max_connections"),
         ("[server]\nmax_connections = \"many\"", "server.max_connections"),
         ("[server]\ncors_origins = [1]", "server.cors_origins"),
         ("[server]\ncors_origins = [\"https://a.example\", \"*\"]", "server.cors_origins[1]"),
@@ -89,6 +101,7 @@ fn each_problem_carries_the_path_of_its_key() {
         ("[database]\nurl = \"mysql://h/d\"", "database.url"),
         ("[database]\nurl = \"sqlite::memory:\"", "database.url"),
         ("[database]\nconnections = 0", "database.connections"),
+        ("[database]\nconnections = 4000000000", "database.connections"),
         ("[database]\nbusy_timeout_secs = 1.5", "database.busy_timeout_secs"),
         ("[database]\nmigrate_on_start = 1", "database.migrate_on_start"),
         ("[upload]\nstore_url = \"s3://bucket/x\"", "upload.store_url"),
@@ -102,6 +115,8 @@ fn each_problem_carries_the_path_of_its_key() {
         ("[delivery]\nunrouted = \"drop\"", "delivery.unrouted"),
         ("[delivery]\nretry_schedule_secs = [1, \"x\"]", "delivery.retry_schedule_secs"),
         ("[delivery]\nlease_secs = 0", "delivery.lease_secs"),
+        ("[delivery]\nretry_schedule_secs = [9000000000]", "delivery.retry_schedule_secs"),
+        ("[delivery]\nconcurrency = 100000", "delivery.concurrency"),
         ("[auth]\nmode = \"builtin\"", "auth.mode"),
         ("[auth]\nmode = \"external\"", "auth.mode"),
         ("[auth]\nmode = \"maybe\"", "auth.mode"),
@@ -170,7 +185,7 @@ fn the_environment_is_over_the_file_and_flags_are_over_both() {
 }
 
 #[test]
-fn relative_paths_of_what_is_kept_are_seen_from_the_data_folder_and_of_what_is_read_from_here() {
+fn what_is_kept_is_seen_from_the_data_folder_and_configuration_files_are_not() {
     let config = read(
         "data_dir = \"/srv/g\"\n[manifest]\nconfig_dir = \"streams\"\n[delivery]\nconfig_file = \"/etc/d.yml\"\n\
          [database]\nurl = \"sqlite:rows.db\"\n[upload]\nstore_url = \"file:///big/uploads\"",

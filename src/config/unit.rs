@@ -3,20 +3,29 @@
 
 use std::time::Duration;
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+/// A year is for ever here; adding it to a moment cannot overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+fn bounded<E: Error>(duration: Duration) -> Result<Duration, E> {
+    if duration <= LONGEST { Ok(duration) } else { Err(E::custom("must be at most a year")) }
+}
+
 pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    u64::deserialize(deserializer).map(Duration::from_secs)
+    bounded(Duration::from_secs(u64::deserialize(deserializer)?))
 }
 
 pub(super) fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    u64::deserialize(deserializer).map(Duration::from_millis)
+    bounded(Duration::from_millis(u64::deserialize(deserializer)?))
 }
 
 pub(super) fn hours<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    u32::deserialize(deserializer).map(|hours| Duration::from_secs(u64::from(hours) * 3600))
+    bounded(Duration::from_secs(u64::from(u32::deserialize(deserializer)?) * 3600))
 }
 
 pub(super) fn list_of_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
-    Ok(Vec::<u64>::deserialize(deserializer)?.into_iter().map(Duration::from_secs).collect())
+    let seconds = Vec::<u64>::deserialize(deserializer)?;
+    seconds.into_iter().map(|seconds| bounded(Duration::from_secs(seconds))).collect()
 }

@@ -56,7 +56,7 @@ impl Server {
                     Err(fault) => (fault.status(), fault.to_string()).into_response(),
                 }),
             );
-        let router = crate::http::router(&state, routes);
+        let served = crate::http::router(&state, routes);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let stop = Stop {
@@ -65,7 +65,7 @@ impl Server {
             tracker: TaskTracker::new(),
         };
         let stopping = stop.clone();
-        stop.tracker.spawn(async move { serve(listener, router, &state.settings, stopping).await });
+        stop.tracker.spawn(async move { serve(listener, served, &state.settings, stopping).await });
         stop.tracker.close();
         Self { address, stop, entered, release }
     }

@@ -9,9 +9,11 @@ use super::state::{Check, EdgeState};
 use crate::clock::Timestamp;
 use crate::config::{Config, ServerConfig};
 use crate::telemetry::Metrics;
+use crate::telemetry::testing::LogLines;
 
 /// The state of an edge with default settings, changed by `change`.
 pub(super) fn edge(change: impl FnOnce(&mut ServerConfig)) -> EdgeState {
+    LogLines::install();
     let mut settings = Config::defaults_in(Path::new("/nowhere")).expect("the defaults are sound").server;
     change(&mut settings);
     EdgeState {

@@ -5,8 +5,9 @@ pub(crate) mod metrics;
 mod process;
 mod recorder;
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::config::{LogFormat, TelemetryConfig};
 
@@ -29,7 +30,7 @@ pub(crate) fn install(settings: &TelemetryConfig) -> Result<(), TelemetryError> 
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_span_events(FmtSpan::NONE);
+        .with_ansi(std::io::stderr().is_terminal());
     match settings.log_format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => {
@@ -58,5 +59,7 @@ fn log_panics() {
     }));
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

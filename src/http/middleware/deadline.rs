@@ -11,11 +11,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::plain;
+use super::Form;
+use crate::fhir::IssueType;
 use crate::http::body::BodyProgress;
 use crate::http::state::EdgeState;
 
 pub(super) async fn enforce(State(state): State<EdgeState>, request: Request, next: Next) -> Response {
+    let form = Form::of(&request);
     let progress = request.extensions().get::<Arc<BodyProgress>>().cloned();
     let out_of_time = async {
         if let Some(progress) = progress {
@@ -28,8 +30,8 @@ pub(super) async fn enforce(State(state): State<EdgeState>, request: Request, ne
         response = next.run(request) => response,
         () = out_of_time => {
             tracing::warn!("a handler ran out of time");
-            let mut response =
-                plain(StatusCode::SERVICE_UNAVAILABLE, "the request took too long; try again later\n".to_owned());
+            let text = "the request took too long; try again later";
+            let mut response = form.refusal(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, text);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             response
         }

@@ -17,11 +17,13 @@ mod request_log;
 mod security_headers;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
 use super::state::EdgeState;
+use crate::fhir::{Issue, IssueType, operation_outcome};
 
 pub(crate) use request_id::CurrentRequest;
 
@@ -38,9 +40,33 @@ pub(super) fn wrap(routes: Router, state: &EdgeState) -> Router {
         .layer(from_fn(request_id::assign))
 }
 
-/// An answer of a layer itself, in words that are the same for everybody.
-fn plain(status: StatusCode, text: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+/// The form in which a layer answers by itself: below `/fhir` clients expect an OperationOutcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Fhir,
+    Plain,
+}
+
+impl Form {
+    fn of(request: &Request) -> Self {
+        let path = request.uri().path();
+        if path == "/fhir" || path.starts_with("/fhir/") { Self::Fhir } else { Self::Plain }
+    }
+
+    /// An answer in words that are the same for everybody.
+    fn refusal(self, status: StatusCode, code: IssueType, text: &str) -> Response {
+        match self {
+            Self::Fhir => {
+                let outcome = operation_outcome(&[Issue::refusal(code, text)]).to_string();
+                (status, [(header::CONTENT_TYPE, "application/fhir+json; charset=utf-8")], outcome)
+                    .into_response()
+            }
+            Self::Plain => {
+                (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}\n"))
+                    .into_response()
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! One line and the metrics of every request, when its answer begins. The line has the route's template, never the path
-//! or the query string: both can name a patient.
+//! One line and the metrics of every request, when its answer begins. The line has the route's template, never
+//! the path or the query string: both can name a patient. The request's id is in the span around it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,6 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;
 
-use super::CurrentRequest;
 use crate::http::body::BodyProgress;
 use crate::telemetry::metrics::{HTTP_REQUEST_SECONDS, HTTP_REQUESTS};
 
@@ -19,7 +18,6 @@ pub(super) async fn write(request: Request, next: Next) -> Response {
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let progress = request.extensions().get::<Arc<BodyProgress>>().cloned();
-    let id = request.extensions().get::<CurrentRequest>().cloned();
 
     let response = next.run(request).await;
 
@@ -33,7 +31,6 @@ pub(super) async fn write(request: Request, next: Next) -> Response {
         duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         bytes_in = progress.map(|progress| progress.bytes()),
         bytes_out = response.body().size_hint().exact(),
-        request.id = id.as_ref().map(CurrentRequest::as_str),
         "request"
     );
     let labels = [("method", method.to_owned()), ("route", route.to_owned())];

@@ -1,7 +1,7 @@
 //! Tests of the layers around made-up routes, called as a service.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +19,7 @@ use crate::config::ServerConfig;
 use crate::http::body::{BodyFault, collect};
 use crate::http::state::{Check, EdgeState};
 use crate::http::testing::edge;
+use crate::telemetry::testing::LogLines;
 
 fn routes() -> Router {
     Router::new()
@@ -28,6 +29,7 @@ fn routes() -> Router {
                 request.extensions().get::<CurrentRequest>().expect("every request has one").to_string()
             }),
         )
+        .route("/fhir/panic", get(async || -> StatusCode { panic!("ZZPHI") }))
         .route("/panic", get(async || -> StatusCode { panic!("ZZPHI") }))
         .route("/hold", get(async || -> StatusCode { std::future::pending().await }))
         .route("/length", post(async |request: Request| length(request).await))
@@ -59,32 +61,6 @@ fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
 
 fn unchanged(_: &mut ServerConfig) {}
 
-/// Log lines written while it is the default on this thread.
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic while held").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Captured {
-    fn begin(&self) -> tracing::subscriber::DefaultGuard {
-        let captured = self.clone();
-        let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
-        tracing::subscriber::set_default(lines.with_writer(move || captured.clone()).finish())
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no panic while held").clone()).expect("text")
-    }
-}
-
 #[tokio::test]
 async fn a_harmless_request_id_is_kept_and_any_other_replaced() {
     let longest = "a".repeat(64);
@@ -110,12 +86,12 @@ async fn a_harmless_request_id_is_kept_and_any_other_replaced() {
 
 #[tokio::test]
 async fn the_log_has_one_line_per_request_with_the_route_and_nothing_of_path_or_query() {
-    let captured = Captured::default();
-    let guard = captured.begin();
-    get_from(&edge(unchanged), "/Patient/ZZPHI-1?name=ZZPHI-2").await;
-    get_from(&edge(unchanged), "/ZZPHI-3").await;
-    drop(guard);
-    let lines = captured.text();
+    let state = edge(unchanged);
+    LogLines::capture();
+    get_from(&state, "/Patient/ZZPHI-1?name=ZZPHI-2").await;
+    get_from(&state, "/ZZPHI-3").await;
+    let lines = LogLines::captured();
+    assert_eq!(lines.matches("http.request{request.id=").count(), 2, "{lines}");
     assert_eq!(lines.lines().count(), 2, "{lines}");
     assert!(lines.contains("route=\"/Patient/{id}\"") && lines.contains("status=200"), "{lines}");
     assert!(lines.contains("route=\"unmatched\"") && lines.contains("status=404"), "{lines}");
@@ -124,16 +100,25 @@ async fn the_log_has_one_line_per_request_with_the_route_and_nothing_of_path_or_
 
 #[tokio::test]
 async fn a_panic_is_a_500_that_names_only_the_request() {
-    let captured = Captured::default();
-    let guard = captured.begin();
-    let response = get_from(&edge(unchanged), "/panic").await;
-    drop(guard);
+    let state = edge(unchanged);
+    LogLines::capture();
+    let response = get_from(&state, "/panic").await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(header(&response, "x-content-type-options"), Some("nosniff"));
     let id = header(&response, "x-request-id").expect("it is sent back").to_owned();
     assert_eq!(text(response).await, format!("internal error; request {id}\n"));
-    let lines = captured.text();
+    let lines = LogLines::captured();
     assert!(lines.contains("status=500") && !lines.contains("ZZPHI"), "{lines}");
+}
+
+#[tokio::test]
+async fn a_fhir_client_is_told_in_fhir() {
+    let response = get_from(&edge(unchanged), "/fhir/panic").await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(header(&response, "content-type"), Some("application/fhir+json; charset=utf-8"));
+    let outcome: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
+    assert_eq!(outcome["resourceType"], "OperationOutcome");
+    assert_eq!(outcome["issue"][0]["code"], "exception");
 }
 
 #[tokio::test]
