@@ -1,1 +1,13 @@
+//! The program from outside: the real binary over real sockets, with files and databases that are looked at
+//! afterwards. `architecture` alone reads the source instead.
+//!
+//! `cargo test --test it` needs nothing by hand. What a machine lacks (PostgreSQL, Node, Python, the published
+//! examples) is skipped and said so; `support::environment` lists the variables that steer the tests.
 
+mod architecture;
+mod clients;
+mod crash;
+mod operations;
+mod submit;
+mod support;
+mod tus;

@@ -48,6 +48,7 @@ pub(crate) fn fresh_database() -> Option<String> {
     Some(format!("{}/{name}", cluster.base_url))
 }
 
+#[expect(clippy::zombie_processes, reason = "it ends with the pipe; a failed start ends this process")]
 fn start() -> Option<Cluster> {
     #[allow(clippy::disallowed_methods, reason = "tests are steered by the environment")]
     if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
@@ -67,7 +68,7 @@ fn start() -> Option<Cluster> {
         .spawn()
         .expect("sh runs");
     let base_url = format!("postgres://postgres@127.0.0.1:{port}");
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let answers = Command::new("psql")
             .args([&format!("{base_url}/postgres"), "-qc", "SELECT 1"])
@@ -82,6 +83,7 @@ fn start() -> Option<Cluster> {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "the tests look for programs as a shell does")]
 fn find_binaries() -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()

@@ -1,0 +1,60 @@
+//! The variables that steer the tests, and how a test says that it was skipped.
+//!
+//! | Variable | Meaning |
+//! |---|---|
+//! | `CDEX_SHARED_DIR` | published examples and data files; else the folder `shared` beside the checkout |
+//! | `CDEX_TEST_LARGE` | `1`: the 1 GiB attachment and 100 MiB client uploads too |
+//! | `CDEX_TEST_KILL_ROUNDS` | rounds of the crash test, 5 unless set |
+//! | `CDEX_TEST_SEED` | seed of the crash test, to repeat a run |
+//! | `CDEX_CI_CACHE` | where tus clients are installed, `~/.cache/cdex-ci` unless set |
+//! | `TEST_POSTGRES_URL` | a PostgreSQL server to use instead of a cluster of our own |
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The value of a variable that steers the tests.
+#[expect(clippy::disallowed_methods, reason = "tests are steered by the environment")]
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The same as a number; anything else is a mistake worth a panic.
+pub(crate) fn number(name: &str) -> Option<u64> {
+    let value = variable(name)?.into_string().expect("a number is ASCII");
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
+}
+
+/// Settings of a gateway in the environment of the tests: one under test must not see them.
+#[expect(clippy::disallowed_methods, reason = "tests are steered by the environment")]
+pub(crate) fn inherited_settings() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("CDEX_"))
+}
+
+/// Whether the tests of large files run in full size.
+pub(crate) fn large() -> bool {
+    variable("CDEX_TEST_LARGE").is_some_and(|value| value == "1")
+}
+
+/// A published file or folder, or `None` (and a line that says so) where it is not on this machine.
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
+    let folder = variable("CDEX_SHARED_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let found = folder.join(path);
+    if found.exists() {
+        return Some(found.canonicalize().expect("an existing path has a canonical form"));
+    }
+    skipped(&format!("the published data are not here: {path}"));
+    None
+}
+
+/// Says that a test did not run. Written past the capture of the test runner: a skip is never silent.
+pub(crate) fn skipped(reason: &str) {
+    note(&format!("SKIPPED: {reason}"));
+}
+
+/// A line for whoever watches, past the capture of the test runner.
+pub(crate) fn note(line: &str) {
+    // One write, so that lines of parallel tests stay whole.
+    let _ = std::io::stderr().write_all(format!("\n{line}\n").as_bytes());
+}

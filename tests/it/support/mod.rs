@@ -1,0 +1,17 @@
+//! What the tests share: the gateway as a process, raw HTTP, tus requests, submissions, what was delivered.
+//!
+//! Nothing here asserts what the gateway should do beyond being able to talk to it; that is for the tests.
+
+pub(crate) mod content;
+pub(crate) mod environment;
+pub(crate) mod files;
+pub(crate) mod gateway;
+pub(crate) mod http;
+pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod random;
+pub(crate) mod rows;
+pub(crate) mod rust_source;
+pub(crate) mod submission;
+pub(crate) mod tus;
+pub(crate) mod wait;
