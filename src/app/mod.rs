@@ -12,7 +12,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::clock::{Clock, SharedClock, SystemClock};
@@ -22,6 +21,7 @@ use crate::delivery;
 use crate::exchange::Exchange;
 use crate::exchange::submit_attachment::RunningKeys;
 use crate::fhir::Profiles;
+use crate::http::Router;
 use crate::http::listener::{self, Stop};
 use crate::http::routes::{DoorState, routes};
 use crate::http::state::{Check, EdgeState, Readiness};
@@ -31,8 +31,9 @@ use crate::upload::{FileBlobs, UploadError, Uploads};
 
 use data_dir::DataDir;
 pub use data_dir::DataDirError;
+use lifecycle::Lifecycle;
 pub use lifecycle::LifecycleError;
-use lifecycle::{Lifecycle, Signals};
+pub(crate) use lifecycle::Signals;
 use wiring::DexFiles;
 pub use wiring::FileProblems;
 
@@ -85,10 +86,7 @@ impl From<UploadError> for AppError {
 /// Runs the gateway until it is told to stop.
 pub async fn serve(config: Config) -> Result<(), AppError> {
     let signals = Signals::receive()?;
-    let app = App::start(config).await?;
-    let ended = app.lifecycle.run(signals).await;
-    app.db.close().await;
-    Ok(ended?)
+    App::start(config).await?.run(signals).await
 }
 
 /// Brings the schema of the database up to date.
@@ -154,6 +152,13 @@ impl App {
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Lets it run until a signal comes, and returns when it has stopped.
+    pub(crate) async fn run(self, signals: Signals) -> Result<(), AppError> {
+        let ended = self.lifecycle.run(signals).await;
+        self.db.close().await;
+        Ok(ended?)
     }
 
     /// Stops it as the first signal would, and returns when it has stopped.

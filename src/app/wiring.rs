@@ -15,6 +15,7 @@ use crate::exchange::ExchangeSettings;
 use crate::fhir::ScanLimits;
 use crate::http::routes::Limits;
 use crate::manifest::{ConfigProblem, StreamConfigs};
+use crate::telemetry;
 use crate::upload::{MetadataMode, UploadSettings, Uploads};
 
 /// Everything that is wrong with the DEX files that the settings name.
@@ -85,6 +86,7 @@ pub(super) fn db_settings(config: &Config, migrate: bool) -> DbSettings {
         busy_timeout: config.database.busy_timeout,
         durable: is_durable(config),
         migrate,
+        observe_group: telemetry::metrics::observe_db_group,
     }
 }
 

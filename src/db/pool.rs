@@ -34,6 +34,8 @@ pub(crate) struct DbSettings {
     pub(crate) durable: bool,
     /// Whether pending migrations are applied; otherwise they are an error.
     pub(crate) migrate: bool,
+    /// Told how many units of writing shared each commit on SQLite.
+    pub(crate) observe_group: fn(usize),
 }
 
 pub(super) async fn open(settings: &DbSettings) -> Result<Inner, DbError> {
@@ -61,7 +63,7 @@ async fn open_sqlite(settings: &DbSettings, path: PathBuf) -> Result<Inner, DbEr
         .acquire_timeout(settings.busy_timeout)
         .connect_lazy_with(options.clone().read_only(true));
     let reopen = options.create_if_missing(false);
-    Ok(Inner::Sqlite { readers, writer: Writer::start(conn, reopen) })
+    Ok(Inner::Sqlite { readers, writer: Writer::start(conn, reopen, settings.observe_group) })
 }
 
 async fn open_postgres(settings: &DbSettings) -> Result<Inner, DbError> {

@@ -48,5 +48,12 @@ pub(crate) async fn assert_prepares(db: &Db, statements: &[&'static str]) {
 
 /// Settings for a test database.
 pub(crate) fn settings(url: String) -> DbSettings {
-    DbSettings { url, connections: 4, busy_timeout: Duration::from_secs(5), durable: true, migrate: true }
+    DbSettings {
+        url,
+        connections: 4,
+        busy_timeout: Duration::from_secs(5),
+        durable: true,
+        migrate: true,
+        observe_group: |_| {},
+    }
 }

@@ -72,13 +72,18 @@ where
 }
 
 impl Writer {
-    pub(super) fn start(conn: SqliteConnection, reopen: SqliteConnectOptions) -> Self {
+    /// `observe_group` is told how many units shared each commit.
+    pub(super) fn start(
+        conn: SqliteConnection,
+        reopen: SqliteConnectOptions,
+        observe_group: fn(usize),
+    ) -> Self {
         let (queue, units) = mpsc::channel(QUEUE);
         #[expect(
             clippy::disallowed_methods,
             reason = "the writer ends when its queue closes; close() awaits it"
         )]
-        let worker = tokio::spawn(serve(units, conn, reopen));
+        let worker = tokio::spawn(serve(units, conn, reopen, observe_group));
         Self { queue: Mutex::new(Some(queue)), worker: Mutex::new(Some(worker)) }
     }
 
@@ -111,11 +116,11 @@ async fn serve(
     mut units: mpsc::Receiver<Box<dyn Unit>>,
     mut conn: SqliteConnection,
     reopen: SqliteConnectOptions,
+    observe_group: fn(usize),
 ) {
     let mut group = Vec::with_capacity(GROUP);
     while units.recv_many(&mut group, GROUP).await > 0 {
-        metrics::histogram!(crate::telemetry::metrics::DB_GROUP_UNITS)
-            .record(f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX)));
+        observe_group(group.len());
         match commit(&mut conn, &mut group).await {
             Ok(()) => group.drain(..).for_each(|unit| unit.answer(None)),
             Err(_) => {

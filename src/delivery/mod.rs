@@ -13,7 +13,6 @@ mod error;
 mod model;
 mod path_template;
 mod routing;
-mod row;
 mod schedule;
 mod store;
 mod worker;

@@ -19,7 +19,7 @@ const INSERT_SUBMISSION: &str = "INSERT INTO submission (id, tenant, owner, atta
 const FIND_ANSWER: &str = "SELECT answer FROM submission WHERE tenant = $1 AND owner = $2 AND attach_to = $3 \
      AND tracking_value = $4 AND tracking_system = $5 AND body_sha256 = $6";
 const FIND_LAST: &str = "SELECT id FROM submission WHERE tenant = $1 AND owner = $2 AND attach_to = $3 \
-     AND tracking_value = $4 AND tracking_system = $5 AND is_last_submission = 1 ORDER BY received_at DESC LIMIT 1";
+     AND tracking_value = $4 AND tracking_system = $5 AND is_last_submission ORDER BY received_at DESC LIMIT 1";
 const FIND_KEY: &str = "SELECT body_sha256, answer FROM idempotency \
      WHERE tenant = $1 AND owner = $2 AND key = $3 AND expires_at > $4";
 const INSERT_KEY: &str = "INSERT INTO idempotency (tenant, owner, key, body_sha256, answer, created_at, expires_at) \
@@ -87,7 +87,7 @@ pub(super) async fn insert_submission(
             .bind(&member_id.system)
             .bind(&member_id.value)
             .bind(service_date)
-            .bind(i64::from(*is_last_submission))
+            .bind(is_last_submission)
             .bind(amends)
             .bind(record.body_sha256.to_vec())
             .bind(i64::try_from(record.body_length).unwrap_or(i64::MAX))

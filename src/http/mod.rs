@@ -18,7 +18,7 @@ mod testing;
 mod tus;
 mod write_timeout;
 
-use axum::Router;
+pub(crate) use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 

@@ -93,11 +93,13 @@ impl Stage {
 struct ContentWire<'a> {
     content_schema_name: &'static str,
     content_schema_version: &'static str,
+    // Written, never read: F4 is about reading numbers back.
     #[serde(flatten)]
     body: BodyWire<'a>,
 }
 
 #[derive(Serialize)]
+// Written, never read, like the one above.
 #[serde(untagged)]
 enum BodyWire<'a> {
     MetadataTransform {

@@ -1,8 +1,8 @@
 //! Every metric name in one list. Labels come from configuration or are small fixed sets; never from a
 //! request.
 
-/// Units that shared one SQLite commit (histogram).
-pub(crate) const DB_GROUP_UNITS: &str = "cdex_db_group_units";
+/// Units of writing that shared one SQLite commit (histogram).
+pub(super) const DB_GROUP_UNITS: &str = "cdex_db_group_units";
 
 /// Connections that are open (gauge).
 pub(crate) const HTTP_CONNECTIONS: &str = "cdex_http_connections";
@@ -19,3 +19,8 @@ pub(crate) const PROCESS_OPEN_FDS: &str = "process_open_fds";
 pub(crate) const PROCESS_START: &str = "process_start_time_seconds";
 /// Delivery attempts that have ended, by `target` and `result` (`delivered`, `failed`) (counter).
 pub(crate) const DELIVERY_ATTEMPTS: &str = "cdex_delivery_attempts_total";
+
+/// Records how many units of writing shared a commit; the database knows nothing of metrics.
+pub(crate) fn observe_db_group(units: usize) {
+    metrics::histogram!(DB_GROUP_UNITS).record(f64::from(u32::try_from(units).unwrap_or(u32::MAX)));
+}

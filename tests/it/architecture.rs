@@ -32,7 +32,7 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["object_store"], &["delivery/destination/", "upload/blob/"]),
     (&["fhirbolt"], &["fhir/"]),
     (&["jsonwebtoken"], &["auth/", "cdex/signature/jws.rs"]),
-    (&["sqlx"], &["db/", "*/store.rs", "repository/query.rs"]),
+    (&["sqlx"], &["db/", "*/store.rs", "*/store/", "repository/query.rs"]),
     (&["reqwest"], &["outbound/"]),
     (&["tracing_subscriber", "metrics_exporter_prometheus"], &["telemetry/"]),
     (&["figment"], &["config/"]),
@@ -195,6 +195,7 @@ impl File {
 
     fn is_in(&self, place: &str) -> bool {
         match place.strip_prefix("*/") {
+            Some(folder) if folder.ends_with('/') => self.name.contains(&format!("/{folder}")),
             Some(name) => self.name.rsplit('/').next() == Some(name),
             None if place.ends_with('/') => self.name.starts_with(place),
             None => self.name == place,

@@ -11,7 +11,7 @@ use super::{DoorState, metadata};
 use crate::auth::Caller;
 use crate::cdex::OwnUploads;
 use crate::exchange::submit_attachment::{Answer, SubmitRequest};
-use crate::fhir;
+use crate::fhir::{self, Issue, IssueType};
 use crate::http::extract::Authenticated;
 use crate::http::middleware::CurrentRequest;
 use crate::http::routes;
@@ -44,6 +44,11 @@ async fn submit(
     let headers = request.headers();
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     fhir::media_type(content_type).map_err(|error| FhirError::UnsupportedMediaType(error.issue()))?;
+    // A packed body would have to be unpacked to be measured; nobody is promised that (J-09).
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        let text = "Bodies with a Content-Encoding are not read";
+        return Err(FhirError::UnsupportedMediaType(Issue::refusal(IssueType::NotSupported, text)));
+    }
     metadata::acceptable(headers)?;
     let preferred = respond::preferred_return(headers);
     let submission = SubmitRequest {

@@ -24,6 +24,10 @@ pub(super) async fn create(
     if fields.contains_key("upload-concat") {
         return Err(TusError::NotImplemented);
     }
+    if fields.get("upload-defer-length").is_some_and(|value| !value.is_empty()) {
+        // Not offered; and where a length is given too, the two contradict each other (T-12).
+        return Err(TusError::InvalidUploadLength);
+    }
     let length = headers::bytes(fields, "upload-length", TusError::InvalidUploadLength)?
         .ok_or(TusError::InvalidUploadLength)?;
     if length > state.limits.upload_bytes {

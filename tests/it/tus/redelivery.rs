@@ -106,7 +106,7 @@ fn what_cannot_be_repeated_is_told_as_the_table_says() {
     let cases: [(&str, &str, u16, &str); 10] = [
         (&upload.id, "blah", 400, ""),
         (&upload.id, "", 400, ""),
-        (&upload.id, r#"{"target":"edav","source":"tape"}"#, 500, "Could not find source"),
+        (&upload.id, r#"{"target":"edav","source":"tape"}"#, 400, "Could not find source"),
         (&unknown, r#"{"target":"edav"}"#, 404, ""),
         (&unknown, r#"{"target":"nowhere"}"#, 404, ""),
         ("blah", r#"{"target":"edav"}"#, 404, ""),

@@ -5,17 +5,19 @@
 //! clock on SQLite, where one process owns the database, and from the database's clock on PostgreSQL,
 //! where several gateways must agree.
 
+mod row;
+
 use std::time::Duration;
 
 use sqlx::QueryBuilder;
 
 use super::model::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, NewDelivery};
-use super::row::{AttemptRow, DeliveryRow, UploadRow};
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Dialect, Tx, on_db};
 use crate::id::{AttemptId, DeliveryId, UploadId};
 use crate::report::{self, Report, StreamFields};
+use row::{AttemptRow, DeliveryRow, UploadRow};
 
 /// The columns of a [`DeliveryRow`].
 macro_rules! columns {

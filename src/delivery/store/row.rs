@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus};
-use super::store::CarriedUpload;
+use super::super::model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus};
+use super::CarriedUpload;
 use crate::clock::Timestamp;
 use crate::db::DbError;
 use crate::report::StreamFields;
