@@ -224,6 +224,7 @@ async fn exchange(
 fn start_workers(exchange: &Arc<Exchange>, lifecycle: &Lifecycle) {
     let deliveries = exchange.deliveries.clone();
     lifecycle.spawn("delivery worker", deliveries.run(lifecycle.tracker().clone(), lifecycle.soft().clone()));
+    lifecycle.spawn("retention worker", exchange.clone().retain(lifecycle.soft().clone()));
     let uploads = exchange.uploads.clone();
     // Looking at every file may take long; nobody has to wait for it.
     lifecycle.tracker().spawn(async move {

@@ -3,7 +3,8 @@
 //!
 //! Bytes come in by [`receive_upload`] (tus) or [`submit_attachment`] (FHIR); both end in
 //! [`finish_upload`], which makes an upload complete and its deliveries exist at once. [`redeliver`] repeats a
-//! delivery, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts work.
+//! delivery, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts
+//! work; [`retain`] tidies up.
 
 mod body;
 pub(crate) mod check_health;
@@ -11,6 +12,7 @@ pub(crate) mod finish_upload;
 pub(crate) mod inspect_upload;
 pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
+mod retain;
 mod store;
 pub(crate) mod submit_attachment;
 

@@ -17,10 +17,17 @@ pub(crate) const PROCESS_RESIDENT_BYTES: &str = "process_resident_memory_bytes";
 pub(crate) const PROCESS_OPEN_FDS: &str = "process_open_fds";
 /// When the process started, in seconds since 1970 (gauge).
 pub(crate) const PROCESS_START: &str = "process_start_time_seconds";
+/// Deliveries by `status` (gauge); `dead` ones need somebody.
+const DELIVERIES: &str = "cdex_deliveries";
 /// Delivery attempts that have ended, by `target` and `result` (`delivered`, `failed`) (counter).
 pub(crate) const DELIVERY_ATTEMPTS: &str = "cdex_delivery_attempts_total";
 
 /// Records how many units of writing shared a commit; the database knows nothing of metrics.
 pub(crate) fn observe_db_group(units: usize) {
     metrics::histogram!(DB_GROUP_UNITS).record(f64::from(u32::try_from(units).unwrap_or(u32::MAX)));
+}
+
+/// Shows how many deliveries have a status.
+pub(crate) fn observe_deliveries(status: &'static str, count: u64) {
+    metrics::gauge!(DELIVERIES, "status" => status).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }

@@ -110,7 +110,12 @@ where
             return Err(error);
         }
     };
-    Run { uploads, upload, writer, room, since_checkpoint: 0 }.drive(body, lock, stopping).await
+    let mut run = Run { uploads, upload, writer, room, since_checkpoint: 0 };
+    let outcome = run.drive(body, &lock, stopping).await;
+    // Nothing may still be on its way to the blob when the next writer gets the lock.
+    run.writer.abandon().await;
+    let (ended, last) = outcome?;
+    Ok(Appended { upload: run.upload, last, ended, lock: Some(lock) })
 }
 
 struct Run<'a> {
@@ -123,12 +128,13 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Takes the body; what is durable in the end but not acknowledged comes back as a segment.
     async fn drive<E, B>(
-        mut self,
+        &mut self,
         body: B,
-        lock: Lock,
+        lock: &Lock,
         stopping: &CancellationToken,
-    ) -> Result<Appended<E>, UploadError>
+    ) -> Result<(Ended<E>, Option<Segment>), UploadError>
     where
         B: Stream<Item = Result<Bytes, E>> + Send,
     {
@@ -169,7 +175,7 @@ impl Run<'_> {
             Ended::BeyondLength => None,
             _ => self.writer.checkpoint().await?,
         };
-        Ok(Appended { upload: self.upload, last, ended, lock: Some(lock) })
+        Ok((ended, last))
     }
 
     /// Makes what arrived durable and acknowledges it, unless it is the last of the upload: then the caller

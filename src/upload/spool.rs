@@ -54,6 +54,13 @@ impl UploadSpool {
         self.held.clear();
     }
 
+    /// Nobody knows whether the rows that name these bytes were committed (the database went away while it
+    /// was asked to): they stay, and the next start removes those that no row names.
+    pub(crate) fn leave(mut self) {
+        drop(self.open.take());
+        self.held.clear();
+    }
+
     /// Removes everything it holds.
     pub(crate) async fn give_up(mut self) {
         self.abort().await;

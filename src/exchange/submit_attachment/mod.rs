@@ -178,6 +178,11 @@ impl Exchange {
                 spool.give_up().await;
                 Ok(answer)
             }
+            // The commit may have happened all the same; then these bytes are somebody's only copy.
+            Err(error @ SubmitError::Db(_)) => {
+                spool.leave();
+                Err(error)
+            }
             Err(error) => {
                 spool.give_up().await;
                 Err(error)

@@ -11,6 +11,7 @@ use crate::id::UploadId;
 pub(crate) async fn all<S: BlobStore>(open: impl Fn() -> S) {
     appended_bytes_come_back(&open()).await;
     an_unacknowledged_tail_is_cut_off(&open()).await;
+    an_abandoned_writer_writes_no_more(&open()).await;
     lost_bytes_are_noticed(&open()).await;
     only_what_was_there_before_the_start_is_left_over(&open).await;
     open().check().await.expect("a store that works says so");
@@ -67,6 +68,16 @@ async fn an_unacknowledged_tail_is_cut_off(store: &impl BlobStore) {
     add(store, &key, 0, b"acknowledged, and a tail").await;
     add(store, &key, 12, b"!").await;
     assert_eq!(content(store, &key, 0).await, b"acknowledged!");
+}
+
+async fn an_abandoned_writer_writes_no_more(store: &impl BlobStore) {
+    let key = key();
+    let mut writer = store.append(&key, 0).await.expect("it opens");
+    writer.write(Bytes::from(bytes(3_000_000))).await.expect("it writes");
+    writer.abandon().await;
+    drop(writer);
+    add(store, &key, 0, b"the next one").await;
+    assert_eq!(content(store, &key, 0).await, b"the next one");
 }
 
 async fn lost_bytes_are_noticed(store: &impl BlobStore) {

@@ -304,6 +304,14 @@ impl BlobWriter for FileWriter {
         Ok(Some(segment))
     }
 
+    async fn abandon(&mut self) {
+        self.gathered.clear();
+        self.gathered_bytes = 0;
+        // Whether it succeeded does not matter: the next append cuts the file back.
+        let _ = self.idle().await;
+        self.core = None;
+    }
+
     fn sha1(&self) -> [u8; 20] {
         self.core.as_ref().map(|core| core.sha1.clone().finalize().into()).unwrap_or_default()
     }

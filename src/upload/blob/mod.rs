@@ -119,7 +119,9 @@ pub(crate) trait BlobStore: Send + Sync {
 
 /// A blob open for appending.
 ///
-/// Dropping it leaves every byte up to the last checkpoint; later ones may or may not be there.
+/// Dropping it leaves every byte up to the last checkpoint; later ones may or may not be there, and may even
+/// still be on their way: whoever lets somebody else write the blob afterwards awaits
+/// [`BlobWriter::abandon`] first.
 #[async_trait]
 pub(crate) trait BlobWriter: Send {
     /// Adds bytes. They may still be in memory when this returns, at most two blocks of 1 MiB.
@@ -128,6 +130,10 @@ pub(crate) trait BlobWriter: Send {
     /// Makes everything written so far durable and returns what was added since the last checkpoint; `None`
     /// if that is nothing.
     async fn checkpoint(&mut self) -> Result<Option<Segment>, BlobError>;
+
+    /// Returns when nothing is being written any more, so that the blob may be opened anew. What was written
+    /// since the last checkpoint is given up.
+    async fn abandon(&mut self);
 
     /// SHA-1 of everything written since the blob was opened. Call it after a checkpoint.
     fn sha1(&self) -> [u8; 20];

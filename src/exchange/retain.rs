@@ -1,0 +1,45 @@
+//! Periodic work that looks at several stages: answers kept for an `Idempotency-Key` go when their time is
+//! over, and the state of all deliveries is shown as a metric. Expiry and retention of uploads belong here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Exchange, store};
+use crate::auth::{Access, DEFAULT_TENANT};
+use crate::db::DbError;
+use crate::delivery;
+use crate::telemetry::metrics::observe_deliveries;
+
+/// Time between two rounds.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+impl Exchange {
+    /// Works until `stop` is cancelled. A round that fails is logged; the next one tries again.
+    pub(crate) async fn retain(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            if let Err(error) = self.retain_once().await {
+                tracing::warn!(%error, "periodic work failed");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
+    /// One round.
+    pub(super) async fn retain_once(&self) -> Result<(), DbError> {
+        let now = self.clock.now();
+        self.db.write((), move |(), tx| Box::pin(store::forget_keys(tx, now))).await?;
+        let counts = {
+            let mut reader = self.db.reader().await?;
+            delivery::counts(&mut reader.tx(), &Access::of_worker(DEFAULT_TENANT)).await?
+        };
+        for (status, count) in counts {
+            observe_deliveries(status.as_str(), count);
+        }
+        Ok(())
+    }
+}
