@@ -17,6 +17,7 @@ pub mod config;
 pub mod id;
 
 pub mod cli;
+pub(crate) mod demo;
 pub(crate) mod http;
 
 pub(crate) mod exchange;

@@ -156,7 +156,7 @@ impl Signals {
     }
 
     /// Returns at the next one.
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

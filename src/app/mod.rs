@@ -32,7 +32,8 @@ use crate::upload::{FileBlobs, UploadError, Uploads};
 use data_dir::DataDir;
 pub use data_dir::DataDirError;
 pub use lifecycle::LifecycleError;
-use lifecycle::{Lifecycle, Signals};
+use lifecycle::Lifecycle;
+pub(crate) use lifecycle::Signals;
 use wiring::DexFiles;
 pub use wiring::FileProblems;
 
@@ -85,10 +86,7 @@ impl From<UploadError> for AppError {
 /// Runs the gateway until it is told to stop.
 pub async fn serve(config: Config) -> Result<(), AppError> {
     let signals = Signals::receive()?;
-    let app = App::start(config).await?;
-    let ended = app.lifecycle.run(signals).await;
-    app.db.close().await;
-    Ok(ended?)
+    App::start(config).await?.run(signals).await
 }
 
 /// Brings the schema of the database up to date.
@@ -154,6 +152,13 @@ impl App {
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Lets it run until a signal comes, and returns when it has stopped.
+    pub(crate) async fn run(self, signals: Signals) -> Result<(), AppError> {
+        let ended = self.lifecycle.run(signals).await;
+        self.db.close().await;
+        Ok(ended?)
     }
 
     /// Stops it as the first signal would, and returns when it has stopped.

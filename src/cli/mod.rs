@@ -2,6 +2,7 @@
 //! problems to standard error, one line each; its exit code says whether it worked.
 
 mod check_config;
+mod demo;
 mod migrate;
 mod serve;
 mod settings;
@@ -24,6 +25,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Play the main job in a temporary folder and check every byte; needs no configuration.
+    Demo(demo::DemoArgs),
     /// Run the gateway.
     Serve(SettingsArgs),
     /// Say whether the configuration is sound.
@@ -38,6 +41,7 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Serve(settings) => serve::run(settings),
         Command::CheckConfig(settings) => check_config::run(settings),
         Command::Migrate(settings) => migrate::run(settings),
