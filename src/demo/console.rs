@@ -51,10 +51,16 @@ impl Console {
         Err(DemoError::Check)
     }
 
-    /// Says that a file was found to be the original, or where it is not.
-    pub(super) fn check_file(&mut self, claim: &str, compared: Compared) -> Result<(), DemoError> {
-        self.check(claim, Compared::Same { bytes: compared.bytes() }, compared)?;
-        self.compared_bytes += compared.bytes();
+    /// Says that a file is its original, which has this many bytes; or where the two part.
+    pub(super) fn check_file(
+        &mut self,
+        name: &str,
+        length: u64,
+        compared: Compared,
+    ) -> Result<(), DemoError> {
+        let claim = format!("{name} arrived byte for byte, {}", bytes(length));
+        self.check(&claim, Compared::Same { bytes: length }, compared)?;
+        self.compared_bytes += length;
         Ok(())
     }
 
@@ -89,19 +95,11 @@ pub(super) enum Compared {
     },
 }
 
-impl Compared {
-    fn bytes(self) -> u64 {
-        match self {
-            Self::Same { bytes } | Self::Differs { at: bytes } => bytes,
-        }
-    }
-}
-
 impl Display for Compared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Same { .. } => f.write_str("the file equals its original"),
-            Self::Differs { at } => write!(f, "the file and its original differ from byte {at} on"),
+            Self::Same { bytes } => write!(f, "file and original are equal, {} bytes each", grouped(*bytes)),
+            Self::Differs { at } => write!(f, "file and original differ from byte {} on", grouped(*at)),
         }
     }
 }
@@ -152,8 +150,9 @@ mod tests {
         let mut console = Console::default();
         assert!(console.check("one is one", 1, 1).is_ok());
         assert!(matches!(console.check("one is two", 2, 1), Err(DemoError::Check)));
-        assert!(console.check_file("the same", Compared::Same { bytes: 5 }).is_ok());
-        assert!(console.check_file("another", Compared::Differs { at: 5 }).is_err());
+        assert!(console.check_file("the same", 5, Compared::Same { bytes: 5 }).is_ok());
+        assert!(console.check_file("another", 5, Compared::Differs { at: 5 }).is_err());
+        assert!(console.check_file("a shorter one", 5, Compared::Same { bytes: 4 }).is_err());
         assert_eq!((console.checks, console.compared_bytes), (2, 5));
     }
 }

@@ -54,9 +54,7 @@ pub(super) async fn push(console: &mut Console, gateway: &Gateway) -> Result<(),
     console.check("the answer names one upload for each attachment", documents.len(), ids.len())?;
     for (document, file) in documents.iter().zip(&delivered) {
         let comparison = file.compare([Bytes::from_static(document.bytes)]).await?;
-        let claim =
-            format!("{} arrived byte for byte, {}", document.name, bytes(document.bytes.len() as u64));
-        console.check_file(&claim, comparison.compared)?;
+        console.check_file(document.name, document.bytes.len() as u64, comparison.compared)?;
     }
     Ok(())
 }
