@@ -8,14 +8,20 @@ use std::time::Duration;
 use super::DemoError;
 
 /// Prints to standard output and counts what was checked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Console {
+    out: io::Stdout,
     steps: u32,
     checks: u32,
     compared_bytes: u64,
 }
 
 impl Console {
+    /// Nothing is printed or checked yet.
+    pub(super) fn new() -> Self {
+        Self { out: io::stdout(), steps: 0, checks: 0, compared_bytes: 0 }
+    }
+
     /// Begins the next step.
     pub(super) fn step(&mut self, title: &str) -> io::Result<()> {
         self.steps += 1;
@@ -30,11 +36,11 @@ impl Console {
 
     /// A line of its own.
     pub(super) fn line(&self, text: &str) -> io::Result<()> {
-        writeln!(io::stdout(), "{text}")
+        writeln!(&self.out, "{text}")
     }
 
     /// Compares, and says what holds; or what was expected and what was found instead.
-    pub(super) fn check<T: PartialEq + Display>(
+    pub(super) fn check<T: Copy + PartialEq + Display>(
         &mut self,
         claim: &str,
         expected: T,
@@ -147,7 +153,7 @@ mod tests {
 
     #[test]
     fn only_what_was_found_equal_passes_and_counts() {
-        let mut console = Console::default();
+        let mut console = Console::new();
         assert!(console.check("one is one", 1, 1).is_ok());
         assert!(matches!(console.check("one is two", 2, 1), Err(DemoError::Check)));
         assert!(console.check_file("the same", 5, Compared::Same { bytes: 5 }).is_ok());

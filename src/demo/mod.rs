@@ -81,7 +81,7 @@ pub(crate) async fn run(exit: bool) -> Result<(), DemoError> {
     let app = App::start(config).await?;
     let ready = starting.elapsed();
     let gateway = Gateway::at(app.address(), folder.path())?;
-    let mut console = Console::default();
+    let mut console = Console::new();
     let told = tokio::select! {
         biased;
         () = signals.next() => Err(DemoError::Interrupted),

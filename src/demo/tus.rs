@@ -44,8 +44,8 @@ pub(super) async fn resume(console: &mut Console, gateway: &Gateway) -> Result<S
 
     console.check(
         "the file sent and the file delivered have the same SHA-256",
-        original_sha256,
-        file_sha256,
+        original_sha256.as_str(),
+        file_sha256.as_str(),
     )?;
     console.check_file(large_file::NAME, large_file::LENGTH as u64, compared)?;
     Ok(id)
