@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The smallest complete body: whom it concerns, what it belongs to, and one DocumentReference.
+/// The smallest complete body: whom it concerns, what it belongs to, and one `DocumentReference`.
 fn parameters(media_type: &str, bytes: &[u8]) -> Value {
     let identifier = |name: &str, system: &str, value: &str| json!({ "name": name, "valueIdentifier": { "system": system, "value": value } });
     json!({

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use super::DemoError;
 
-/// Prints to standard output and counts what was checked.
-#[derive(Debug)]
+/// Prints the story and counts what was checked.
 pub(super) struct Console {
-    out: io::Stdout,
+    out: Box<dyn Write + Send>,
     steps: u32,
     checks: u32,
     compared_bytes: u64,
@@ -18,8 +17,8 @@ pub(super) struct Console {
 
 impl Console {
     /// Nothing is printed or checked yet.
-    pub(super) fn new() -> Self {
-        Self { out: io::stdout(), steps: 0, checks: 0, compared_bytes: 0 }
+    pub(super) fn new(out: impl Write + Send + 'static) -> Self {
+        Self { out: Box::new(out), steps: 0, checks: 0, compared_bytes: 0 }
     }
 
     /// Begins the next step.
@@ -30,13 +29,13 @@ impl Console {
     }
 
     /// A row of the step; without a label it goes on with the row above.
-    pub(super) fn row(&self, label: &str, text: &str) -> io::Result<()> {
+    pub(super) fn row(&mut self, label: &str, text: &str) -> io::Result<()> {
         self.line(&format!("   {label:<8}  {text}"))
     }
 
     /// A line of its own.
-    pub(super) fn line(&self, text: &str) -> io::Result<()> {
-        writeln!(&self.out, "{text}")
+    pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")
     }
 
     /// Compares, and says what holds; or what was expected and what was found instead.
@@ -71,7 +70,7 @@ impl Console {
     }
 
     /// The last words of the story.
-    pub(super) fn summary(&self, elapsed: Duration) -> io::Result<()> {
+    pub(super) fn summary(&mut self, elapsed: Duration) -> io::Result<()> {
         self.line("")?;
         self.line(&format!(
             "All {} steps done, all {} checks passed, {} compared, in {}.",
@@ -81,7 +80,7 @@ impl Console {
             millis(elapsed),
         ))?;
         self.line(
-            "This version covers: $submit-attachment, tus uploads with resume, delivery to a folder, status trail.",
+            "This version covers $submit-attachment, tus with resume, delivery to a folder, the status trail.",
         )
     }
 }
@@ -153,7 +152,7 @@ mod tests {
 
     #[test]
     fn only_what_was_found_equal_passes_and_counts() {
-        let mut console = Console::new();
+        let mut console = Console::new(io::sink());
         assert!(console.check("one is one", 1, 1).is_ok());
         assert!(matches!(console.check("one is two", 2, 1), Err(DemoError::Check)));
         assert!(console.check_file("the same", 5, Compared::Same { bytes: 5 }).is_ok());

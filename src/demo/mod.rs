@@ -81,7 +81,7 @@ pub(crate) async fn run(exit: bool) -> Result<(), DemoError> {
     let app = App::start(config).await?;
     let ready = starting.elapsed();
     let gateway = Gateway::at(app.address(), folder.path())?;
-    let mut console = Console::new();
+    let mut console = Console::new(io::stdout());
     let told = tokio::select! {
         biased;
         () = signals.next() => Err(DemoError::Interrupted),
@@ -89,7 +89,7 @@ pub(crate) async fn run(exit: bool) -> Result<(), DemoError> {
     };
     let ended = match told {
         Ok(upload_id) if !exit => {
-            invite(&console, &gateway, &upload_id)?;
+            invite(&mut console, &gateway, &upload_id)?;
             app.run(signals).await.map_err(DemoError::from)
         }
         Ok(_) => app.stop().await.map_err(DemoError::from),
@@ -122,7 +122,7 @@ async fn story(console: &mut Console, gateway: &Gateway, ready: Duration) -> Res
 }
 
 /// Says what to try now that the story is over.
-fn invite(console: &Console, gateway: &Gateway, upload_id: &str) -> io::Result<()> {
+fn invite(console: &mut Console, gateway: &Gateway, upload_id: &str) -> io::Result<()> {
     let base = gateway.base();
     console.line("")?;
     console.line("The gateway goes on serving. Open in a browser:")?;
