@@ -7,15 +7,20 @@ use std::time::Duration;
 
 use super::DemoError;
 
-/// Prints to standard output and counts what was checked.
-#[derive(Debug, Default)]
+/// Prints the story and counts what was checked.
 pub(super) struct Console {
+    out: Box<dyn Write + Send>,
     steps: u32,
     checks: u32,
     compared_bytes: u64,
 }
 
 impl Console {
+    /// Nothing is printed or checked yet.
+    pub(super) fn new(out: impl Write + Send + 'static) -> Self {
+        Self { out: Box::new(out), steps: 0, checks: 0, compared_bytes: 0 }
+    }
+
     /// Begins the next step.
     pub(super) fn step(&mut self, title: &str) -> io::Result<()> {
         self.steps += 1;
@@ -24,17 +29,17 @@ impl Console {
     }
 
     /// A row of the step; without a label it goes on with the row above.
-    pub(super) fn row(&self, label: &str, text: &str) -> io::Result<()> {
+    pub(super) fn row(&mut self, label: &str, text: &str) -> io::Result<()> {
         self.line(&format!("   {label:<8}  {text}"))
     }
 
     /// A line of its own.
-    pub(super) fn line(&self, text: &str) -> io::Result<()> {
-        writeln!(io::stdout(), "{text}")
+    pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")
     }
 
     /// Compares, and says what holds; or what was expected and what was found instead.
-    pub(super) fn check<T: PartialEq + Display>(
+    pub(super) fn check<T: Copy + PartialEq + Display>(
         &mut self,
         claim: &str,
         expected: T,
@@ -51,15 +56,21 @@ impl Console {
         Err(DemoError::Check)
     }
 
-    /// Says that a file was found to be the original, or where it is not.
-    pub(super) fn check_file(&mut self, claim: &str, compared: Compared) -> Result<(), DemoError> {
-        self.check(claim, Compared::Same { bytes: compared.bytes() }, compared)?;
-        self.compared_bytes += compared.bytes();
+    /// Says that a file is its original, which has this many bytes; or where the two part.
+    pub(super) fn check_file(
+        &mut self,
+        name: &str,
+        length: u64,
+        compared: Compared,
+    ) -> Result<(), DemoError> {
+        let claim = format!("{name} arrived byte for byte, {}", bytes(length));
+        self.check(&claim, Compared::Same { bytes: length }, compared)?;
+        self.compared_bytes += length;
         Ok(())
     }
 
     /// The last words of the story.
-    pub(super) fn summary(&self, elapsed: Duration) -> io::Result<()> {
+    pub(super) fn summary(&mut self, elapsed: Duration) -> io::Result<()> {
         self.line("")?;
         self.line(&format!(
             "All {} steps done, all {} checks passed, {} compared, in {}.",
@@ -69,7 +80,7 @@ impl Console {
             millis(elapsed),
         ))?;
         self.line(
-            "This version covers: $submit-attachment, tus uploads with resume, delivery to a folder, status trail.",
+            "This version covers $submit-attachment, tus with resume, delivery to a folder, the status trail.",
         )
     }
 }
@@ -89,19 +100,11 @@ pub(super) enum Compared {
     },
 }
 
-impl Compared {
-    fn bytes(self) -> u64 {
-        match self {
-            Self::Same { bytes } | Self::Differs { at: bytes } => bytes,
-        }
-    }
-}
-
 impl Display for Compared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Same { .. } => f.write_str("the file equals its original"),
-            Self::Differs { at } => write!(f, "the file and its original differ from byte {at} on"),
+            Self::Same { bytes } => write!(f, "file and original are equal, {} bytes each", grouped(*bytes)),
+            Self::Differs { at } => write!(f, "file and original differ from byte {} on", grouped(*at)),
         }
     }
 }
@@ -149,11 +152,12 @@ mod tests {
 
     #[test]
     fn only_what_was_found_equal_passes_and_counts() {
-        let mut console = Console::default();
+        let mut console = Console::new(io::sink());
         assert!(console.check("one is one", 1, 1).is_ok());
         assert!(matches!(console.check("one is two", 2, 1), Err(DemoError::Check)));
-        assert!(console.check_file("the same", Compared::Same { bytes: 5 }).is_ok());
-        assert!(console.check_file("another", Compared::Differs { at: 5 }).is_err());
+        assert!(console.check_file("the same", 5, Compared::Same { bytes: 5 }).is_ok());
+        assert!(console.check_file("another", 5, Compared::Differs { at: 5 }).is_err());
+        assert!(console.check_file("a shorter one", 5, Compared::Same { bytes: 4 }).is_err());
         assert_eq!((console.checks, console.compared_bytes), (2, 5));
     }
 }

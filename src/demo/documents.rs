@@ -42,12 +42,12 @@ impl Document {
     pub(super) fn attached(&self, line_item: &str) -> Value {
         let data = base64_simd::STANDARD.encode_to_string(self.bytes);
         let attachment = json!({ "contentType": self.media_type, "data": data, "title": self.name });
-        attached(line_item, self.loinc, self.title, attachment)
+        attached(line_item, self.loinc, self.title, &attachment)
     }
 }
 
-/// An Attachment parameter: a DocumentReference with this `attachment`.
-pub(super) fn attached(line_item: &str, loinc: &str, title: &str, attachment: Value) -> Value {
+/// An Attachment parameter: a `DocumentReference` with this `attachment`.
+pub(super) fn attached(line_item: &str, loinc: &str, title: &str, attachment: &Value) -> Value {
     let code = json!({ "coding": [{ "system": "http://loinc.org", "code": loinc, "display": title }] });
     json!({ "name": "Attachment", "part": [
         { "name": "LineItem", "valueString": line_item },
@@ -67,7 +67,7 @@ pub(super) fn attached(line_item: &str, loinc: &str, title: &str, attachment: Va
     ] })
 }
 
-/// The parameters that say whom the attachments concern, MemberId last.
+/// The parameters that say whom the attachments concern, `MemberId` last.
 pub(super) fn parameters(tracking_id: &str, attachments: Vec<Value>) -> Vec<Value> {
     let npi = "http://hl7.org/fhir/sid/us-npi";
     let identifier = |name: &str, system: &str, value: &str| json!({ "name": name, "valueIdentifier": { "system": system, "value": value } });
@@ -124,7 +124,7 @@ pub(super) mod large_file {
         Bytes::from(block)
     }
 
-    /// The `index`th number of SplitMix64 with seed 0.
+    /// The `index`th number of `SplitMix64` with seed 0.
     fn split_mix(index: u64) -> u64 {
         let mut z = index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -17,7 +17,7 @@ use super::console::Compared;
 use crate::outbound::{Answer, Call, Client, Limits, OutboundError};
 
 /// How long anything may take; a slow disk under a busy machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -190,7 +190,13 @@ pub(super) struct Comparison {
 }
 
 fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in hash.finalize() {
+        for digit in [byte >> 4, byte & 0xf] {
+            text.extend(char::from_digit(u32::from(digit), 16));
+        }
+    }
+    text
 }
 
 /// The JSON of an answer.

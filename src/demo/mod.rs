@@ -13,15 +13,14 @@ mod trail;
 mod tus;
 
 use std::io;
-use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::app::{App, AppError, Signals};
 use crate::config::{Config, Problems};
 use crate::outbound::OutboundError;
 use crate::telemetry::{self, TelemetryError};
 
-use console::Console;
+use console::{Console, millis};
 use gateway::Gateway;
 
 /// The story did not come to its end.
@@ -80,17 +79,17 @@ pub(crate) async fn run(exit: bool) -> Result<(), DemoError> {
 
     let starting = Instant::now();
     let app = App::start(config).await?;
+    let ready = starting.elapsed();
     let gateway = Gateway::at(app.address(), folder.path())?;
-    let mut console = Console::default();
-    introduce(&console, &gateway, starting)?;
+    let mut console = Console::new(io::stdout());
     let told = tokio::select! {
         biased;
         () = signals.next() => Err(DemoError::Interrupted),
-        told = story(&mut console, &gateway) => told,
+        told = story(&mut console, &gateway, ready) => told,
     };
     let ended = match told {
         Ok(upload_id) if !exit => {
-            invite(&console, &gateway, &upload_id)?;
+            invite(&mut console, &gateway, &upload_id)?;
             app.run(signals).await.map_err(DemoError::from)
         }
         Ok(_) => app.stop().await.map_err(DemoError::from),
@@ -105,7 +104,13 @@ pub(crate) async fn run(exit: bool) -> Result<(), DemoError> {
 }
 
 /// The steps in order. Gives the id of the upload that has the longest history.
-async fn story(console: &mut Console, gateway: &Gateway) -> Result<String, DemoError> {
+async fn story(console: &mut Console, gateway: &Gateway, ready: Duration) -> Result<String, DemoError> {
+    console.line("cdex-gateway demo: documents travel from a sender to a folder, each byte is checked.")?;
+    console.line("Patient, people and places are invented.")?;
+    console.line("")?;
+    console.row("gateway", &format!("{} (ready in {})", gateway.base(), millis(ready)))?;
+    console.row("folder", &gateway.folder().display().to_string())?;
+
     let begun = Instant::now();
     submit::push(console, gateway).await?;
     submit::refused(console, gateway).await?;
@@ -116,33 +121,23 @@ async fn story(console: &mut Console, gateway: &Gateway) -> Result<String, DemoE
     Ok(upload_id)
 }
 
-fn introduce(console: &Console, gateway: &Gateway, starting: Instant) -> io::Result<()> {
-    console
-        .line("cdex-gateway demo: documents travel from a sender to a folder, and every byte is checked.")?;
-    console.line("Patient, people and places are invented.")?;
-    console.line("")?;
-    console
-        .row("gateway", &format!("{} (ready in {})", gateway.base(), console::millis(starting.elapsed())))?;
-    console.row("folder", &gateway.folder().display().to_string())
-}
-
-fn invite(console: &Console, gateway: &Gateway, upload_id: &str) -> io::Result<()> {
+/// Says what to try now that the story is over.
+fn invite(console: &mut Console, gateway: &Gateway, upload_id: &str) -> io::Result<()> {
     let base = gateway.base();
-    let try_out = |path: &Path| format!("find {} -type f", path.display());
     console.line("")?;
     console.line("The gateway goes on serving. Open in a browser:")?;
     for path in ["/fhir/metadata", &format!("/upload/info/{upload_id}"), "/health/ready", "/metrics"] {
         console.line(&format!("   {base}{path}"))?;
     }
     console.line("")?;
-    console.line("Try in another terminal:")?;
-    console.line(&format!("   {}", try_out(&gateway.delivered_folder())))?;
-    console.line(&format!("   curl -s '{base}/upload/info/{upload_id}?view=reports'"))?;
+    console.line("Try in another terminal, deliver again and look at the trail:")?;
+    console.line(&format!("   find {} -type f", gateway.delivered_folder().display()))?;
+    console.line("   curl -X POST -d '{\"target\":\"local\"}' \\")?;
+    console.line(&format!("     {base}/upload/route/{upload_id}"))?;
+    console.line(&format!("   curl '{base}/upload/info/{upload_id}?view=reports'"))?;
     console
-        .line(&format!("   curl -s -X POST {base}/upload/route/{upload_id} -d '{{\"target\":\"local\"}}'"))?;
-    console.line(&format!("   curl -si -H 'Content-Type: application/fhir+json' \\"))?;
-    console
-        .line(&format!("     -d '{{\"resourceType\":\"Parameters\"}}' '{base}/fhir/$submit-attachment'"))?;
+        .line("   curl -H 'Content-Type: application/fhir+json' -d '{\"resourceType\":\"Parameters\"}' \\")?;
+    console.line(&format!("     '{base}/fhir/$submit-attachment'"))?;
     console.line("")?;
     console.line("Ctrl-C stops it and removes the folder.")
 }

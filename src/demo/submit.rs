@@ -54,21 +54,19 @@ pub(super) async fn push(console: &mut Console, gateway: &Gateway) -> Result<(),
     console.check("the answer names one upload for each attachment", documents.len(), ids.len())?;
     for (document, file) in documents.iter().zip(&delivered) {
         let comparison = file.compare([Bytes::from_static(document.bytes)]).await?;
-        let claim =
-            format!("{} arrived byte for byte, {}", document.name, bytes(document.bytes.len() as u64));
-        console.check_file(&claim, comparison.compared)?;
+        console.check_file(document.name, document.bytes.len() as u64, comparison.compared)?;
     }
     Ok(())
 }
 
-/// A submission without MemberId is refused, and the megabyte that came with it is gone.
+/// A submission without `MemberId` is refused, and the megabyte that came with it is gone.
 pub(super) async fn refused(console: &mut Console, gateway: &Gateway) -> Result<(), DemoError> {
     const LENGTH: usize = 1024 * 1024;
     console.step("A submission without MemberId is refused and leaves nothing")?;
     let image: Vec<u8> = large_file::blocks(0, LENGTH).flatten().collect();
     let data = base64_simd::STANDARD.encode_to_string(image);
     let attachment = json!({ "contentType": "application/octet-stream", "data": data });
-    let attachment = attached("1", "18748-4", "Diagnostic imaging study", attachment);
+    let attachment = attached("1", "18748-4", "Diagnostic imaging study", &attachment);
     let mut parameters = parameters("DEMO-0002", vec![attachment]);
     parameters.retain(|parameter| parameter["name"] != "MemberId");
     let body = Bytes::from(submission(&parameters).to_string());
@@ -110,7 +108,7 @@ pub(super) async fn refer(
         "size": large_file::LENGTH,
         "title": large_file::NAME,
     });
-    let attachment = attached("1", "18748-4", "Diagnostic imaging study", attachment);
+    let attachment = attached("1", "18748-4", "Diagnostic imaging study", &attachment);
     let body = Bytes::from(submission(&parameters("DEMO-0003", vec![attachment])).to_string());
     let before = gateway.files().await?;
     console.row("asked", &format!("{CALL}, {}", bytes(body.len() as u64)))?;

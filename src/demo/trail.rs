@@ -47,7 +47,7 @@ pub(super) async fn show(console: &mut Console, gateway: &Gateway, id: &str) -> 
             .row("", &format!("deliveries     {status} to {name} at {}", text(&delivery["delivered_at"])))?;
     }
     console.row("took", &millis(answered))?;
-    console.check("it is complete", "Complete", &status)?;
+    console.check("it is complete", "Complete", status.as_str())?;
     console.check("it has all its bytes", large_file::LENGTH as u64, size)?;
     console.check("it was delivered once, although it was sent and referred to", 1, deliveries.len())?;
 
@@ -67,7 +67,11 @@ pub(super) async fn show(console: &mut Console, gateway: &Gateway, id: &str) -> 
     }
     console.row("took", &millis(answered))?;
     let actions: Vec<String> = stages.iter().map(|stage| text(&stage["action"])).collect();
-    console.check("the trail has the six stages, in order", STAGES.join(", "), actions.join(", "))?;
+    console.check(
+        "the trail has the six stages, in order",
+        STAGES.join(", ").as_str(),
+        actions.join(", ").as_str(),
+    )?;
     let succeeded = stages.iter().filter(|stage| stage["status"] == "SUCCESS").count();
     let claim = format!("all {} stages succeeded", grouped(STAGES.len() as u64));
     console.check(&claim, STAGES.len(), succeeded)

@@ -44,11 +44,10 @@ pub(super) async fn resume(console: &mut Console, gateway: &Gateway) -> Result<S
 
     console.check(
         "the file sent and the file delivered have the same SHA-256",
-        original_sha256,
-        file_sha256,
+        original_sha256.as_str(),
+        file_sha256.as_str(),
     )?;
-    let claim = format!("{} arrived byte for byte, {}", large_file::NAME, bytes(large_file::LENGTH as u64));
-    console.check_file(&claim, compared)?;
+    console.check_file(large_file::NAME, large_file::LENGTH as u64, compared)?;
     Ok(id)
 }
 
@@ -119,7 +118,7 @@ async fn finish(console: &mut Console, gateway: &Gateway, id: &str, path: &str) 
                     .stream(stream::iter(rest), (large_file::LENGTH - kept) as u64)
             })
             .await;
-        let patch = match sent {
+        let appended = match sent {
             // More was put away after the question; an early 409 may also cut the line.
             Ok(answer) if answer.status == 409 => continue,
             Err(DemoError::Call { source: OutboundError::Broken, .. }) => continue,
@@ -131,9 +130,9 @@ async fn finish(console: &mut Console, gateway: &Gateway, id: &str, path: &str) 
         console.row("", &format!("/upload/info/{id} says {status}"))?;
         console.check("what arrived before the line broke was kept", true, kept > 0 && kept <= HALF)?;
         console.check("its status tells the truth", "In Progress", status)?;
-        let end = patch.header("upload-offset").and_then(|end| end.parse().ok()).unwrap_or(0);
+        let end = appended.header("upload-offset").and_then(|end| end.parse().ok()).unwrap_or(0);
         console.row("asked", &format!("PATCH, Upload-Offset {}, with the rest", grouped(kept as u64)))?;
-        console.row("answered", &format!("{} Upload-Offset {}", patch.status, grouped(end)))?;
+        console.row("answered", &format!("{} Upload-Offset {}", appended.status, grouped(end)))?;
         console.check("the second part completed the upload", large_file::LENGTH as u64, end)?;
         return Ok(());
     }

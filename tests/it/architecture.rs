@@ -9,7 +9,7 @@ use crate::support::files;
 use crate::support::rust_source::{Source, Token};
 
 /// The modules of the crate by rank. A module imports from lower ranks only; equal ranks are strangers. `main`
-/// is the binary: it calls `cli` and nothing else calls it.
+/// is the binary: it calls `cli` and nothing else calls it. `cli` starts `demo` as it starts `app`.
 const RANKS: &[(u8, &[&str])] = &[
     (12, &["main"]),
     (11, &["cli"]),
