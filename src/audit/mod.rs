@@ -8,7 +8,9 @@ mod model;
 mod store;
 
 pub(crate) use model::{AuditOutcome, Entry};
-pub(crate) use store::{StoredEntry, list, record};
+#[cfg(test)]
+pub(crate) use store::list;
+pub(crate) use store::record;
 
 #[cfg(test)]
 mod tests;

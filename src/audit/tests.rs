@@ -5,7 +5,7 @@ use crate::auth::{Access, Caller, DEFAULT_TENANT};
 use crate::clock::Timestamp;
 use crate::db::testing::{assert_prepares, for_each_database};
 use crate::db::{Db, DbError};
-use crate::id::{RequestId, UploadId};
+use crate::id::UploadId;
 
 fn entry(owner: &str, at: i64) -> Entry {
     Entry {

@@ -13,7 +13,9 @@ mod submission_tests;
 
 pub(crate) use capability::{CapabilityFacts, capability_statement, larger_payload_advice};
 pub(crate) use payload::{Carried, OwnUploads, Payload, TakenData, payloads};
-pub(crate) use submission::{AttachTo, Identifier, Submission, SubmittedAttachment, parse};
+#[cfg(test)]
+pub(crate) use submission::AttachTo;
+pub(crate) use submission::{Identifier, Submission, SubmittedAttachment, parse};
 
 /// The operation `$submit-attachment`.
 pub(crate) const SUBMIT_ATTACHMENT: &str =

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha1::{Digest as _, Sha1};
 
 use crate::fhir::datatype::{self, date_time_precision, is_code};
-use crate::fhir::{Issue, IssueType, Spooled};
+use crate::fhir::{Issue, IssueType, Spooled, base64};
 use crate::id::UploadId;
 
 /// The media type of a resource that is itself the payload.
@@ -229,7 +229,7 @@ impl Reading<'_> {
     }
 
     fn decoded(&mut self, data: &Value, at: String) -> Option<Carried> {
-        let bytes = data.as_str().and_then(decode_base64);
+        let bytes = data.as_str().and_then(|text| base64::decode(text).ok());
         match bytes {
             Some(bytes) if !bytes.is_empty() => return Some(Carried::Decoded(bytes)),
             Some(_) => self.error(IssueType::Value, at, "The data is empty"),
@@ -260,7 +260,8 @@ impl Reading<'_> {
 
     /// FHIR R4 `Attachment.hash`: SHA-1, in base64.
     fn claimed_sha1(&mut self, hash: &Value, at: &str) -> Option<[u8; 20]> {
-        let sha1 = hash.as_str().and_then(decode_base64).and_then(|bytes| bytes.try_into().ok());
+        let sha1 =
+            hash.as_str().and_then(|text| base64::decode(text).ok()).and_then(|bytes| bytes.try_into().ok());
         if sha1.is_none() {
             self.error(IssueType::Value, format!("{at}.hash"), "The hash is no SHA-1 in base64");
         }
@@ -327,14 +328,4 @@ fn has_signed_item(item: &Value) -> bool {
         .any(|extension| extension.get("url").is_some_and(|url| url == QUESTIONNAIRE_RESPONSE_SIGNATURE))
         || elements("item").any(has_signed_item)
         || elements("answer").any(has_signed_item)
-}
-
-/// The bytes of a `base64Binary`, which may be folded into lines.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let folded = text.bytes().any(|byte| byte.is_ascii_whitespace());
-    if folded {
-        let text: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        return base64_simd::STANDARD.decode_to_vec(text).ok();
-    }
-    base64_simd::STANDARD.decode_to_vec(text).ok()
 }

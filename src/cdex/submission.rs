@@ -81,18 +81,6 @@ pub(crate) struct SubmittedAttachment {
     pub(crate) resource_type: String,
 }
 
-impl SubmittedAttachment {
-    /// The resource in Content, in the Parameters this was read from.
-    pub(crate) fn content<'v>(&self, parameters: &'v Value) -> Option<&'v Value> {
-        parameters.get("parameter")?.get(self.parameter)?.get("part")?.get(self.content_part)?.get("resource")
-    }
-
-    /// Where that resource is, as an expression.
-    pub(crate) fn content_expression(&self) -> String {
-        format!("Parameters.parameter[{}].part.where(name='Content').resource", self.parameter)
-    }
-}
-
 /// Reads the Parameters of `$submit-attachment`: the submission and warnings about it, or every reason why
 /// it cannot be accepted.
 pub(crate) fn parse(parameters: &Value, profiles: &Profiles) -> Result<(Submission, Vec<Issue>), Vec<Issue>> {

@@ -83,11 +83,8 @@ fn every_parameter_is_read() {
     assert_eq!(attachment.line_items, ["1", "2"]);
     assert_eq!(attachment.code, Some((Some("http://loinc.org".into()), "11504-8".into())));
     assert_eq!(attachment.resource_type, "Observation");
-    assert_eq!(attachment.content(&resource), Some(&json!({ "resourceType": "Observation" })));
-    assert_eq!(
-        attachment.content_expression(),
-        "Parameters.parameter[8].part.where(name='Content').resource"
-    );
+    let content = &resource["parameter"][attachment.parameter]["part"][attachment.content_part]["resource"];
+    assert_eq!(*content, json!({ "resourceType": "Observation" }));
     assert!(accepted(&without("Final")).0.is_last_submission, "Final is true when omitted");
 }
 

@@ -144,7 +144,7 @@ impl Config {
             // Validation names an empty path.
             Err(_) if self.data_dir.as_os_str().is_empty() => {}
             Err(_) => {
-                problems.add("data_dir", "cannot be made absolute: the working directory is not readable")
+                problems.add("data_dir", "cannot be made absolute: the working directory is not readable");
             }
         }
         for path in [&mut self.manifest.config_dir, &mut self.delivery.config_file].into_iter().flatten() {

@@ -7,7 +7,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 /// A year is for ever here; adding it to a moment cannot overflow.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(8784);
 
 fn bounded<E: Error>(duration: Duration) -> Result<Duration, E> {
     if duration <= LONGEST { Ok(duration) } else { Err(E::custom("must be at most a year")) }

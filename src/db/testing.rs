@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::{Executor, SqlStr};
 
-use super::{Db, DbSettings, on_db};
+use super::{Db, DbSettings};
 
 #[path = "../../tests/it/support/postgres.rs"]
 mod postgres;

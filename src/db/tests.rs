@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::testing::{for_each_database, settings};
-use super::{Db, DbError, Dialect, Tx, on_db};
+use super::{Db, DbError, Dialect, Tx};
 
 const ADD: &str =
     "INSERT INTO audit (id, tenant, owner, at, action, outcome) VALUES ($1, 't', 'o', $2, 'a', 'b')";

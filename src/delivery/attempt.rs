@@ -77,7 +77,6 @@ impl Deliveries {
             upload_id: delivery.upload_id,
             path: &delivery.path,
             manifest: &upload.manifest,
-            media_type: upload.media_type.as_deref(),
             source,
         };
         destination.deliver(request).await

@@ -51,6 +51,7 @@ pub(crate) enum Retry {
     /// When the retry schedule says so.
     OnSchedule,
     /// When the schedule says so, but not earlier than the target asked for.
+    #[expect(dead_code, reason = "targets over HTTP will ask for it")]
     NotBefore(Duration),
 }
 

@@ -24,14 +24,15 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
-pub(crate) use config::{AzureBlobTarget, AzureCredential, ClashPolicy, FileTarget, S3Target, TargetConfig};
+pub(crate) use config::{ClashPolicy, TargetConfig};
 pub(crate) use destination::{Delivered, DeliveryRequest, Destination, FileDestination, FileSettings};
 pub(crate) use error::{DeliveryError, Retry};
 pub(crate) use model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus, NewDelivery};
-pub(crate) use path_template::{PathTemplate, PathTemplateError};
-pub(crate) use routing::{RoutedTarget, Routing};
+pub(crate) use routing::Routing;
 pub(crate) use schedule::Schedule;
-pub(crate) use store::{Repeated, attempts, cancel, counts, enqueue, free_all_leases, list, repeat};
+pub(crate) use store::{Repeated, attempts, counts, enqueue, free_all_leases, repeat};
+#[cfg(test)]
+pub(crate) use store::{cancel, list};
 
 use crate::clock::SharedClock;
 use crate::db::Db;

@@ -43,11 +43,6 @@ impl Schedule {
             jittered.max(asked.clamp(least, most))
         }))
     }
-
-    /// How many attempts there are at most.
-    pub(crate) fn attempts(&self) -> usize {
-        self.delays.len()
-    }
 }
 
 impl Default for Schedule {
@@ -76,7 +71,7 @@ mod tests {
         let schedule = Schedule::default();
         let delays: Vec<_> = (0..).map_while(|ended| schedule.delay(ended, STILL, None)).collect();
         assert_eq!(delays, DEFAULT_DELAYS_SECS.map(Duration::from_secs));
-        assert_eq!(delays.len(), schedule.attempts());
+        assert_eq!(delays.len(), schedule.delays.len());
     }
 
     #[test]

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -63,7 +62,7 @@ impl Deliveries {
             }
             let attempts =
                 claimed.into_iter().map(|(delivery, slot)| self.attempt_in(delivery, slot, &never));
-            settled += join_all(attempts).await.into_iter().flatten().count();
+            settled += futures_util::future::join_all(attempts).await.into_iter().flatten().count();
         }
     }
 

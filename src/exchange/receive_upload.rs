@@ -109,7 +109,7 @@ impl Exchange {
         let full = appended.fills();
         // The lock inside `appended` is held until the last segment is committed.
         let Appended { upload, last, ended, lock } = appended;
-        let offset = last.as_ref().map_or(upload.offset, |segment| segment.end());
+        let offset = last.as_ref().map_or(upload.offset, super::super::upload::blob::Segment::end);
         if full {
             self.finish_upload(upload, last).await?;
         } else if let Some(last) = last {

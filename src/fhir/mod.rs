@@ -23,7 +23,7 @@ pub(crate) use codec::{media_type, negotiate, parse};
 #[cfg(test)]
 pub(crate) use outcome::Severity;
 pub(crate) use outcome::{Issue, IssueType, operation_outcome};
-pub(crate) use profile::{ProfileError, Profiles};
+pub(crate) use profile::Profiles;
 pub(crate) use scan::{KnownType, ScanError, ScanLimits, Scanned, ScannedPayload, Scanner, Shape, convert};
 pub(crate) use spool::{Spool, SpoolError, Spooled};
 pub(crate) use structure::check as check_structure;

@@ -42,12 +42,6 @@ pub(crate) enum IssueType {
     NotFound,
     /// The same request is being processed, or was made with other content.
     Duplicate,
-    /// An edit conflicts with the present state.
-    Conflict,
-    /// Nobody is logged in.
-    Login,
-    /// The caller may not do this.
-    Forbidden,
     /// The server cannot do it now; trying again may help.
     Transient,
     /// Storage is full.
@@ -74,9 +68,6 @@ impl IssueType {
             Self::NotSupported => "not-supported",
             Self::NotFound => "not-found",
             Self::Duplicate => "duplicate",
-            Self::Conflict => "conflict",
-            Self::Login => "login",
-            Self::Forbidden => "forbidden",
             Self::Transient => "transient",
             Self::NoStore => "no-store",
             Self::Exception => "exception",

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 /// A JSON file below the folder of published material (`CDEX_SHARED_DIR`, else `../shared`).
+#[expect(clippy::disallowed_methods, reason = "tests are steered by the environment")]
 pub(crate) fn published(path: &str) -> Option<Value> {
     let folder = std::env::var_os("CDEX_SHARED_DIR")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);

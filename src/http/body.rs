@@ -221,7 +221,7 @@ impl Pace {
         }
         self.count(now)?;
         self.counted_from = Some(now);
-        Ok((idle_since + self.rules.idle_timeout).min(now + (self.rules.window - self.waited)))
+        Ok((idle_since + self.rules.idle_timeout).min(now + self.rules.window.saturating_sub(self.waited)))
     }
 
     /// Bytes came.

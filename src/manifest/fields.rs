@@ -153,21 +153,6 @@ impl SenderManifest {
         self.text("data_stream_route")
     }
 
-    /// Who sent the file; empty if the stream does not ask.
-    pub(crate) fn sender_id(&self) -> &str {
-        self.text("sender_id")
-    }
-
-    /// Who produced the data; empty if the stream does not ask.
-    pub(crate) fn data_producer_id(&self) -> &str {
-        self.text("data_producer_id")
-    }
-
-    /// The jurisdiction; empty if the stream does not ask.
-    pub(crate) fn jurisdiction(&self) -> &str {
-        self.text("jurisdiction")
-    }
-
     /// When the gateway took the upload, as written into the manifest.
     pub(crate) fn dex_ingest_datetime(&self) -> &str {
         self.text("dex_ingest_datetime")

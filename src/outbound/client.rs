@@ -29,7 +29,7 @@ impl Default for Limits {
         Self {
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(30),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             answer_bytes: 1024 * 1024,
         }
     }
@@ -72,6 +72,7 @@ impl Client {
     }
 
     /// Begins a PUT.
+    #[cfg_attr(not(test), expect(dead_code, reason = "targets over HTTP will need it"))]
     pub(crate) fn put(&self, url: &str) -> Call<'_> {
         self.call(Method::PUT, url)
     }
@@ -150,11 +151,13 @@ impl Call<'_> {
     }
 
     /// Bounds the time of the whole call.
+    #[cfg_attr(not(test), expect(dead_code, reason = "targets over HTTP will need it"))]
     pub(crate) fn timeout(self, timeout: Duration) -> Self {
         self.change(|request| *request.timeout_mut() = Some(timeout))
     }
 
     /// Bounds the answer's body.
+    #[cfg_attr(not(test), expect(dead_code, reason = "targets over HTTP will need it"))]
     pub(crate) fn answer_limit(mut self, bytes: usize) -> Self {
         self.answer_bytes = bytes;
         self

@@ -35,6 +35,7 @@ pub(crate) enum OutboundError {
 
 impl OutboundError {
     /// Whether the other side certainly saw nothing of the request.
+    #[cfg_attr(not(test), expect(dead_code, reason = "targets over HTTP will need it"))]
     pub(crate) fn nothing_was_sent(self) -> bool {
         match self {
             Self::Url | Self::Header | Self::Tls | Self::Connect => true,

@@ -8,7 +8,7 @@ mod model;
 mod stage;
 mod store;
 
-pub(crate) use model::{IssueLevel, Report, ReportIssue, ReportStatus, StreamFields};
+pub(crate) use model::{Report, ReportIssue, ReportStatus, StreamFields};
 pub(crate) use stage::Stage;
 pub(crate) use store::{StoredReport, list};
 

@@ -42,8 +42,6 @@ pub(crate) enum ReportStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum IssueLevel {
-    /// The stage ended well, but somebody should look.
-    Warning,
     /// The stage failed because of it.
     Error,
 }

@@ -39,14 +39,12 @@ impl Locks {
             loop {
                 let holder = {
                     let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-                    match held.get(&id) {
-                        Some(holder) => holder.clone(),
-                        None => {
-                            let mine =
-                                Held { stop: CancellationToken::new(), free: CancellationToken::new() };
-                            held.insert(id, mine.clone());
-                            return Lock { locks: self.clone(), id, held: mine };
-                        }
+                    if let Some(holder) = held.get(&id) {
+                        holder.clone()
+                    } else {
+                        let mine = Held { stop: CancellationToken::new(), free: CancellationToken::new() };
+                        held.insert(id, mine.clone());
+                        return Lock { locks: self.clone(), id, held: mine };
                     }
                 };
                 holder.stop.cancel();

@@ -78,15 +78,6 @@ impl Uploads {
         store::find(&mut reader.tx(), access, id).await
     }
 
-    /// Looks an upload up inside a transaction.
-    pub(crate) async fn find_in(
-        tx: &mut Tx<'_>,
-        access: &Access,
-        id: UploadId,
-    ) -> Result<Option<Upload>, DbError> {
-        store::find(tx, access, id).await
-    }
-
     /// Makes uploads exist: open ones without bytes, or complete ones with the one segment that they are.
     pub(crate) async fn insert(
         tx: &mut Tx<'_>,

@@ -71,7 +71,6 @@ impl Job {
             upload_id: self.upload_id,
             path: &self.path,
             manifest: br#"{"sender_id":"test sender"}"#,
-            media_type: None,
             source: Box::new(source),
         };
         destination.deliver(request).await

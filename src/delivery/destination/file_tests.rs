@@ -83,7 +83,6 @@ async fn deliver(destination: &FileDestination, path: &str, bytes: &[u8]) -> Res
         upload_id: UploadId::new(),
         path,
         manifest: br#"{"sender_id":"test sender"}"#,
-        media_type: None,
         source: Box::new(MemorySource::new(bytes)),
     };
     destination.deliver(request).await.map(|delivered| delivered.location)

@@ -27,8 +27,6 @@ pub(crate) struct DeliveryRequest<'a> {
     pub(crate) path: &'a str,
     /// The manifest, a JSON object of strings.
     pub(crate) manifest: &'a [u8],
-    /// The payload's media type, if known.
-    pub(crate) media_type: Option<&'a str>,
     /// The payload, from its first byte on.
     pub(crate) source: Box<dyn Source>,
 }

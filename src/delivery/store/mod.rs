@@ -89,9 +89,11 @@ const PARK: &str = "UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pe
 const FREE_ALL_LEASES: &str = "UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' \
      ELSE 'waiting' END, due_at = $1, lease_epoch = lease_epoch + 1, lease_owner = NULL, lease_until = NULL \
      WHERE status = 'leased'";
+#[cfg_attr(not(test), expect(dead_code, reason = "terminating an upload will call its deliveries off"))]
 const CANCEL: &str = "UPDATE delivery SET status = 'cancelled', settled_at = $3, lease_owner = NULL, \
      lease_until = NULL WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($4, owner) \
      AND status IN ('pending', 'leased', 'waiting')";
+#[cfg_attr(not(test), expect(dead_code, reason = "the view of deliveries comes with the dead-letter list"))]
 const LIST: &str = concat!(
     "SELECT ",
     columns!(),
@@ -102,7 +104,7 @@ const ATTEMPTS: &str = "SELECT id, delivery_id, target, number, cause, status, l
      WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) ORDER BY ended_at, number, id";
 const COUNTS: &str = "SELECT status, COUNT(*) FROM delivery WHERE tenant = $1 AND owner = COALESCE($2, owner) \
      GROUP BY status";
-const UPLOAD: &str = "SELECT id, tenant, owner, manifest, data_stream_id, data_stream_route, media_type \
+const UPLOAD: &str = "SELECT id, tenant, owner, manifest, data_stream_id, data_stream_route \
      FROM upload WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)";
 
 /// Every fixed statement of this store, and the database it is for if there is only one.
@@ -131,8 +133,6 @@ pub(super) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
 pub(crate) struct CarriedUpload {
     /// The manifest, a JSON object of strings, as stored.
     pub(crate) manifest: Vec<u8>,
-    /// The payload's media type, if known.
-    pub(crate) media_type: Option<String>,
     /// What a report about it repeats.
     pub(crate) stream: StreamFields,
 }
@@ -357,6 +357,7 @@ pub(crate) async fn free_all_leases(tx: &mut Tx<'_>, now: Timestamp) -> Result<u
 
 /// Calls off what is under way for an upload, and returns how many deliveries that were. A worker that has
 /// one finds its lease lost.
+#[cfg_attr(not(test), expect(dead_code, reason = "terminating an upload will call its deliveries off"))]
 pub(crate) async fn cancel(
     tx: &mut Tx<'_>,
     access: &Access,
@@ -376,6 +377,7 @@ pub(crate) async fn cancel(
 }
 
 /// The deliveries of one upload, in the order in which they were first asked for.
+#[cfg_attr(not(test), expect(dead_code, reason = "the view of deliveries comes with the dead-letter list"))]
 pub(crate) async fn list(
     tx: &mut Tx<'_>,
     access: &Access,

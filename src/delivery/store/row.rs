@@ -110,7 +110,6 @@ pub(super) struct UploadRow {
     manifest: Vec<u8>,
     data_stream_id: String,
     data_stream_route: String,
-    media_type: Option<String>,
 }
 
 impl TryFrom<UploadRow> for CarriedUpload {
@@ -133,7 +132,6 @@ impl TryFrom<UploadRow> for CarriedUpload {
                 dex_ingest_datetime: field("dex_ingest_datetime"),
             },
             manifest: row.manifest,
-            media_type: row.media_type,
         })
     }
 }

@@ -10,7 +10,7 @@ use super::{Exchange, SubmitError, SubmitRequest};
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Tx};
+use crate::db::Tx;
 use crate::exchange::finish_upload::Finishing;
 use crate::exchange::receive_upload::creation_reports;
 use crate::exchange::store::{self, SubmissionRecord};

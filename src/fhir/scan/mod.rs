@@ -20,8 +20,12 @@ use self::keep::{Sink, Step};
 use self::machine::Machine;
 use super::{Spool, SpoolError, Spooled};
 
-pub(crate) use self::error::{Refused, Rule, ScanError};
-pub(crate) use self::keep::{ELIDED, KnownType, ScannedPayload, Taken};
+pub(crate) use self::error::ScanError;
+#[cfg(test)]
+use self::error::{Refused, Rule};
+#[cfg(test)]
+use self::keep::ELIDED;
+pub(crate) use self::keep::{KnownType, ScannedPayload, Taken};
 
 /// How much is read at a time: large enough that the work per piece does not count, small enough to stay in a
 /// processor's cache. It bounds what waits for the spool.
@@ -68,6 +72,10 @@ pub(crate) enum Shape {
     /// The body is one payload, perhaps of a type that is known beforehand.
     Resource(Option<KnownType>),
     /// Nowhere: nothing is taken out, and a long string is refused.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the bodies of other interactions come with the repository")
+    )]
     Plain,
 }
 

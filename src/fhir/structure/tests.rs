@@ -13,6 +13,7 @@ use serde_json::json;
 use super::*;
 
 /// Folders of published data, if they can be found.
+#[expect(clippy::disallowed_methods, reason = "tests are steered by the environment")]
 fn shared(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("CDEX_SHARED_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);

@@ -13,7 +13,7 @@ use crate::http::body::{BodyProgress, PaceRules, PacedBody};
 use crate::http::state::EdgeState;
 
 /// Long enough that a line which stalls for some seconds passes.
-const RATE_WINDOW: Duration = Duration::from_secs(60);
+const RATE_WINDOW: Duration = Duration::from_mins(1);
 
 pub(super) async fn wrap(State(state): State<EdgeState>, mut request: Request, next: Next) -> Response {
     let rules = PaceRules {
