@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     /// More than any of these tests may take; none waits for it.
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     #[tokio::test]
     async fn a_soft_stop_lets_workers_finish() {

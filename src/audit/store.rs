@@ -8,7 +8,6 @@ use crate::id::AuditId;
 
 const INSERT: &str = "INSERT INTO audit (id, tenant, owner, at, action, outcome, entity, detail, request_id) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-#[cfg_attr(not(test), expect(dead_code, reason = "the view of the audit trail comes with authentication"))]
 const LIST: &str = "SELECT id, at, action, outcome, entity, detail, request_id FROM audit \
      WHERE tenant = $1 AND owner = COALESCE($2, owner) ORDER BY at DESC, id DESC LIMIT $3";
 
@@ -17,7 +16,6 @@ const LIST: &str = "SELECT id, at, action, outcome, entity, detail, request_id F
 pub(super) const STATEMENTS: &[&str] = &[INSERT, LIST];
 
 /// An entry as it was recorded.
-#[cfg_attr(not(test), expect(dead_code, reason = "the view of the audit trail comes with authentication"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredEntry {
     /// When.
@@ -34,7 +32,6 @@ pub(crate) struct StoredEntry {
     pub(crate) request_id: Option<String>,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the view of the audit trail comes with authentication"))]
 #[derive(sqlx::FromRow)]
 struct EntryRow {
     id: String,

@@ -1,5 +1,7 @@
 //! What a database can refuse, classified once.
 
+use std::fmt::Display;
+
 /// A statement or a connection failed, or a row does not say what its column promises.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum DbError {
@@ -49,7 +51,7 @@ impl DbError {
     }
 
     /// A stored value that cannot be read.
-    pub(crate) fn inconsistent(table: &'static str, column: &'static str, row: impl ToString) -> Self {
+    pub(crate) fn inconsistent(table: &'static str, column: &'static str, row: impl Display) -> Self {
         Self::Inconsistent { table, column, row: row.to_string() }
     }
 }

@@ -81,7 +81,7 @@ mod tests {
             (Duration::ZERO, 60),
             (Duration::from_secs(59), 60),
             (Duration::from_secs(61), 61),
-            (Duration::from_secs(86_400), 86_400),
+            (Duration::from_hours(24), 86_400),
             (Duration::MAX, 86_400),
         ];
         for (asked, expected) in cases {

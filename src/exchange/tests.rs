@@ -41,7 +41,7 @@ impl Gateway {
         let blobs = FileBlobs::open(folder.path().join("uploads"), false).expect("the store opens");
         let tracker = TaskTracker::new();
         let settings =
-            UploadSettings { checkpoint_bytes: 1 << 20, checkpoint_interval: Duration::from_secs(3600) };
+            UploadSettings { checkpoint_bytes: 1 << 20, checkpoint_interval: Duration::from_hours(1) };
         let uploads =
             Arc::new(Uploads::new(db.clone(), clock.clone(), Arc::new(blobs), settings, tracker.clone()));
         let local = FileDestination::new(FileSettings {
@@ -81,7 +81,7 @@ impl Gateway {
                 refuse_unrouted: false,
                 payload_limit_bytes: 1 << 20,
                 scan: ScanLimits { inline_data_bytes: 100, ..ScanLimits::default() },
-                idempotency: Duration::from_secs(3600),
+                idempotency: Duration::from_hours(1),
             },
             running: RunningKeys::default(),
             tracker,
@@ -190,6 +190,7 @@ fn submission(contents: &[Value]) -> Value {
     json!({ "resourceType": "Parameters", "parameter": parameter })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "every call makes its argument on the spot")]
 fn document(attachment: Value) -> Value {
     json!({ "resourceType": "DocumentReference", "status": "current", "content": [{ "attachment": attachment }] })
 }

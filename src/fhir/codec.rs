@@ -49,7 +49,7 @@ pub(crate) struct NotAcceptable;
 
 impl NotAcceptable {
     /// What the caller is told.
-    pub(crate) fn issue(self) -> Issue {
+    pub(crate) fn issue() -> Issue {
         Issue::refusal(IssueType::NotSupported, "no accepted media type is supported")
             .advising("Accept application/fhir+json.")
     }

@@ -19,7 +19,7 @@ mod structure;
 pub(crate) mod testing;
 mod validate;
 
-pub(crate) use codec::{media_type, negotiate, parse};
+pub(crate) use codec::{NotAcceptable, media_type, negotiate, parse};
 #[cfg(test)]
 pub(crate) use outcome::Severity;
 pub(crate) use outcome::{Issue, IssueType, operation_outcome};

@@ -82,7 +82,7 @@ impl Server {
 }
 
 fn endless() -> impl futures_util::Stream<Item = Result<Bytes, BodyFault>> {
-    futures_util::stream::repeat_with(|| Ok(Bytes::from_static(&[b'x'; 65536])))
+    futures_util::stream::repeat_with(|| Ok(Bytes::from(vec![b'x'; 65536])))
 }
 
 async fn whence(request: Request) -> String {

@@ -2,7 +2,7 @@
 //! stream. Pure, but for reading the per-stream files once at start.
 //!
 //! [`wrap`] makes the fields for what comes in through FHIR, a tus creation brings its own; either way
-//! [`ManifestFields::ingested`] adds what the server knows and [`verify`] turns them into a
+//! [`ManifestFields::ingested`] adds what the server knows and [`verify()`] turns them into a
 //! [`SenderManifest`] by the rules in [`config`], or into a [`RejectedManifest`]. Nothing here knows how an
 //! answer looks on the wire, beyond the messages that DEX clients match on.
 

@@ -156,13 +156,6 @@ impl Call<'_> {
         self.change(|request| *request.timeout_mut() = Some(timeout))
     }
 
-    /// Bounds the answer's body.
-    #[cfg_attr(not(test), expect(dead_code, reason = "targets over HTTP will need it"))]
-    pub(crate) fn answer_limit(mut self, bytes: usize) -> Self {
-        self.answer_bytes = bytes;
-        self
-    }
-
     fn change(mut self, change: impl FnOnce(&mut reqwest::Request)) -> Self {
         if let Ok(request) = &mut self.request {
             change(request);

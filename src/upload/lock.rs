@@ -76,7 +76,7 @@ mod tests {
     #[tokio::test]
     async fn a_newcomer_waits_until_the_holder_lets_go() {
         let locks = Arc::new(Locks::default());
-        let (id, patience) = (UploadId::new(), Duration::from_secs(60));
+        let (id, patience) = (UploadId::new(), Duration::from_mins(1));
         let holder = locks.take(id, patience).await.expect("it is free");
         let newcomer = locks.take(id, patience);
         let releasing = async {

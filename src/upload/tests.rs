@@ -24,7 +24,7 @@ struct Store {
 
 fn open(db: &Db, folder: tempfile::TempDir, checkpoint_bytes: u64) -> Store {
     let blobs = FileBlobs::open(folder.path().join("uploads"), true).expect("the store opens");
-    let settings = UploadSettings { checkpoint_bytes, checkpoint_interval: Duration::from_secs(3600) };
+    let settings = UploadSettings { checkpoint_bytes, checkpoint_interval: Duration::from_hours(1) };
     let tracker = TaskTracker::new();
     let uploads = Uploads::new(db.clone(), Arc::new(SystemClock), Arc::new(blobs), settings, tracker.clone());
     Store { uploads, tracker, folder }
@@ -115,6 +115,7 @@ impl Store {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a body is made of results")]
 fn piece(bytes: &[u8]) -> Result<Bytes, ()> {
     Ok(Bytes::copy_from_slice(bytes))
 }
@@ -334,8 +335,7 @@ proptest! {
                         if breaks {
                             sent.push(Err(()));
                         }
-                        let offset = acknowledged as i64 + skew;
-                        let Ok(offset) = u64::try_from(offset) else { continue };
+                        let Some(offset) = (acknowledged as u64).checked_add_signed(skew) else { continue };
                         let outcome = store.append(id, offset, sent).await;
                         let wrong = offset != acknowledged as u64;
                         assert_eq!(wrong, matches!(outcome, Err(UploadError::OffsetMismatch { .. })), "{outcome:?}");

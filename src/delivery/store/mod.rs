@@ -89,11 +89,9 @@ const PARK: &str = "UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pe
 const FREE_ALL_LEASES: &str = "UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' \
      ELSE 'waiting' END, due_at = $1, lease_epoch = lease_epoch + 1, lease_owner = NULL, lease_until = NULL \
      WHERE status = 'leased'";
-#[cfg_attr(not(test), expect(dead_code, reason = "terminating an upload will call its deliveries off"))]
 const CANCEL: &str = "UPDATE delivery SET status = 'cancelled', settled_at = $3, lease_owner = NULL, \
      lease_until = NULL WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($4, owner) \
      AND status IN ('pending', 'leased', 'waiting')";
-#[cfg_attr(not(test), expect(dead_code, reason = "the view of deliveries comes with the dead-letter list"))]
 const LIST: &str = concat!(
     "SELECT ",
     columns!(),

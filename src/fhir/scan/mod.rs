@@ -82,7 +82,7 @@ pub(crate) enum Shape {
 /// A body after its first reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scanned {
-    /// The body as received, but for [`ELIDED`] in place of each string that was taken out.
+    /// The body as received, but for [`keep::ELIDED`] in place of each string that was taken out.
     pub(crate) skeleton: Bytes,
     /// Its payload resources in document order.
     pub(crate) payloads: Vec<ScannedPayload>,

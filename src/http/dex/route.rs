@@ -1,4 +1,4 @@
-//! `POST /route/{id}`: deliver an upload again (dex-upload 1.5, with its [FIX]es).
+//! `POST /route/{id}`: deliver an upload again (dex-upload 1.5, with what is marked FIX there).
 
 use axum::Extension;
 use axum::extract::{Path, Request, State};

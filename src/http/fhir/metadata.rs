@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::error::FhirError;
 use super::{DoorState, respond};
 use crate::cdex::{CapabilityFacts, capability_statement};
-use crate::fhir;
+use crate::fhir::{self, NotAcceptable};
 
 /// What this gateway can do, limits included (CONF-022, CONF-024).
 pub(super) async fn read(State(state): State<DoorState>, headers: HeaderMap) -> Response {
@@ -28,5 +28,6 @@ pub(super) async fn read(State(state): State<DoorState>, headers: HeaderMap) -> 
 pub(super) fn acceptable(headers: &HeaderMap) -> Result<(), FhirError> {
     let accept = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok());
     let accept: Vec<&str> = accept.collect();
-    fhir::negotiate(Some(&accept.join(","))).map_err(|error| FhirError::NotAcceptable(error.issue()))
+    fhir::negotiate(Some(&accept.join(",")))
+        .map_err(|NotAcceptable| FhirError::NotAcceptable(NotAcceptable::issue()))
 }

@@ -62,7 +62,7 @@ impl From<DbError> for TusError {
 }
 
 impl TusError {
-    /// Status, code and message (dex-upload 2.4, with its [FIX]es).
+    /// Status, code and message (dex-upload 2.4, with what is marked FIX there).
     fn parts(&self) -> (StatusCode, &'static str, &str) {
         use StatusCode as S;
         match self {
