@@ -115,7 +115,10 @@ impl Exchange {
                 .collect(),
             uploads,
             key: request.idempotency_key.clone().map(|key| (key, now.after(self.settings.idempotency))),
-            audit: Entry { entity: Some(id.to_string()), ..self.audit_entry(request, AuditOutcome::Success) },
+            audit: Entry {
+                entity: Some(id.to_string()),
+                ..self.audit_entry(&request.caller, &request.request_id, AuditOutcome::Success)
+            },
             access,
         };
         self.db.write(unit, |unit, tx| Box::pin(unit.write(tx))).await

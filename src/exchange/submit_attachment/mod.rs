@@ -144,10 +144,20 @@ impl Exchange {
         if let Err(error) = &outcome
             && let Some(detail) = error.refusal()
         {
-            let entry = Entry { detail, ..self.audit_entry(request, AuditOutcome::Refused) };
-            self.db.write(entry, |entry, tx| Box::pin(audit::record(tx, entry))).await?;
+            self.audit_refusal(&request.caller, &request.request_id, detail).await?;
         }
         outcome
+    }
+
+    /// Writes the audit row of a submission that was refused; `detail` are the kinds of its issues.
+    pub(crate) async fn audit_refusal(
+        &self,
+        caller: &Caller,
+        request_id: &str,
+        detail: Vec<&'static str>,
+    ) -> Result<(), DbError> {
+        let entry = Entry { detail, ..self.audit_entry(caller, request_id, AuditOutcome::Refused) };
+        self.db.write(entry, |entry, tx| Box::pin(audit::record(tx, entry))).await
     }
 
     async fn submit_once(&self, request: &SubmitRequest, body: Body) -> Result<Answer, SubmitError> {
@@ -201,16 +211,16 @@ impl Exchange {
         self.keep(request, received, reading, spool).await
     }
 
-    fn audit_entry(&self, request: &SubmitRequest, outcome: AuditOutcome) -> Entry {
+    fn audit_entry(&self, caller: &Caller, request_id: &str, outcome: AuditOutcome) -> Entry {
         Entry {
-            tenant: request.caller.tenant().to_owned(),
-            owner: request.caller.id().to_owned(),
+            tenant: caller.tenant().to_owned(),
+            owner: caller.id().to_owned(),
             at: self.clock.now(),
             action: ACTION,
             outcome,
             entity: None,
             detail: Vec::new(),
-            request_id: Some(request.request_id.clone()),
+            request_id: Some(request_id.to_owned()),
         }
     }
 }

@@ -34,6 +34,17 @@ pub(super) enum FhirError {
 }
 
 impl FhirError {
+    /// The kind of refusal, where the request did not come as far as the use case.
+    pub(super) fn refused_at_the_door(&self) -> Option<IssueType> {
+        match self {
+            Self::MethodNotAllowed(_) | Self::UnsupportedMediaType(_) | Self::NotAcceptable(_) => {
+                Some(IssueType::NotSupported)
+            }
+            Self::BadHeader(_) => Some(IssueType::Invalid),
+            Self::Submit { .. } => None,
+        }
+    }
+
     /// The answer.
     pub(super) fn into_response(self) -> Response {
         let (status, issues) = match &self {

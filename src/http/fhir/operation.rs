@@ -26,10 +26,18 @@ pub(super) async fn submit_attachment(
     Extension(current): Extension<CurrentRequest>,
     request: Request,
 ) -> Response {
-    match submit(&state, caller, &current, request).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
+    let error = match submit(&state, caller.clone(), &current, request).await {
+        Ok(response) => return response,
+        Err(error) => error,
+    };
+    // What the use case refused it has audited itself; the rest did not come that far.
+    if let Some(kind) = error.refused_at_the_door()
+        && let Err(error) =
+            state.exchange.audit_refusal(&caller, current.as_str(), vec![kind.as_code()]).await
+    {
+        return FhirError::Submit { error: error.into(), base_url: state.base_url.clone() }.into_response();
     }
+    error.into_response()
 }
 
 async fn submit(
