@@ -170,7 +170,8 @@ fn a_submission_for_no_known_claim_is_accepted_and_told_to_be_held() {
     assert!(held, "{outcome}");
 }
 
-/// CONF-001, CONF-022 and CONF-024: features, limit, `Final` and the way around the limit can be read beforehand.
+/// CONF-001, CONF-022, CONF-024 and CONF-078: features, limit, `Final` and the way around the limit can be read
+/// beforehand, at the operation and for the server as a whole.
 #[test]
 fn the_capability_statement_tells_features_limit_final_and_what_to_do_beyond_it() {
     let gateway = Gateway::with(&[("CDEX_FHIR__PAYLOAD_LIMIT_BYTES", "123456789")]);
@@ -189,6 +190,8 @@ fn the_capability_statement_tells_features_limit_final_and_what_to_do_beyond_it(
     ] {
         assert!(documentation.contains(fact), "{fact}: {documentation}");
     }
+    let server = statement["rest"][0]["documentation"].as_str().expect("the server is documented");
+    assert!(server.contains("123456789") && server.contains("$submit-attachment"), "{server}");
 }
 
 /// CONF-023 and CONF-024: 413, and the answer repeats what to do.

@@ -183,7 +183,7 @@ fn a_database_that_drops_its_connections_loses_nothing_that_was_acknowledged() {
             .collect();
         for _ in 0..10 {
             wait::pause(std::time::Duration::from_millis(150));
-            postgres::end_connections(&url);
+            end_connections(&url);
         }
         is_over.store(true, Ordering::Relaxed);
         clients.into_iter().flat_map(|client| client.join().expect("a client ends")).collect()
@@ -276,6 +276,14 @@ fn killed_in_the_middle_of_a_submission_it_leaves_nothing() {
         gateway.wait_delivered(&ids[0], 1);
         assert_eq!(gateway.stored().len(), 1);
     });
+}
+
+/// Ends every other connection to a database, as a restart of its server does.
+fn end_connections(url: &str) {
+    let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let status = Command::new("psql").args([url, "-qc", statement]).stdout(Stdio::null()).status();
+    assert!(status.is_ok_and(|status| status.success()), "the test cluster ends no connections");
 }
 
 /// A gateway with two targets for one stream.

@@ -48,14 +48,6 @@ pub(crate) fn fresh_database() -> Option<String> {
     Some(format!("{}/{name}", cluster.base_url))
 }
 
-/// Ends every other connection to a database, as a restart of its server does.
-pub(crate) fn end_connections(url: &str) {
-    let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    let status = Command::new("psql").args([url, "-qc", statement]).stdout(Stdio::null()).status();
-    assert!(status.is_ok_and(|status| status.success()), "the test cluster ends no connections");
-}
-
 #[expect(clippy::zombie_processes, reason = "it ends with the pipe; a failed start ends this process")]
 fn start() -> Option<Cluster> {
     #[allow(clippy::disallowed_methods, reason = "tests are steered by the environment")]
