@@ -35,6 +35,12 @@ pub(crate) mod outbound;
 pub(crate) mod report;
 pub(crate) mod telemetry;
 
-/// Entry points of the fuzz targets.
+/// Entry points of the fuzz targets in `tests/fuzz`.
 #[cfg(fuzzing)]
-pub use fhir::fuzzing;
+pub mod fuzzing {
+    pub use crate::cdex::fuzzing::{own_upload, submission};
+    pub use crate::delivery::fuzzing::path_template;
+    pub use crate::fhir::fuzzing::{base64, date_time, media_type, scan};
+    pub use crate::http::fuzzing::upload_number;
+    pub use crate::upload::fuzzing::upload_metadata;
+}

@@ -4,6 +4,8 @@
 //! content carries, and [`capability`] what the gateway declares about itself.
 
 mod capability;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod payload;
 #[cfg(test)]
 mod payload_tests;

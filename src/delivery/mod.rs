@@ -10,6 +10,8 @@ mod attempt;
 mod config;
 mod destination;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod model;
 mod path_template;
 mod routing;

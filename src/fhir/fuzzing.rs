@@ -6,8 +6,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 
 use super::base64::Decoder;
+use super::datatype::{Precision, date_time_precision, is_date, is_instant};
 use super::scan::{ScanLimits, Scanned, Scanner, Shape};
-use super::{Spool, SpoolError, Spooled};
+use super::{Spool, SpoolError, Spooled, media_type as check_media_type, negotiate};
 use crate::id::UploadId;
 
 /// Scans `body` whole and in pieces of the size of its first byte: both must come to the same, and what is
@@ -33,6 +34,48 @@ pub fn base64(text: &[u8]) {
     if let Some(bytes) = whole {
         let clean: Vec<u8> = text.iter().copied().filter(|byte| !b" \t\r\n".contains(byte)).collect();
         assert_eq!(base64_simd::STANDARD.encode_to_string(bytes).as_bytes(), clean);
+    }
+}
+
+/// Takes a text for `Content-Type` and for `Accept`: space around it and, where quotes are closed, saying it
+/// twice make no difference.
+pub fn media_type(text: &[u8]) {
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let padded = format!(" {text} ");
+    let accepted = check_media_type(Some(text)).is_ok();
+    assert_eq!(accepted, check_media_type(Some(&padded)).is_ok());
+    assert!(!accepted || text.to_ascii_lowercase().contains("json"));
+    let acceptable = negotiate(Some(text)).is_ok();
+    assert_eq!(acceptable, negotiate(Some(&padded)).is_ok());
+    if text.matches('"').count() % 2 == 0 && !text.trim().is_empty() {
+        assert_eq!(acceptable, negotiate(Some(&format!("{text},{text}"))).is_ok());
+    }
+}
+
+/// Takes a text for a `dateTime`; another reader must know the day alike.
+pub fn date_time(text: &[u8]) {
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let precision = date_time_precision(text);
+    assert_eq!(is_instant(text), precision == Some(Precision::Second));
+    assert_eq!(is_date(text), precision.is_some() && !text.contains('T'));
+    let (day, time) = text.split_once('T').unwrap_or((text, ""));
+    if precision >= Some(Precision::Day) {
+        assert!(day.parse::<jiff::civil::Date>().is_ok_and(|date| date.year() > 0), "{text}");
+    }
+    if precision == Some(Precision::Second) {
+        let time = time.split(['Z', '+', '-']).next().unwrap_or_default();
+        assert!(
+            time.parse::<jiff::civil::Time>().is_ok() || time.len() > "00:00:00.000000000".len(),
+            "{text}"
+        );
+    }
+    let has_form = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    if has_form && text.parse::<jiff::civil::Date>().is_ok_and(|date| date.year() > 0) {
+        assert_eq!(precision, Some(Precision::Day), "{text}");
     }
 }
 
@@ -68,11 +111,15 @@ fn scan_pieces(body: &[u8], size: usize, shape: Shape) -> Result<(Bytes, Vec<u8>
     Ok((skeleton, spool.bytes))
 }
 
-/// All that was written, in one row.
+/// A spool in memory.
 #[derive(Default)]
-struct Kept {
+pub(crate) struct Kept {
     is_open: bool,
+    /// All that was written, in one row.
     bytes: Vec<u8>,
+    /// Where the present string begins in it.
+    begin: usize,
+    ended: Vec<(UploadId, Vec<u8>)>,
 }
 
 #[async_trait]
@@ -80,6 +127,7 @@ impl Spool for Kept {
     async fn begin(&mut self) -> Result<(), SpoolError> {
         assert!(!self.is_open, "one at a time");
         self.is_open = true;
+        self.begin = self.bytes.len();
         Ok(())
     }
 
@@ -92,15 +140,22 @@ impl Spool for Kept {
     async fn end(&mut self) -> Result<Spooled, SpoolError> {
         assert!(self.is_open, "one is open");
         self.is_open = false;
-        Ok(Spooled { id: UploadId::new(), length: 0, sha256: [0; 32], sha1: [0; 20] })
+        let bytes = self.bytes[self.begin..].to_vec();
+        let id = UploadId::new();
+        let spooled = Spooled { id, length: bytes.len() as u64, sha256: [0; 32], sha1: [0; 20] };
+        self.ended.push((id, bytes));
+        Ok(spooled)
     }
 
     async fn abort(&mut self) {
         self.is_open = false;
     }
 
-    async fn read(&mut self, _: &Spooled, _: u64, _: usize) -> Result<Bytes, SpoolError> {
-        Ok(Bytes::new())
+    async fn read(&mut self, spooled: &Spooled, offset: u64, limit: usize) -> Result<Bytes, SpoolError> {
+        let (_, bytes) =
+            self.ended.iter().find(|(id, _)| *id == spooled.id).expect("only what was spooled is read");
+        let from = usize::try_from(offset).expect("it is in memory").min(bytes.len());
+        Ok(Bytes::copy_from_slice(&bytes[from..bytes.len().min(from + limit)]))
     }
 
     async fn discard(&mut self, _: &Spooled) {}

@@ -18,6 +18,9 @@ mod testing;
 mod tus;
 mod write_timeout;
 
+#[cfg(fuzzing)]
+pub use self::tus::fuzzing;
+
 pub(crate) use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};

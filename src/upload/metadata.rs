@@ -56,36 +56,15 @@ pub(crate) enum MetadataRule {
     HeaderTooLong,
 }
 
-/// A header was refused.
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+/// A header was refused. It names the entry by its number: a key comes from outside, and people put names into
+/// keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Upload-Metadata, entry {entry}: {rule}")]
 pub(crate) struct UploadMetadataError {
     /// Which entry, from 1 on; 0 is the header as a whole.
     pub(crate) entry: usize,
-    /// The key, where it is printable. It came from outside: for the answer, not for logs.
-    pub(crate) key: Option<String>,
     /// The rule that is broken.
     pub(crate) rule: MetadataRule,
-}
-
-impl UploadMetadataError {
-    /// What the sender reads: names the key where it can be named, else the position.
-    pub(crate) fn answer(&self) -> String {
-        match &self.key {
-            Some(key) => format!("Upload-Metadata, key {key}: {}", self.rule),
-            None => self.to_string(),
-        }
-    }
-}
-
-impl fmt::Debug for UploadMetadataError {
-    /// Without the key, which came from outside.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UploadMetadataError")
-            .field("entry", &self.entry)
-            .field("rule", &self.rule)
-            .finish_non_exhaustive()
-    }
 }
 
 impl UploadMetadata {
@@ -95,7 +74,7 @@ impl UploadMetadata {
     pub(crate) fn parse(header: &[u8], mode: MetadataMode) -> Result<Self, UploadMetadataError> {
         let mut metadata = Self::default();
         if header.len() > HEADER_LIMIT_BYTES {
-            return Err(UploadMetadataError { entry: 0, key: None, rule: MetadataRule::HeaderTooLong });
+            return Err(UploadMetadataError { entry: 0, rule: MetadataRule::HeaderTooLong });
         }
         if header.trim_ascii().is_empty() {
             return Ok(metadata);
@@ -105,10 +84,10 @@ impl UploadMetadata {
                 Ok((key, value)) => metadata.add(key, value, mode).err(),
                 Err(refused) => Some(refused),
             };
-            if let Some((key, rule)) = refused {
+            if let Some(rule) = refused {
                 let is_limit = matches!(rule, MetadataRule::TooManyKeys | MetadataRule::ValueTooLong);
                 if mode == MetadataMode::Strict || is_limit {
-                    return Err(UploadMetadataError { entry: index + 1, key, rule });
+                    return Err(UploadMetadataError { entry: index + 1, rule });
                 }
             }
         }
@@ -141,12 +120,12 @@ impl UploadMetadata {
         self.0
     }
 
-    fn add(&mut self, key: String, value: String, mode: MetadataMode) -> Result<(), Refused> {
+    fn add(&mut self, key: String, value: String, mode: MetadataMode) -> Result<(), MetadataRule> {
         let is_full = self.0.len() == KEY_LIMIT;
         match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some(known) if mode == MetadataMode::Lenient => known.1 = value,
-            Some(_) => return Err((Some(key), MetadataRule::DuplicateKey)),
-            None if is_full => return Err((None, MetadataRule::TooManyKeys)),
+            Some(_) => return Err(MetadataRule::DuplicateKey),
+            None if is_full => return Err(MetadataRule::TooManyKeys),
             None => self.0.push((key, value)),
         }
         Ok(())
@@ -174,25 +153,18 @@ impl fmt::Debug for UploadMetadata {
     }
 }
 
-/// The key, where it can be shown, and the rule.
-type Refused = (Option<String>, MetadataRule);
-
-fn parse_entry(entry: &[u8]) -> Result<(String, String), Refused> {
+fn parse_entry(entry: &[u8]) -> Result<(String, String), MetadataRule> {
     let (key, value) = match entry.iter().position(|&byte| byte == b' ') {
         Some(space) => (&entry[..space], &entry[space + 1..]),
         None => (entry, &b""[..]),
     };
     if key.is_empty() {
-        return Err((None, MetadataRule::EmptyKey));
+        return Err(MetadataRule::EmptyKey);
     }
     if !is_key(key) {
-        return Err((None, MetadataRule::KeyCharacter));
+        return Err(MetadataRule::KeyCharacter);
     }
-    let key = String::from_utf8_lossy(key).into_owned();
-    match parse_value(value) {
-        Ok(value) => Ok((key, value)),
-        Err(rule) => Err((Some(key), rule)),
-    }
+    Ok((String::from_utf8_lossy(key).into_owned(), parse_value(value)?))
 }
 
 fn parse_value(value: &[u8]) -> Result<String, MetadataRule> {

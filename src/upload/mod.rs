@@ -7,6 +7,8 @@
 mod append;
 pub(crate) mod blob;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod lock;
 mod metadata;
 mod model;

@@ -6,8 +6,11 @@
 
 mod architecture;
 mod clients;
+mod conformance;
 mod crash;
+mod faults;
 mod operations;
+mod privacy;
 mod submit;
 mod support;
 mod tus;

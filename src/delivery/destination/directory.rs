@@ -29,9 +29,7 @@ impl Directory {
     /// Opens `root` and then `parents` one below the other, and makes what is missing. With `durable` each
     /// of them survives a loss of power when this returns.
     pub(super) fn open(root: &Path, parents: &[&str], durable: bool) -> Result<Self, DeliveryError> {
-        make_root(root, durable)?;
-        // The root itself may be a symbolic link: it is the operator's word.
-        let fd = rustix::fs::openat(CWD, root, directory_flags(), Mode::empty()).map_err(io::Error::from)?;
+        let fd = open_root(root, durable).map_err(root_fault)?;
         let mut here = Self { fd, durable };
         for name in parents {
             here = here.enter(name)?;
@@ -196,15 +194,30 @@ pub(super) fn sweep(root: &Path) -> io::Result<u64> {
     Ok(removed)
 }
 
+/// Opens the root, made if need be. It may be a symbolic link: it is the operator's word.
+fn open_root(root: &Path, durable: bool) -> io::Result<OwnedFd> {
+    make_root(root, durable)?;
+    Ok(rustix::fs::openat(CWD, root, directory_flags(), Mode::empty())?)
+}
+
+/// What is wrong with the root is wrong with the target, not with the path of one delivery: an operator can
+/// put it right while the schedule runs.
+fn root_fault(error: io::Error) -> DeliveryError {
+    match error.kind() {
+        io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => DeliveryError::Storage(error),
+        _ => error.into(),
+    }
+}
+
 /// Makes the root and what leads to it.
-fn make_root(root: &Path, durable: bool) -> Result<(), DeliveryError> {
+fn make_root(root: &Path, durable: bool) -> io::Result<()> {
     if root.is_dir() {
         return Ok(());
     }
     if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         make_root(parent, durable)?;
         match std::fs::create_dir(root) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
         if durable {

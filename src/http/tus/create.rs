@@ -41,7 +41,7 @@ pub(super) async fn create(
     // Several lines of one field are one list (RFC 9110, 5.3).
     let lines: Vec<&[u8]> = fields.get_all("upload-metadata").iter().map(HeaderValue::as_bytes).collect();
     let metadata = UploadMetadata::parse(&lines.join(&b","[..]), state.metadata_mode)
-        .map_err(|error| TusError::InvalidMetadata(error.answer()))?;
+        .map_err(|error| TusError::InvalidMetadata(error.to_string()))?;
     let manifest: ManifestFields = metadata.into_pairs().into_iter().collect();
 
     let id = match state.exchange.create_upload(caller, Some(length), manifest).await? {

@@ -6,6 +6,8 @@
 
 mod create;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod head;
 mod headers;
 mod patch;

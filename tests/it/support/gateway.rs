@@ -65,17 +65,8 @@ impl Gateway {
     pub(crate) fn launch(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log()).expect("a log file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cdex-gateway"));
-        for name in environment::inherited_settings() {
-            command.env_remove(name);
-        }
-        let child = command
-            .arg("serve")
-            .env("CDEX_DATA_DIR", self.data_dir())
-            .env("CDEX_SERVER__LISTEN", self.address().to_string())
-            .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
+        let child = self
+            .command()
             .stdout(Stdio::from(log.try_clone().expect("a file handle can be copied")))
             .stderr(Stdio::from(log))
             .spawn()
@@ -87,6 +78,22 @@ impl Gateway {
             let answer = self.try_ask(&Request::new("GET", "/health/ready")).ok()?;
             (answer.status == 200).then_some(())
         });
+    }
+
+    /// The program with its settings, not run yet: a second one beside it, for instance.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cdex-gateway"));
+        for name in environment::inherited_settings() {
+            command.env_remove(name);
+        }
+        command
+            .arg("serve")
+            .env("CDEX_DATA_DIR", self.data_dir())
+            .env("CDEX_SERVER__LISTEN", self.address().to_string())
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
     }
 
     /// Asks on a connection of its own.
@@ -195,6 +202,11 @@ impl Gateway {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// All that it wrote to standard output and standard error so far.
+    pub(crate) fn wrote(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log()).unwrap_or_default()).into_owned()
     }
 
     fn log(&self) -> PathBuf {

@@ -68,6 +68,12 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// Header fields and body as text: all that a client could read.
+    pub(crate) fn everything(&self) -> String {
+        let fields = self.headers.iter().map(|(name, value)| format!("{name}: {value}\n"));
+        fields.chain([self.text()]).collect()
+    }
+
     /// The body as JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)

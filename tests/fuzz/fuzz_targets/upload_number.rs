@@ -1,0 +1,4 @@
+//! Fuzzes the numbers of tus headers: a count has one spelling. Must not panic.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| cdex_gateway::fuzzing::upload_number(input));
