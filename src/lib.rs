@@ -38,3 +38,7 @@ pub(crate) mod telemetry;
 /// Entry points of the fuzz targets.
 #[cfg(fuzzing)]
 pub use fhir::fuzzing;
+
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
