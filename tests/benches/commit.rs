@@ -79,7 +79,7 @@ impl BareDatabase {
         let deliveries = format!(
             "INSERT INTO delivery (id, tenant, owner, upload_id, target, path, status, cause, due_at, attempts, \
              lease_epoch, created_at) SELECT id, tenant, owner, id, \
-             CASE CAST(substr(id, 25) AS BIGINT) % {}{target} END, 'a/note.txt', 'pending', 'route', 0, 0, 0, 0 \
+             CASE CAST(substr(id, 25) AS BIGINT) % {}{target} END, 'a/note.txt', 'pending', 'route', CAST(substr(id, 25) AS BIGINT), 0, 0, 0 \
              FROM upload WHERE id LIKE '{round:08x}-%'",
             targets.len()
         );
