@@ -48,8 +48,8 @@ pub async fn scan(mut body: Bytes, chunk_bytes: usize) -> Result<Scan, Failure> 
         let chunk = body.split_to(chunk_bytes.min(body.len()));
         scanner.feed(chunk, &mut spool).await?;
     }
-    let scanned = scanner.finish(&mut spool).await?;
-    Ok(Scan { skeleton_bytes: scanned.skeleton.len(), spooled_bytes: spool.length })
+    let skeleton = scanner.finish(&mut spool).await?.skeleton;
+    Ok(Scan { skeleton_bytes: skeleton.len(), spooled_bytes: spool.length })
 }
 
 /// Reads an `Upload-Metadata` header and writes it again.

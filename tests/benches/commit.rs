@@ -67,8 +67,8 @@ impl BareDatabase {
     #[allow(dead_code, reason = "not every bench delivers")]
     pub(crate) async fn enqueue(&mut self, round: usize, targets: &[&str], count: usize) -> sqlx::Result<()> {
         let blob = if matches!(self, Self::Sqlite(_)) { "BLOB" } else { "BYTEA" };
-        let target: String =
-            targets.iter().enumerate().map(|(n, name)| format!(" WHEN {n} THEN '{name}'")).collect();
+        let cases = targets.iter().enumerate().map(|(n, name)| format!(" WHEN {n} THEN '{name}'"));
+        let target = cases.collect::<Vec<_>>().concat();
         let uploads = format!(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
              INSERT INTO upload (id, tenant, owner, door, state, upload_offset, manifest, data_stream_id, \

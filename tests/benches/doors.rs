@@ -25,7 +25,7 @@ use self::support::random::Random;
 use self::support::submission::{self, SUBMIT, accepted, note};
 use self::support::tus::{create, offset_of, patch};
 use self::support::wait;
-use self::table::{MIB, Table, mib_per_second, speed, timed};
+use self::table::{MIB, mib_per_second, speed, timed};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -35,7 +35,7 @@ const PART: usize = 8 * MIB;
 const DOCUMENT: usize = 20 * 1024;
 const SUBMISSIONS: usize = 2_000;
 /// Documents that the limit writes one after the other.
-const ALONE: usize = 500;
+const ALONE: usize = 300;
 
 fn main() -> Result<(), Failure> {
     start();
@@ -45,12 +45,12 @@ fn main() -> Result<(), Failure> {
 }
 
 fn start() {
-    let table = Table::begin("Start, with nothing in the folder", "-");
+    table::heading("Start, with nothing in the folder", "-");
     let (time, gateway) = timed(Gateway::start);
     // The look for readiness comes every 15 ms.
-    table.note("start to ready", &format!("{} ms", time.as_millis()));
+    table::note("start to ready", &format!("{} ms", time.as_millis()));
     if let Some(memory) = gateway.memory() {
-        table.note("resident when idle", &format!("{:.1} MiB", mib(memory.resident_kib)));
+        table::note("resident when idle", &format!("{:.1} MiB", mib(memory.resident_kib)));
     }
 }
 
@@ -58,11 +58,11 @@ fn start() {
 fn resumable() -> Result<(), Failure> {
     let gateway = Gateway::start();
     let folder = gateway.scratch().display().to_string();
-    let table = Table::begin(&format!("tus, 1 GiB in PATCHes of 8 MiB, in {folder}"), "MiB");
+    table::heading(&format!("tus, 1 GiB in PATCHes of 8 MiB, in {folder}"), "MiB");
     let part = Random::new(1).bytes(PART);
     let (time, written) = timed(|| write_and_sync(gateway.scratch(), &part, LARGE / PART));
     written?;
-    let limit = table.limit("disk: write and fdatasync of 8 MiB each", mib_per_second(LARGE, time));
+    let limit = table::limit("disk: write and fdatasync of 8 MiB each", mib_per_second(LARGE, time));
 
     let upload = create(&gateway, LARGE as u64);
     let mut connection = gateway.connect()?;
@@ -75,9 +75,13 @@ fn resumable() -> Result<(), Failure> {
         Ok(())
     });
     sent?;
-    table.row("one connection, to the last 204", mib_per_second(LARGE, time), limit);
+    table::row("one connection, to the last 204", mib_per_second(LARGE, time), limit);
     let (more, _) = timed(|| gateway.wait_delivered(&upload.id, 1));
-    table.row("the same, until delivered (another copy, checked)", mib_per_second(LARGE, time + more), limit);
+    table::row(
+        "the same, until delivered (another copy, checked)",
+        mib_per_second(LARGE, time + more),
+        limit,
+    );
     Ok(())
 }
 
@@ -85,12 +89,20 @@ fn resumable() -> Result<(), Failure> {
 fn documents() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let title = format!("$submit-attachment, documents of 20 KiB, in {}", folder.path().display());
-    let table = Table::begin(&title, "document");
+    table::heading(&title, "document");
     let document = Random::new(2).bytes(DOCUMENT);
-    let (time, kept) = timed(|| keep_documents(folder.path(), &document));
-    kept?;
+    // The best of three, because what disturbs a disk only ever makes it slower.
+    let mut times = Vec::new();
+    for round in 0..3 {
+        let folder = folder.path().join(round.to_string());
+        std::fs::create_dir(&folder)?;
+        let (time, kept) = timed(|| keep_documents(&folder, &document));
+        kept?;
+        times.push(time);
+    }
+    let time = times.into_iter().min().unwrap_or_default();
     let what = "disk: new file synced, folder synced, one row committed";
-    let limit = table.limit(what, speed(ALONE, time));
+    let limit = table::limit(what, speed(ALONE, time));
     // Kept to the end: ext4 is slow to make files where many were deleted within the last minute.
     let mut gateways = Vec::new();
     for connections in [1, 8, 64] {
@@ -104,9 +116,9 @@ fn documents() -> Result<(), Failure> {
             });
         });
         let count = SUBMISSIONS / connections * connections;
-        table.row(&format!("{connections} connections, to the last 200"), speed(count, time), limit);
+        table::row(&format!("{connections} connections, to the last 200"), speed(count, time), limit);
         let (more, ()) = timed(|| wait_for_files(&gateway, count));
-        table.row("the same, until delivered", speed(count, time + more), limit);
+        table::row("the same, until delivered", speed(count, time + more), limit);
         gateways.push(gateway);
     }
     Ok(())
@@ -116,13 +128,14 @@ fn documents() -> Result<(), Failure> {
 fn large_attachment() -> Result<(), Failure> {
     let gateway = Gateway::start();
     let idle = gateway.memory();
-    let table = Table::begin("$submit-attachment, one attachment of 1 GiB", "MiB of JSON");
+    table::heading("$submit-attachment, one attachment of 1 GiB", "MiB of JSON");
     let text = base64(Random::new(3).bytes(PART / 3 * 3));
     let parts = LARGE / (PART / 3 * 3);
     let (time, written) = timed(|| write_and_sync(gateway.scratch(), text.as_bytes(), parts));
     written?;
     let sent = text.len() * parts;
-    let limit = table.limit("disk: the same text written, fdatasync each 11 MiB", mib_per_second(sent, time));
+    let limit =
+        table::limit("disk: the same text written, fdatasync each 11 MiB", mib_per_second(sent, time));
 
     let whole = note("large", b"HERE");
     let (before, after) = whole.split_once(&base64(b"HERE")).ok_or("the data are in it")?;
@@ -141,12 +154,12 @@ fn large_attachment() -> Result<(), Failure> {
         connection.answer(false)
     });
     let ids = accepted(&answer?);
-    table.row("one connection, to the 200", mib_per_second(length, time), limit);
-    table.note("seconds to the 200", &format!("{:.2} s", time.as_secs_f64()));
+    table::row("one connection, to the 200", mib_per_second(length, time), limit);
+    table::note("seconds to the 200", &format!("{:.2} s", time.as_secs_f64()));
     gateway.wait_delivered(&ids[0], 1);
     if let (Some(idle), Some(now)) = (idle, gateway.memory()) {
         let more = mib(now.peak_kib.saturating_sub(idle.resident_kib));
-        table.note("most memory above idle, delivery included", &format!("{more:.1} MiB"));
+        table::note("most memory above idle, delivery included", &format!("{more:.1} MiB"));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use cdex_gateway::internals::{self, Failure, Scan};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use self::table::{MIB, Table, best_of_three, mib_per_second, speed};
+use self::table::{MIB, best_of_three, mib_per_second, speed};
 
 /// What a connection brings at a time when the sender is faster.
 const CHUNK: usize = 256 * 1024;
@@ -19,19 +19,19 @@ const CHUNK: usize = 256 * 1024;
 const LARGE: usize = 256 * MIB;
 
 fn main() -> Result<(), Failure> {
-    let table = Table::begin("FHIR scanner, in memory", "MiB");
+    table::heading("FHIR scanner, in memory", "MiB");
     let bytes: Vec<u8> = (0..LARGE / 4 * 3).scan(1_u64, |state, _| Some(pseudo_random(state))).collect();
     let data = STANDARD.encode_to_string(&bytes);
-    large(&table, "one attachment of 256 MiB base64", &data, bytes.len() as u64)?;
+    large("one attachment of 256 MiB base64", &data, bytes.len() as u64)?;
     let lines = in_lines(&data);
-    large(&table, "the same in lines of 76 characters (escaped CR LF)", &lines, bytes.len() as u64)?;
+    large("the same in lines of 76 characters (escaped CR LF)", &lines, bytes.len() as u64)?;
     drop((bytes, data, lines));
-    small(&table)?;
+    small()?;
     metadata()
 }
 
 /// One large payload: it never becomes part of the skeleton.
-fn large(table: &Table, what: &str, data: &str, spooled_bytes: u64) -> Result<(), Failure> {
+fn large(table: &what: &str, data: &str, spooled_bytes: u64) -> Result<(), Failure> {
     let resource =
         format!(r#"{{"resourceType":"DocumentReference","content":[{{"attachment":{{"data":"{data}"}}}}]}}"#);
     let body = submission(&resource);
@@ -41,19 +41,19 @@ fn large(table: &Table, what: &str, data: &str, spooled_bytes: u64) -> Result<()
     // Into memory that is there already: fresh pages would cost more than the copy.
     let mut copied = body.to_vec();
     let copy = best_of_three(|| copied.copy_from_slice(std::hint::black_box(&body)));
-    let copy = table.limit(&format!("{what}: memcpy"), at(copy));
-    table.row("  scanned", at(best_of_three(|| scan(&body))), copy);
-    table.row("  serde_json::Value", at(best_of_three(|| serde_json::from_slice::<Value>(&body))), copy);
+    let copy = table::limit(&format!("{what}: memcpy"), at(copy));
+    table::row("  scanned", at(best_of_three(|| scan(&body))), copy);
+    table::row("  serde_json::Value", at(best_of_three(|| serde_json::from_slice::<Value>(&body))), copy);
     if !data.contains('\\') {
         let decode = best_of_three(|| STANDARD.decode(data.as_bytes(), Out::from_slice(&mut copied)).is_ok());
-        table.row("  base64 decoded, nothing else", at(decode), copy);
-        table.row("  SHA-256 of the body, nothing else", at(best_of_three(|| Sha256::digest(&body))), copy);
+        table::row("  base64 decoded, nothing else", at(decode), copy);
+        table::row("  SHA-256 of the body, nothing else", at(best_of_three(|| Sha256::digest(&body))), copy);
     }
     Ok(())
 }
 
 /// Many small strings: all of it stays.
-fn small(table: &Table) -> Result<(), Failure> {
+fn small() -> Result<(), Failure> {
     let item = r#"{"linkId":"4.2.1","text":"Does the patient use oxygen at night?","answer":[{"valueString":"yes, 2 l/min"}]}"#;
     let items = vec![item; 12 * MIB / item.len()].join(",");
     let resource =
@@ -63,15 +63,15 @@ fn small(table: &Table) -> Result<(), Failure> {
     assert_eq!(scanned, Scan { skeleton_bytes: body.len(), spooled_bytes: 0 }, "nothing is taken out");
     let at = |time| mib_per_second(body.len(), time);
     let what = "12 MiB of small strings: serde_json::Value";
-    let json = table.limit(what, at(best_of_three(|| serde_json::from_slice::<Value>(&body))));
-    table.row("  scanned", at(best_of_three(|| scan(&body))), json);
-    table.row("  memcpy", at(best_of_three(|| body.to_vec())), json);
+    let json = table::limit(what, at(best_of_three(|| serde_json::from_slice::<Value>(&body))));
+    table::row("  scanned", at(best_of_three(|| scan(&body))), json);
+    table::row("  memcpy", at(best_of_three(|| body.to_vec())), json);
     Ok(())
 }
 
 fn metadata() -> Result<(), Failure> {
     const ROUNDS: usize = 100_000;
-    let table = Table::begin("Upload-Metadata, parsed and written again", "header");
+    table::heading("Upload-Metadata, parsed and written again", "header");
     let pairs = [
         ("version", "2.0"),
         ("data_stream_id", "cdex"),
@@ -94,13 +94,13 @@ fn metadata() -> Result<(), Failure> {
             }
         }
     });
-    let base64 = table.limit("its eight values decoded from base64, nothing else", speed(ROUNDS, base64));
+    let base64 = table::limit("its eight values decoded from base64, nothing else", speed(ROUNDS, base64));
     let recoded = best_of_three(|| {
         for _ in 0..ROUNDS {
             std::hint::black_box(internals::recode_metadata(header.as_bytes())).ok();
         }
     });
-    table.row("the codec", speed(ROUNDS, recoded), base64);
+    table::row("the codec", speed(ROUNDS, recoded), base64);
     Ok(())
 }
 

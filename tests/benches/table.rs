@@ -6,41 +6,28 @@ use std::time::{Duration, Instant};
 /// One mebibyte.
 pub(crate) const MIB: usize = 1 << 20;
 
-/// A table that prints itself row by row, so that a long run shows where it is.
-pub(crate) struct Table {
-    unit: &'static str,
+/// Prints the heading of a table; its rows print themselves one by one, so that a long run shows where it is.
+/// `unit` is what a speed counts a second.
+pub(crate) fn heading(title: &str, unit: &str) {
+    println!("\n{title}");
+    println!("  {:<58} {:>14} {:>9}", "", format!("{unit}/s"), "ratio");
 }
 
-impl Table {
-    /// Prints the heading. `unit` is what a speed counts a second.
-    pub(crate) fn begin(title: &str, unit: &'static str) -> Self {
-        println!("\n{title}");
-        println!("  {:<58} {:>14} {:>9}", "", format!("{unit}/s"), "ratio");
-        Self { unit }
-    }
+/// Prints a speed that others are held against, and gives it back.
+pub(crate) fn limit(what: &str, speed: f64) -> f64 {
+    println!("  {what:<58} {:>14} {:>9}", number(speed), "1");
+    speed
+}
 
-    /// Prints a speed that others are held against.
-    pub(crate) fn limit(&self, what: &str, speed: f64) -> f64 {
-        println!("  {what:<58} {:>14} {:>9}", number(speed), "1");
-        speed
-    }
+/// Prints a speed and its ratio to a limit.
+pub(crate) fn row(what: &str, speed: f64, limit: f64) {
+    println!("  {what:<58} {:>14} {:>9.3}", number(speed), speed / limit);
+}
 
-    /// Prints a speed and its ratio to a limit.
-    pub(crate) fn row(&self, what: &str, speed: f64, limit: f64) {
-        println!("  {what:<58} {:>14} {:>9.3}", number(speed), speed / limit);
-    }
-
-    /// Prints what is no speed.
-    #[allow(dead_code, reason = "not every bench has one")]
-    pub(crate) fn note(&self, what: &str, value: &str) {
-        println!("  {what:<58} {value:>14}");
-    }
-
-    /// Says why a row is missing.
-    #[allow(dead_code, reason = "not every bench can lack something")]
-    pub(crate) fn skip(&self, what: &str, reason: &str) {
-        println!("  {what:<58} SKIPPED ({}/s): {reason}", self.unit);
-    }
+/// Prints what is no speed, or why a speed is missing.
+#[allow(dead_code, reason = "not every bench needs it")]
+pub(crate) fn note(what: &str, value: &str) {
+    println!("  {what:<58} {value:>14}");
 }
 
 /// How often a second `count` things were done in `time`.
