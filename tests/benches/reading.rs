@@ -31,7 +31,7 @@ fn main() -> Result<(), Failure> {
 }
 
 /// One large payload: it never becomes part of the skeleton.
-fn large(table: &what: &str, data: &str, spooled_bytes: u64) -> Result<(), Failure> {
+fn large(what: &str, data: &str, spooled_bytes: u64) -> Result<(), Failure> {
     let resource =
         format!(r#"{{"resourceType":"DocumentReference","content":[{{"attachment":{{"data":"{data}"}}}}]}}"#);
     let body = submission(&resource);
