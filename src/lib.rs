@@ -44,3 +44,7 @@ pub mod fuzzing {
     pub use crate::http::fuzzing::upload_number;
     pub use crate::upload::fuzzing::upload_metadata;
 }
+
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;

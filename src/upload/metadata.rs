@@ -56,13 +56,15 @@ pub(crate) enum MetadataRule {
     HeaderTooLong,
 }
 
-/// A header was refused. It names the entry by its number: a key comes from outside, and people put names into
-/// keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("Upload-Metadata, entry {entry}: {rule}")]
+/// A header was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Upload-Metadata, entry {entry}{}: {rule}", key.as_ref().map_or(String::new(), |key| format!(" ({key})")))]
 pub(crate) struct UploadMetadataError {
     /// Which entry, from 1 on; 0 is the header as a whole.
     pub(crate) entry: usize,
+    /// Its key, where that has the form of a manifest field. Other keys come from outside, and people put
+    /// names into keys.
+    pub(crate) key: Option<String>,
     /// The rule that is broken.
     pub(crate) rule: MetadataRule,
 }
@@ -74,7 +76,7 @@ impl UploadMetadata {
     pub(crate) fn parse(header: &[u8], mode: MetadataMode) -> Result<Self, UploadMetadataError> {
         let mut metadata = Self::default();
         if header.len() > HEADER_LIMIT_BYTES {
-            return Err(UploadMetadataError { entry: 0, rule: MetadataRule::HeaderTooLong });
+            return Err(UploadMetadataError { entry: 0, key: None, rule: MetadataRule::HeaderTooLong });
         }
         if header.trim_ascii().is_empty() {
             return Ok(metadata);
@@ -87,7 +89,7 @@ impl UploadMetadata {
             if let Some(rule) = refused {
                 let is_limit = matches!(rule, MetadataRule::TooManyKeys | MetadataRule::ValueTooLong);
                 if mode == MetadataMode::Strict || is_limit {
-                    return Err(UploadMetadataError { entry: index + 1, rule });
+                    return Err(UploadMetadataError { entry: index + 1, key: field_name(entry), rule });
                 }
             }
         }
@@ -151,6 +153,14 @@ impl fmt::Debug for UploadMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "UploadMetadata({})", self.0.len())
     }
+}
+
+/// The key of an entry, if it is spelled as manifest fields are: lower-case letters and underscores.
+fn field_name(entry: &[u8]) -> Option<String> {
+    let entry = entry.trim_ascii();
+    let key = entry.split(|&byte| byte == b' ').next()?;
+    let is_field = !key.is_empty() && key.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_');
+    is_field.then(|| String::from_utf8_lossy(key).into_owned())
 }
 
 fn parse_entry(entry: &[u8]) -> Result<(String, String), MetadataRule> {

@@ -9,9 +9,10 @@ use crate::support::files;
 use crate::support::rust_source::{Source, Token};
 
 /// The modules of the crate by rank. A module imports from lower ranks only; equal ranks are strangers. `main`
-/// is the binary: it calls `cli` and nothing else calls it. `cli` starts `demo` as it starts `app`.
+/// is the binary: it calls `cli` and nothing else calls it. `cli` starts `demo` as it starts `app`. `internals` is
+/// called by the benches alone.
 const RANKS: &[(u8, &[&str])] = &[
-    (12, &["main"]),
+    (12, &["main", "internals"]),
     (11, &["cli"]),
     (10, &["demo"]),
     (9, &["app"]),
