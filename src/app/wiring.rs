@@ -56,7 +56,10 @@ impl DexFiles {
                 let name = file.display().to_string();
                 match std::fs::read_to_string(file) {
                     Ok(yaml) => Routing::from_yaml(&name, &yaml, &environment),
-                    Err(error) => Err(vec![ConfigProblem::new(name, error.kind().to_string())]),
+                    Err(error) => {
+                        let place = format!("delivery.config_file: {name}");
+                        Err(vec![ConfigProblem::new(place, error.kind().to_string())])
+                    }
                 }
             }
         };

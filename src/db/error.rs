@@ -50,6 +50,11 @@ impl DbError {
         matches!(self, Self::Unavailable(_) | Self::Full(_) | Self::Closed)
     }
 
+    /// Whether a write that ended so may have been committed all the same: the answer to the commit was lost.
+    pub(crate) fn leaves_commit_unknown(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Closed)
+    }
+
     /// A stored value that cannot be read.
     pub(crate) fn inconsistent(table: &'static str, column: &'static str, row: impl Display) -> Self {
         Self::Inconsistent { table, column, row: row.to_string() }

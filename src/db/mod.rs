@@ -43,6 +43,10 @@ macro_rules! on_db {
 }
 pub(crate) use on_db;
 
+/// Rows that one `INSERT` takes at most: SQLite binds 32,766 values in one statement, and no table here has
+/// more than 30 columns.
+pub(crate) const ROWS_PER_INSERT: usize = 1000;
+
 /// A connection to run statements on: inside [`Db::write`] a transaction, from [`Db::reader`] not.
 pub(crate) enum Tx<'c> {
     /// A connection to SQLite.

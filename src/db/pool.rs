@@ -1,5 +1,7 @@
 //! Opening the database: pragmas and session settings.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -49,6 +51,9 @@ pub(super) async fn open(settings: &DbSettings) -> Result<Inner, DbError> {
 }
 
 async fn open_sqlite(settings: &DbSettings, path: PathBuf) -> Result<Inner, DbError> {
+    // Made here for its owner's eyes only; SQLite gives its other files the same mode.
+    let made = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+    made.map_err(sqlx::Error::Io)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)

@@ -35,7 +35,8 @@ pub(crate) struct FileTarget {
 impl FileTarget {
     /// The folder that files go to: a relative path is one within the data folder.
     pub(crate) fn root(&self, data_dir: &Path) -> PathBuf {
-        data_dir.join(&self.path)
+        // Without the `./` of DEX's examples, so that locations read well.
+        data_dir.join(&self.path).components().collect()
     }
 }
 

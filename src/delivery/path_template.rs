@@ -200,11 +200,16 @@ fn safe_segment(segment: &str) -> String {
     if segment == "." || segment == ".." {
         return "_".repeat(segment.len());
     }
-    // `.part-*` are unfinished files and `*.meta.json` sidecars; a file system may ignore letter case.
-    let folded = segment.to_ascii_lowercase();
-    if folded.starts_with(".part-") {
-        segment.insert(0, '_');
+    // A dot in front hides a file, and is how unfinished ones begin; dots and spaces at the end are dropped by
+    // some file systems.
+    if segment.starts_with('.') {
+        segment.replace_range(..1, "_");
     }
+    let kept = segment.trim_end_matches(['.', ' ']).len();
+    let dropped = segment.len() - kept;
+    segment.replace_range(kept.., &"_".repeat(dropped));
+    // `*.meta.json` are sidecars; a file system may ignore letter case.
+    let folded = segment.to_ascii_lowercase();
     if folded.ends_with(".meta.json") {
         segment.insert(segment.len() - ".json".len(), '_');
     }

@@ -11,6 +11,9 @@ use crate::delivery::{self, NewDelivery};
 use crate::report::{self, Report, Stage};
 use crate::upload::{Segment, Upload, Uploads, progress};
 
+/// What is reported of an upload whose data stream has no destination.
+const NO_DESTINATION: &str = "the data stream has no destination";
+
 /// Everything that becomes true when one upload is finished.
 #[derive(Debug)]
 pub(super) struct Finishing {
@@ -48,6 +51,14 @@ impl Finishing {
         // The last progress comes before the completion, so that no reader sees it step back (W-18).
         reports.push(progress(&self.upload, self.end(), self.now));
         reports.push(Report::success(Stage::UploadCompleted, self.now, self.now));
+        if self.deliveries.is_empty() {
+            // Complete and going nowhere: somebody must be able to see it (W-03).
+            let nowhere = Stage::BlobFileCopy {
+                file_destination_blob_url: String::new(),
+                destination_name: String::new(),
+            };
+            reports.push(Report::failure(nowhere, NO_DESTINATION, self.now, self.now));
+        }
         report::record(tx, &self.upload.stream(), &reports).await
     }
 }

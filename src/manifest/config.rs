@@ -59,8 +59,12 @@ impl StreamConfigs {
     /// *Errors*: all problems of all files.
     pub(crate) fn load(folder: &Path, variables: Variables<'_>) -> Result<Self, Vec<ConfigProblem>> {
         let read = read_folder(folder);
-        let texts =
-            read.map_err(|error| vec![ConfigProblem::new(folder.display().to_string(), error.to_string())])?;
+        let texts = read.map_err(|error| {
+            vec![ConfigProblem::new(
+                format!("manifest.config_dir: {}", folder.display()),
+                error.kind().to_string(),
+            )]
+        })?;
         let mut problems = Vec::new();
         let mut readable = Vec::new();
         for (name, text) in texts {

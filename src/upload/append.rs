@@ -84,6 +84,11 @@ pub(super) async fn append<E, B>(
 where
     B: Stream<Item = Result<Bytes, E>> + Send,
 {
+    // A request that cannot succeed must not interrupt one that does (T-35).
+    let upload = uploads.find(&request.access, request.id).await?.ok_or(UploadError::NotFound)?;
+    if request.offset != upload.offset {
+        return Err(UploadError::OffsetMismatch { expected: upload.offset, got: request.offset });
+    }
     let lock = uploads.locks.take(request.id, PATIENCE).await.ok_or(UploadError::Locked)?;
     let upload = uploads.find(&request.access, request.id).await?.ok_or(UploadError::NotFound)?;
     match upload.state {

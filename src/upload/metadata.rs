@@ -45,6 +45,10 @@ pub(crate) enum MetadataRule {
     /// The decoded value is not UTF-8.
     #[error("the decoded value is not UTF-8 text")]
     NotText,
+    /// The decoded value holds a control character, such as a line break: it could break the headers and names
+    /// that it is written into (T-11).
+    #[error("the decoded value holds a control character")]
+    ControlCharacter,
     /// The decoded value is too long.
     #[error("the decoded value is longer than {VALUE_LIMIT_BYTES} bytes")]
     ValueTooLong,
@@ -185,7 +189,8 @@ fn parse_value(value: &[u8]) -> Result<String, MetadataRule> {
     if decoded.len() > VALUE_LIMIT_BYTES {
         return Err(MetadataRule::ValueTooLong);
     }
-    String::from_utf8(decoded).map_err(|_| MetadataRule::NotText)
+    let text = String::from_utf8(decoded).map_err(|_| MetadataRule::NotText)?;
+    if text.chars().any(char::is_control) { Err(MetadataRule::ControlCharacter) } else { Ok(text) }
 }
 
 /// tus 1.0.0, Creation: not empty, no space, no comma, ASCII; control characters are no key either.

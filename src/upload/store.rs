@@ -6,7 +6,7 @@ use super::blob::{Segment, StorageKey};
 use super::model::{Door, Upload, UploadState};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Tx, on_db};
+use crate::db::{DbError, ROWS_PER_INSERT, Tx, on_db};
 use crate::id::UploadId;
 use crate::manifest::SenderManifest;
 
@@ -84,32 +84,31 @@ fn column(bytes: u64) -> i64 {
 }
 
 pub(super) async fn insert(tx: &mut Tx<'_>, uploads: &[Upload]) -> Result<(), DbError> {
-    if uploads.is_empty() {
-        return Ok(());
+    for uploads in uploads.chunks(ROWS_PER_INSERT) {
+        on_db!(&mut *tx, conn => {
+            let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT);
+            query.push_values(uploads, |mut row, upload| {
+                row.push_bind(upload.id.to_string())
+                    .push_bind(&upload.tenant)
+                    .push_bind(&upload.owner)
+                    .push_bind(upload.door.as_str())
+                    .push_bind(upload.state.as_str())
+                    .push_bind(upload.length.map(column))
+                    .push_bind(column(upload.offset))
+                    .push_bind(upload.manifest.to_json())
+                    .push_bind(upload.manifest.data_stream_id().to_owned())
+                    .push_bind(upload.manifest.data_stream_route().to_owned())
+                    .push_bind(&upload.media_type)
+                    .push_bind(upload.key.as_str())
+                    .push_bind(upload.sha256.map(Vec::from))
+                    .push_bind(upload.lock_epoch)
+                    .push_bind(upload.created_at.as_nanos())
+                    .push_bind(upload.changed_at.as_nanos())
+                    .push_bind(upload.completed_at.map(Timestamp::as_nanos));
+            });
+            query.build().execute(conn).await.map(drop)
+        })?;
     }
-    on_db!(tx, conn => {
-        let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT);
-        query.push_values(uploads, |mut row, upload| {
-            row.push_bind(upload.id.to_string())
-                .push_bind(&upload.tenant)
-                .push_bind(&upload.owner)
-                .push_bind(upload.door.as_str())
-                .push_bind(upload.state.as_str())
-                .push_bind(upload.length.map(column))
-                .push_bind(column(upload.offset))
-                .push_bind(upload.manifest.to_json())
-                .push_bind(upload.manifest.data_stream_id().to_owned())
-                .push_bind(upload.manifest.data_stream_route().to_owned())
-                .push_bind(&upload.media_type)
-                .push_bind(upload.key.as_str())
-                .push_bind(upload.sha256.map(Vec::from))
-                .push_bind(upload.lock_epoch)
-                .push_bind(upload.created_at.as_nanos())
-                .push_bind(upload.changed_at.as_nanos())
-                .push_bind(upload.completed_at.map(Timestamp::as_nanos));
-        });
-        query.build().execute(conn).await.map(drop)
-    })?;
     Ok(())
 }
 
@@ -117,21 +116,20 @@ pub(super) async fn insert_segments(
     tx: &mut Tx<'_>,
     segments: &[(&Upload, &Segment)],
 ) -> Result<(), DbError> {
-    if segments.is_empty() {
-        return Ok(());
+    for segments in segments.chunks(ROWS_PER_INSERT) {
+        on_db!(&mut *tx, conn => {
+            let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT_SEGMENT);
+            query.push_values(segments, |mut row, (upload, segment)| {
+                row.push_bind(upload.id.to_string())
+                    .push_bind(column(segment.first_byte))
+                    .push_bind(&upload.tenant)
+                    .push_bind(&upload.owner)
+                    .push_bind(column(segment.length))
+                    .push_bind(segment.sha256.to_vec());
+            });
+            query.build().execute(conn).await.map(drop)
+        })?;
     }
-    on_db!(tx, conn => {
-        let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT_SEGMENT);
-        query.push_values(segments, |mut row, (upload, segment)| {
-            row.push_bind(upload.id.to_string())
-                .push_bind(column(segment.first_byte))
-                .push_bind(&upload.tenant)
-                .push_bind(&upload.owner)
-                .push_bind(column(segment.length))
-                .push_bind(segment.sha256.to_vec());
-        });
-        query.build().execute(conn).await.map(drop)
-    })?;
     Ok(())
 }
 

@@ -198,7 +198,7 @@ fn the_capability_statement_tells_features_limit_final_and_what_to_do_beyond_it(
 #[test]
 fn a_payload_over_the_limit_is_413_and_told_the_way_around_it() {
     let gateway = Gateway::with(&[("CDEX_FHIR__PAYLOAD_LIMIT_BYTES", "100000")]);
-    let answer = submit(&gateway, note("too large", &[b'x'; 100_000]));
+    let answer = submit(&gateway, note("too large", &vec![b'x'; 100_000]));
     let issues = refused(&answer, 413);
     let told = issues[0].to_string();
     assert!(told.contains("/upload/files") && told.contains("Final"), "{told}");

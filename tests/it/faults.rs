@@ -196,10 +196,13 @@ fn a_database_that_drops_its_connections_loses_nothing_that_was_acknowledged() {
     gateway.get("/health/ready").expect(200);
 }
 
+/// How stored bytes go bad.
+type Rot = fn(&Path);
+
 #[test]
 fn stored_bytes_that_rotted_are_never_told_to_be_delivered() {
     let content = Random::new(36).bytes(200_000);
-    let rot: [(&str, fn(&Path)); 4] = [
+    let rot: [(&str, Rot); 4] = [
         ("one bit", |file| {
             let mut bytes = std::fs::read(file).expect("it is there");
             bytes[100_000] ^= 1;
@@ -218,7 +221,9 @@ fn stored_bytes_that_rotted_are_never_told_to_be_delivered() {
     for (case, spoil) in rot {
         let gateway = routed();
         let targets = ["edav", "archive"].map(|target| gateway.data_dir().join("delivered").join(target));
-        targets.iter().for_each(|target| obstruct(target));
+        for target in &targets {
+            obstruct(target);
+        }
         let upload = tus::upload(&gateway, ROUTED, &content);
         let stored = gateway.stored();
         let [file] = &stored[..] else { panic!("{case}: one upload is one file: {stored:?}") };
@@ -228,7 +233,9 @@ fn stored_bytes_that_rotted_are_never_told_to_be_delivered() {
         });
         spoil(file);
         let before = gateway.info(&upload.id)["deliveries"].as_array().map_or(0, Vec::len);
-        targets.iter().for_each(|target| clear(target));
+        for target in &targets {
+            clear(target);
+        }
         let info = wait::until("the rot to be met by both targets", || {
             let info = gateway.info(&upload.id);
             let fresh: Vec<Value> = info["deliveries"].as_array()?.iter().skip(before).cloned().collect();

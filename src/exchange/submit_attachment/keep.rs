@@ -10,7 +10,7 @@ use super::{Exchange, SubmitError, SubmitRequest};
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::Tx;
+use crate::db::{DbError, Tx};
 use crate::exchange::finish_upload::Finishing;
 use crate::exchange::receive_upload::creation_reports;
 use crate::exchange::store::{self, SubmissionRecord};
@@ -64,10 +64,12 @@ impl Exchange {
             let mut reader = self.db.reader().await?;
             store::find_answer(&mut reader.tx(), &access, &reading.submission, &body_sha256).await?
         };
+        let now = self.clock.now();
+        let key = request.idempotency_key.clone().map(|key| (key, now.after(self.settings.idempotency)));
         if let Some(answer) = before {
+            self.keep_key(access, key, body_sha256, answer.clone(), now).await?;
             return Ok(Kept::Before(Answer::from_stored(&answer)?));
         }
-        let now = self.clock.now();
         let mut remarks = reading.remarks;
         let (mut upload_ids, mut uploads, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for read in reading.payloads {
@@ -114,7 +116,7 @@ impl Exchange {
                 .map(|upload| Finishing::new(self, upload.clone(), None, now))
                 .collect(),
             uploads,
-            key: request.idempotency_key.clone().map(|key| (key, now.after(self.settings.idempotency))),
+            key,
             audit: Entry {
                 entity: Some(id.to_string()),
                 ..self.audit_entry(&request.caller, &request.request_id, AuditOutcome::Success)
@@ -145,6 +147,23 @@ impl Exchange {
         verify(&self.streams, fields.ingested(spooled.id, now))
     }
 
+    /// Remembers the key of a submission that was kept before: it answers for this body now.
+    async fn keep_key(
+        &self,
+        access: Access,
+        key: Option<(String, Timestamp)>,
+        body_sha256: [u8; 32],
+        answer: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<(), DbError> {
+        let Some((key, expires_at)) = key else { return Ok(()) };
+        self.db
+            .write((access, key, body_sha256, answer), move |(access, key, body_sha256, answer), tx| {
+                Box::pin(store::insert_key(tx, access, key, (body_sha256, answer), (now, expires_at)))
+            })
+            .await
+    }
+
     fn refuse_unrouted(&self, uploads: &[Upload]) -> Result<(), SubmitError> {
         let unrouted = uploads.iter().any(|upload| !self.is_routed(&upload.manifest));
         if self.settings.refuse_unrouted && unrouted {
@@ -167,7 +186,9 @@ impl Unit {
         let stored = answer.to_stored();
         if !store::insert_submission(tx, access, record, amends.as_deref(), &stored).await? {
             let before = store::find_answer(tx, access, &record.submission, &record.body_sha256).await?;
-            return Ok(Kept::Before(Answer::from_stored(&before.unwrap_or_default())?));
+            let before = before.unwrap_or_default();
+            self.write_key(tx, &before).await?;
+            return Ok(Kept::Before(Answer::from_stored(&before)?));
         }
         let segments: Vec<(&Upload, &Segment)> = self
             .uploads
@@ -180,12 +201,15 @@ impl Unit {
             let before = creation_reports(upload, record.received_at);
             finishing.write_consequences(tx, &before).await?;
         }
-        if let Some((key, expires_at)) = &self.key {
-            let kept = (&record.body_sha256, stored.as_slice());
-            store::insert_key(tx, access, key, kept, (record.received_at, *expires_at)).await?;
-        }
+        self.write_key(tx, &stored).await?;
         audit::record(tx, &self.audit).await?;
         Ok(Kept::New(answer))
+    }
+
+    async fn write_key(&self, tx: &mut Tx<'_>, answer: &[u8]) -> Result<(), DbError> {
+        let Some((key, expires_at)) = &self.key else { return Ok(()) };
+        let kept = (&self.record.body_sha256, answer);
+        store::insert_key(tx, &self.access, key, kept, (self.record.received_at, *expires_at)).await
     }
 }
 

@@ -189,9 +189,9 @@ impl Exchange {
                 Ok(answer)
             }
             // The commit may have happened all the same; then these bytes are somebody's only copy.
-            Err(error @ SubmitError::Db(_)) => {
+            Err(SubmitError::Db(error)) if error.leaves_commit_unknown() => {
                 spool.leave();
-                Err(error)
+                Err(error.into())
             }
             Err(error) => {
                 spool.give_up().await;

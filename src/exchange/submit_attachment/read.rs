@@ -12,6 +12,16 @@ use crate::fhir::{self, Issue, IssueType, KnownType, ScannedPayload, Spool, Spoo
 use crate::id::UploadId;
 use crate::upload::{UploadSpool, UploadState};
 
+/// Payloads of one submission: the answer names an upload for each in one header field, and clients bound
+/// what they read of headers.
+const MOST_PAYLOADS: usize = 1000;
+
+/// What is wrong first, remarks after it.
+fn refused(mut issues: Vec<Issue>) -> SubmitError {
+    issues.sort_by_key(|issue| !issue.is_error());
+    SubmitError::Refused(issues)
+}
+
 /// A submission that breaks no rule.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -95,11 +105,15 @@ impl Exchange {
             }
         };
         let Some(submission) = submission.filter(|_| !issues.iter().any(Issue::is_error)) else {
-            return Err(SubmitError::Refused(issues));
+            return Err(refused(issues));
         };
         let payloads = self.attach(&request.caller.access(), &submission, payloads, &mut issues).await?;
+        if payloads.len() > MOST_PAYLOADS {
+            let text = format!("A submission carries at most {MOST_PAYLOADS} payloads");
+            return Err(SubmitError::PartTooLarge(Issue::refusal(IssueType::TooLong, text)));
+        }
         if issues.iter().any(Issue::is_error) {
-            return Err(SubmitError::Refused(issues));
+            return Err(refused(issues));
         }
         Ok(Reading { submission, remarks: issues, payloads })
     }

@@ -1,5 +1,6 @@
 //! `GET /info/{id}`: where is my file?
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -23,11 +24,11 @@ pub(super) struct View {
 pub(super) async fn read(
     State(state): State<DoorState>,
     Authenticated(caller): Authenticated,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     Query(View { view }): Query<View>,
 ) -> Response {
     // Ids of another form name nothing; DEX says so in the same words.
-    let Ok(id) = id.parse::<UploadId>() else { return missing() };
+    let Some(id) = id.ok().and_then(|Path(id)| id.parse::<UploadId>().ok()) else { return missing() };
     let access = caller.access();
     if view.as_deref() == Some("reports") {
         return match state.exchange.reports_of(&access, id).await {

@@ -94,7 +94,9 @@ fn of_submission(error: &SubmitError, base_url: &str) -> (StatusCode, Vec<Issue>
             )
             .advising(cdex::larger_payload_advice(base_url)),
         ),
-        SubmitError::PartTooLarge(issue) => one(StatusCode::PAYLOAD_TOO_LARGE, issue.clone()),
+        SubmitError::PartTooLarge(issue) => {
+            one(StatusCode::PAYLOAD_TOO_LARGE, issue.clone().advising(cdex::larger_payload_advice(base_url)))
+        }
         SubmitError::Body(BodyError::TooLarge) => one(
             StatusCode::PAYLOAD_TOO_LARGE,
             Issue::refusal(IssueType::TooLong, "The body is longer than this endpoint takes")

@@ -1,17 +1,25 @@
 //! `GET /fhir/metadata`: the CapabilityStatement.
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use serde::Deserialize;
 
 use super::error::FhirError;
 use super::{DoorState, respond};
 use crate::cdex::{CapabilityFacts, capability_statement};
 use crate::fhir::{self, NotAcceptable};
 
+/// The general parameters in use here.
+#[derive(Default, Deserialize)]
+struct Format {
+    #[serde(rename = "_format")]
+    format: Option<String>,
+}
+
 /// What this gateway can do, limits included (CONF-022, CONF-024).
-pub(super) async fn read(State(state): State<DoorState>, headers: HeaderMap) -> Response {
-    if let Err(error) = acceptable(&headers) {
+pub(super) async fn read(State(state): State<DoorState>, uri: Uri, headers: HeaderMap) -> Response {
+    if let Err(error) = acceptable(&uri, &headers) {
         return error.into_response();
     }
     let facts = CapabilityFacts {
@@ -24,8 +32,16 @@ pub(super) async fn read(State(state): State<DoorState>, headers: HeaderMap) -> 
     respond::resource(StatusCode::OK, &capability_statement(&facts))
 }
 
-/// Whether the client accepts what this door writes.
-pub(super) fn acceptable(headers: &HeaderMap) -> Result<(), FhirError> {
+/// Whether the client accepts what this door writes. `_format` goes before `Accept` (FHIR R4 http, General
+/// Parameters).
+pub(super) fn acceptable(uri: &Uri, headers: &HeaderMap) -> Result<(), FhirError> {
+    let Query(Format { format }) = Query::try_from_uri(uri).unwrap_or_default();
+    if let Some(format) = format {
+        // A `+` in a query is a space once decoded, and nobody who writes `fhir+json` there means one.
+        let format = format.replace(' ', "+");
+        return fhir::negotiate(Some(&format))
+            .map_err(|NotAcceptable| FhirError::NotAcceptable(NotAcceptable::issue()));
+    }
     let accept = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok());
     let accept: Vec<&str> = accept.collect();
     fhir::negotiate(Some(&accept.join(",")))

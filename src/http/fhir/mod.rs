@@ -7,6 +7,8 @@ mod operation;
 mod respond;
 
 use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{any, get};
@@ -22,7 +24,16 @@ pub(super) fn routes() -> Router<DoorState> {
         .route("/fhir/$submit-attachment", any(operation::submit_attachment))
         .route("/fhir", any(unknown))
         .route("/fhir/", any(unknown))
+        .route("/fhir/{name}", any(by_name))
         .route("/fhir/{*rest}", any(unknown))
+}
+
+/// Clients may write `$` as `%24`: a path means what it says once it is decoded (H-05).
+async fn by_name(state: State<DoorState>, Path(name): Path<String>, request: Request) -> Response {
+    if name != "$submit-attachment" {
+        return unknown().await;
+    }
+    operation::submit_attachment.call(request, state.0).await
 }
 
 /// Whatever this version does not serve.

@@ -57,7 +57,7 @@ async fn submit(
         let text = "Bodies with a Content-Encoding are not read";
         return Err(FhirError::UnsupportedMediaType(Issue::refusal(IssueType::NotSupported, text)));
     }
-    metadata::acceptable(headers)?;
+    metadata::acceptable(request.uri(), headers)?;
     let preferred = respond::preferred_return(headers);
     let submission = SubmitRequest {
         caller,

@@ -22,9 +22,10 @@ pub(super) fn preferred_return(headers: &HeaderMap) -> Return {
     let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let mut chosen = Return::Representation;
     for preference in preferences.flat_map(|value| value.split([',', ';'])) {
-        match preference.trim() {
+        // RFC 7240: names know no case, and a value may be quoted.
+        match preference.trim().to_ascii_lowercase().replace('"', "").as_str() {
             "return=minimal" => chosen = Return::Minimal,
-            "return=representation" | "return=OperationOutcome" => chosen = Return::Representation,
+            "return=representation" | "return=operationoutcome" => chosen = Return::Representation,
             _ => {}
         }
     }
@@ -53,6 +54,7 @@ mod tests {
             ("handling=strict; return=minimal", Return::Minimal),
             ("return=minimal, return=OperationOutcome", Return::Representation),
             ("respond-async", Return::Representation),
+            ("RETURN=\"Minimal\"", Return::Minimal),
         ];
         for (text, expected) in cases {
             let mut headers = HeaderMap::new();

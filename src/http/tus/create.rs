@@ -21,12 +21,16 @@ pub(super) async fn create(
 ) -> Result<Response, TusError> {
     let collection = request.uri().path().trim_end_matches('/').to_owned();
     let fields = request.headers();
-    if fields.contains_key("upload-concat") {
+    // A field that is empty counts as absent (dex-upload 2.8).
+    let field = |name| fields.get(name).filter(|value| !value.is_empty());
+    if field("upload-concat").is_some() {
         return Err(TusError::NotImplemented);
     }
-    if fields.get("upload-defer-length").is_some_and(|value| !value.is_empty()) {
-        // Not offered; and where a length is given too, the two contradict each other (T-12).
-        return Err(TusError::InvalidUploadLength);
+    match (field("upload-defer-length"), field("upload-length")) {
+        (Some(_), Some(_)) => return Err(TusError::AmbiguousUploadLength),
+        (Some(defer), None) if defer != "1" => return Err(TusError::InvalidUploadLengthDefer),
+        // Telling the length later is not offered yet: the length is missing.
+        _ => {}
     }
     let length = headers::bytes(fields, "upload-length", TusError::InvalidUploadLength)?
         .ok_or(TusError::InvalidUploadLength)?;

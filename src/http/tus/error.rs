@@ -18,6 +18,8 @@ pub(super) enum TusError {
     NotImplemented,
     InvalidContentType,
     InvalidUploadLength,
+    InvalidUploadLengthDefer,
+    AmbiguousUploadLength,
     InvalidOffset,
     InvalidMetadata(String),
     MaxSizeExceeded,
@@ -83,6 +85,14 @@ impl TusError {
             Self::InvalidUploadLength => {
                 (S::BAD_REQUEST, "ERR_INVALID_UPLOAD_LENGTH", "missing or invalid Upload-Length header")
             }
+            Self::InvalidUploadLengthDefer => {
+                (S::BAD_REQUEST, "ERR_INVALID_UPLOAD_LENGTH_DEFER", "invalid Upload-Defer-Length header")
+            }
+            Self::AmbiguousUploadLength => (
+                S::BAD_REQUEST,
+                "ERR_AMBIGUOUS_UPLOAD_LENGTH",
+                "provided both Upload-Length and Upload-Defer-Length",
+            ),
             Self::InvalidOffset => {
                 (S::BAD_REQUEST, "ERR_INVALID_OFFSET", "missing or invalid Upload-Offset header")
             }
@@ -94,8 +104,9 @@ impl TusError {
             Self::NotFound => (S::NOT_FOUND, "ERR_UPLOAD_NOT_FOUND", "upload not found"),
             Self::MismatchedOffset => (S::CONFLICT, "ERR_MISMATCHED_OFFSET", "mismatched offset"),
             Self::Locked => (S::LOCKED, "ERR_UPLOAD_LOCKED", "file currently locked"),
+            // 423 and not tusd's 400, which clients do not try again (T-35).
             Self::Interrupted => (
-                S::BAD_REQUEST,
+                S::LOCKED,
                 "ERR_UPLOAD_INTERRUPTED",
                 "upload has been interrupted by another request for this upload resource",
             ),

@@ -37,7 +37,10 @@ pub(super) fn routes() -> Router<DoorState> {
             .route(&format!("{prefix}/"), any(collection))
             .route(&format!("{prefix}/{{id}}"), any(resource));
     }
-    router.route("/upload", any(collection)).route("/upload/{id}", any(resource))
+    router
+        .route("/upload", any(collection))
+        .route("/upload/", any(collection))
+        .route("/upload/{id}", any(resource))
 }
 
 /// Requests to the place where uploads are created.
@@ -78,7 +81,8 @@ async fn resource(
 
 /// tus 1.0.0, X-HTTP-Method-Override: it replaces the method where a client cannot send PATCH.
 fn effective_method(request: &Request) -> Method {
-    let overridden = request.headers().get("x-http-method-override");
+    let overridden =
+        request.headers().get("x-http-method-override").filter(|_| request.method() == Method::POST);
     overridden
         .and_then(|value| Method::from_bytes(value.as_bytes().to_ascii_uppercase().as_slice()).ok())
         .unwrap_or_else(|| request.method().clone())
