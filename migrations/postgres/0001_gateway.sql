@@ -36,7 +36,8 @@ CREATE TABLE segment (
     PRIMARY KEY (upload_id, first_byte)
 );
 
--- One upload on its way to one path at one target. `due_at` says when a worker may take it.
+-- One upload on its way to one path at one target. `due_at` says when a worker may take it; while one has it,
+-- that is the end of its lease.
 CREATE TABLE delivery (
     id           TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     tenant       TEXT COLLATE "C" NOT NULL,
@@ -50,7 +51,6 @@ CREATE TABLE delivery (
     attempts     BIGINT NOT NULL,
     lease_epoch  BIGINT NOT NULL,
     lease_owner  TEXT COLLATE "C",
-    lease_until  BIGINT,
     ordering_key TEXT COLLATE "C",
     trace        TEXT COLLATE "C",
     location     TEXT COLLATE "C",
@@ -58,7 +58,8 @@ CREATE TABLE delivery (
     settled_at   BIGINT,
     UNIQUE (upload_id, target, path)
 );
-CREATE INDEX delivery_by_due ON delivery (status, target, due_at);
+CREATE INDEX delivery_by_due ON delivery (target, due_at, id) WHERE settled_at IS NULL;
+CREATE INDEX delivery_by_status ON delivery (tenant, status);
 
 -- One try of a delivery, as it ended.
 CREATE TABLE attempt (

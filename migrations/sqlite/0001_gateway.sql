@@ -36,7 +36,8 @@ CREATE TABLE segment (
     PRIMARY KEY (upload_id, first_byte)
 ) STRICT, WITHOUT ROWID;
 
--- One upload on its way to one path at one target. `due_at` says when a worker may take it.
+-- One upload on its way to one path at one target. `due_at` says when a worker may take it; while one has it,
+-- that is the end of its lease.
 CREATE TABLE delivery (
     id           TEXT    NOT NULL PRIMARY KEY,
     tenant       TEXT    NOT NULL,
@@ -50,7 +51,6 @@ CREATE TABLE delivery (
     attempts     INTEGER NOT NULL,
     lease_epoch  INTEGER NOT NULL,
     lease_owner  TEXT,
-    lease_until  INTEGER,
     ordering_key TEXT,
     trace        TEXT,
     location     TEXT,
@@ -58,7 +58,8 @@ CREATE TABLE delivery (
     settled_at   INTEGER,
     UNIQUE (upload_id, target, path)
 ) STRICT;
-CREATE INDEX delivery_by_due ON delivery (status, target, due_at);
+CREATE INDEX delivery_by_due ON delivery (target, due_at, id) WHERE settled_at IS NULL;
+CREATE INDEX delivery_by_status ON delivery (tenant, status);
 
 -- One try of a delivery, as it ended.
 CREATE TABLE attempt (

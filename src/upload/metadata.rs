@@ -10,6 +10,24 @@ const KEY_LIMIT: usize = 64;
 /// The longest value, decoded.
 const VALUE_LIMIT_BYTES: usize = 1024;
 
+/// Keys that a refusal names: fields of the sender manifest, and what tus clients add by themselves. Others
+/// come from outside, and people put names into keys.
+const FIELDS: [&str; 13] = [
+    "data_stream_id",
+    "data_stream_route",
+    "sender_id",
+    "data_producer_id",
+    "jurisdiction",
+    "received_filename",
+    "version",
+    "filename",
+    "original_filename",
+    "meta_ext_filename",
+    "filetype",
+    "name",
+    "type",
+];
+
 /// What to do with an entry that breaks the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MetadataMode {
@@ -66,8 +84,7 @@ pub(crate) enum MetadataRule {
 pub(crate) struct UploadMetadataError {
     /// Which entry, from 1 on; 0 is the header as a whole.
     pub(crate) entry: usize,
-    /// Its key, where that has the form of a manifest field. Other keys come from outside, and people put
-    /// names into keys.
+    /// Its key, where that is one of [`FIELDS`].
     pub(crate) key: Option<String>,
     /// The rule that is broken.
     pub(crate) rule: MetadataRule,
@@ -159,12 +176,11 @@ impl fmt::Debug for UploadMetadata {
     }
 }
 
-/// The key of an entry, if it is spelled as manifest fields are: lower-case letters and underscores.
+/// The key of an entry, if it is one that senders of DEX manifests know.
 fn field_name(entry: &[u8]) -> Option<String> {
-    let entry = entry.trim_ascii();
-    let key = entry.split(|&byte| byte == b' ').next()?;
-    let is_field = !key.is_empty() && key.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_');
-    is_field.then(|| String::from_utf8_lossy(key).into_owned())
+    let key = entry.trim_ascii().split(|&byte| byte == b' ').next()?;
+    let key = std::str::from_utf8(key).ok()?;
+    FIELDS.contains(&key).then(|| key.to_owned())
 }
 
 fn parse_entry(entry: &[u8]) -> Result<(String, String), MetadataRule> {

@@ -75,10 +75,13 @@ fn the_limits_hold_in_both_modes() {
 }
 
 #[test]
-fn a_refusal_names_the_entry_and_never_its_key() {
+fn a_refusal_names_the_entry_and_only_a_key_that_is_a_field() {
     let error = UploadMetadata::parse(b"a YQ==,jane_roe YQ", Strict).expect_err("the padding is missing");
     assert_eq!(error.to_string(), "Upload-Metadata, entry 2: the value is not base64 with padding");
     assert!(!format!("{error:?}").contains("jane"));
+    let error = UploadMetadata::parse(b"sender_id YQ", Strict).expect_err("the padding is missing");
+    let text = "Upload-Metadata, entry 1 (sender_id): the value is not base64 with padding";
+    assert_eq!(error.to_string(), text);
 }
 
 #[test]

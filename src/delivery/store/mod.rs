@@ -14,7 +14,7 @@ use sqlx::QueryBuilder;
 use super::model::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, NewDelivery};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Dialect, Tx, on_db};
+use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, on_db};
 use crate::id::{AttemptId, DeliveryId, UploadId};
 use crate::report::{self, Report, StreamFields};
 use row::{AttemptRow, DeliveryRow, UploadRow};
@@ -43,54 +43,62 @@ const REPEAT: &str = "INSERT INTO delivery \
      due_at = excluded.due_at, attempts = 0, trace = excluded.trace, settled_at = NULL \
      WHERE delivery.status NOT IN ('pending', 'leased', 'waiting') AND delivery.tenant = excluded.tenant \
      RETURNING id";
-const TARGETS_DUE_SQLITE: &str = "SELECT DISTINCT target FROM delivery WHERE \
-     (status IN ('pending', 'waiting') AND due_at <= $1) OR (status = 'leased' AND lease_until <= $1)";
-const TARGETS_DUE_POSTGRES: &str = concat!(
-    "SELECT DISTINCT target FROM delivery WHERE (status IN ('pending', 'waiting') AND due_at <= $1) \
-     OR (status = 'leased' AND lease_until <= ",
-    postgres_now!(),
-    ")"
-);
+/// The targets that something is due at `$now`: one step through the index for each target, however much waits.
+macro_rules! targets_due {
+    ($($now:tt)+) => {
+        concat!(
+            "WITH RECURSIVE waiting (target) AS (SELECT MIN(target) FROM delivery WHERE settled_at IS NULL \
+             UNION ALL SELECT (SELECT MIN(target) FROM delivery WHERE settled_at IS NULL AND target > waiting.target) \
+             FROM waiting WHERE waiting.target IS NOT NULL) \
+             SELECT target FROM waiting WHERE target IS NOT NULL AND EXISTS (SELECT 1 FROM delivery \
+             WHERE settled_at IS NULL AND delivery.target = waiting.target AND due_at <= ",
+            $($now)+,
+            ")"
+        )
+    };
+}
+const TARGETS_DUE_SQLITE: &str = targets_due!("$1");
+// A lease is over when the clock of the database says so, on which all gateways agree, and ours does too.
+const TARGETS_DUE_POSTGRES: &str = targets_due!(concat!("LEAST($1, ", postgres_now!(), ")"));
 const CLAIM_SQLITE: &str = concat!(
-    "UPDATE delivery SET status = 'leased', lease_owner = $1, lease_until = $3 + $5, \
-     lease_epoch = lease_epoch + 1 WHERE id IN (SELECT id FROM delivery WHERE target = $2 AND \
-     ((status IN ('pending', 'waiting') AND due_at <= $3) OR (status = 'leased' AND lease_until <= $3)) \
+    "UPDATE delivery SET status = 'leased', lease_owner = $1, due_at = $3 + $5, lease_epoch = lease_epoch + 1 \
+     WHERE id IN (SELECT id FROM delivery WHERE settled_at IS NULL AND target = $2 AND due_at <= $3 \
      ORDER BY due_at, id LIMIT $4) RETURNING ",
     columns!()
 );
 // Materialized: a planner that ran the sub-select once per row would take more than the limit.
 const CLAIM_POSTGRES: &str = concat!(
-    "WITH due AS MATERIALIZED (SELECT id FROM delivery WHERE target = $2 AND \
-     ((status IN ('pending', 'waiting') AND due_at <= $3) OR (status = 'leased' AND lease_until <= ",
+    "WITH due AS MATERIALIZED (SELECT id FROM delivery WHERE settled_at IS NULL AND target = $2 \
+     AND due_at <= LEAST($3, ",
     postgres_now!(),
-    ")) ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) \
-     UPDATE delivery SET status = 'leased', lease_owner = $1, lease_until = ",
+    ") ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) \
+     UPDATE delivery SET status = 'leased', lease_owner = $1, due_at = ",
     postgres_now!(),
     " + $5, lease_epoch = lease_epoch + 1 WHERE id IN (SELECT id FROM due) RETURNING ",
     columns!()
 );
-const RENEW_SQLITE: &str = "UPDATE delivery SET lease_until = $3 + $4 \
+const RENEW_SQLITE: &str = "UPDATE delivery SET due_at = $3 + $4 \
      WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
 const RENEW_POSTGRES: &str = concat!(
-    "UPDATE delivery SET lease_until = ",
+    "UPDATE delivery SET due_at = ",
     postgres_now!(),
     " + $3 WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'"
 );
 const SETTLE: &str = "UPDATE delivery SET status = $3, due_at = $4, location = COALESCE($5, location), \
-     settled_at = $6, attempts = attempts + 1, lease_owner = NULL, lease_until = NULL \
+     settled_at = $6, attempts = attempts + 1, lease_owner = NULL \
      WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
 const INSERT_ATTEMPT: &str = "INSERT INTO attempt (id, tenant, owner, delivery_id, upload_id, target, number, \
      cause, status, location, issue, size_bytes, started_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, \
      (SELECT COALESCE(MAX(number), 0) + 1 FROM attempt WHERE delivery_id = $4), \
      $7, $8, $9, $10, $11, $12, $13)";
 const PARK: &str = "UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' ELSE 'waiting' END, \
-     due_at = $3, lease_owner = NULL, lease_until = NULL \
+     due_at = $3, lease_owner = NULL \
      WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
 const FREE_ALL_LEASES: &str = "UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' \
-     ELSE 'waiting' END, due_at = $1, lease_epoch = lease_epoch + 1, lease_owner = NULL, lease_until = NULL \
+     ELSE 'waiting' END, due_at = $1, lease_epoch = lease_epoch + 1, lease_owner = NULL \
      WHERE status = 'leased'";
-const CANCEL: &str = "UPDATE delivery SET status = 'cancelled', settled_at = $3, lease_owner = NULL, \
-     lease_until = NULL WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($4, owner) \
+const CANCEL: &str = "UPDATE delivery SET status = 'cancelled', settled_at = $3, lease_owner = NULL \
+     WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($4, owner) \
      AND status IN ('pending', 'leased', 'waiting')";
 const LIST: &str = concat!(
     "SELECT ",
@@ -170,29 +178,28 @@ pub(crate) async fn enqueue(
     deliveries: &[NewDelivery],
     now: Timestamp,
 ) -> Result<(), DbError> {
-    if deliveries.is_empty() {
-        return Ok(());
+    for deliveries in deliveries.chunks(ROWS_PER_INSERT) {
+        on_db!(&mut *tx, conn => {
+            let mut insert = QueryBuilder::<Driver>::new(ENQUEUE);
+            insert.push_values(deliveries, |mut row, delivery| {
+                row.push_bind(DeliveryId::new().to_string())
+                    .push_bind(&delivery.tenant)
+                    .push_bind(&delivery.owner)
+                    .push_bind(delivery.upload_id.to_string())
+                    .push_bind(&delivery.target)
+                    .push_bind(&delivery.path)
+                    .push_bind(DeliveryStatus::Pending.as_str())
+                    .push_bind(delivery.cause.as_str())
+                    .push_bind(now.as_nanos())
+                    .push_bind(0_i64)
+                    .push_bind(0_i64)
+                    .push_bind(&delivery.trace)
+                    .push_bind(now.as_nanos());
+            });
+            insert.push(ON_CONFLICT_KEEP);
+            insert.build().execute(conn).await.map(drop)
+        })?;
     }
-    on_db!(tx, conn => {
-        let mut insert = QueryBuilder::<Driver>::new(ENQUEUE);
-        insert.push_values(deliveries, |mut row, delivery| {
-            row.push_bind(DeliveryId::new().to_string())
-                .push_bind(&delivery.tenant)
-                .push_bind(&delivery.owner)
-                .push_bind(delivery.upload_id.to_string())
-                .push_bind(&delivery.target)
-                .push_bind(&delivery.path)
-                .push_bind(DeliveryStatus::Pending.as_str())
-                .push_bind(delivery.cause.as_str())
-                .push_bind(now.as_nanos())
-                .push_bind(0_i64)
-                .push_bind(0_i64)
-                .push_bind(&delivery.trace)
-                .push_bind(now.as_nanos());
-        });
-        insert.push(ON_CONFLICT_KEEP);
-        insert.build().execute(conn).await.map(drop)
-    })?;
     Ok(())
 }
 
@@ -254,8 +261,8 @@ pub(super) async fn claim(
             .await
     })?;
     let mut claimed = rows.into_iter().map(Delivery::try_from).collect::<Result<Vec<_>, _>>()?;
-    // RETURNING promises no order.
-    claimed.sort_by_key(|delivery| (delivery.due_at, delivery.id));
+    // RETURNING promises no order; ids are in the order of their making.
+    claimed.sort_by_key(|delivery| delivery.id);
     Ok(claimed)
 }
 

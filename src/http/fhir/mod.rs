@@ -24,8 +24,7 @@ pub(super) fn routes() -> Router<DoorState> {
         .route("/fhir/$submit-attachment", any(operation::submit_attachment))
         .route("/fhir", any(unknown))
         .route("/fhir/", any(unknown))
-        .route("/fhir/{name}", any(by_name))
-        .route("/fhir/{*rest}", any(unknown))
+        .route("/fhir/{*name}", any(by_name))
 }
 
 /// Clients may write `$` as `%24`: a path means what it says once it is decoded (H-05).
