@@ -12,6 +12,12 @@ use super::text::{Fault, Lexer, Token, first_control};
 use super::{ScanLimits, Shape};
 use crate::fhir::structure;
 
+/// From here on a body is long, and only short `data` strings still stay in memory: many attachments, each
+/// too small to be taken out of a short body, must not fill the skeleton.
+const LONG_BODY_BYTES: u64 = 1 << 20;
+/// Bytes of a `data` string that stay in the skeleton of a long body.
+const LONG_BODY_DATA_BYTES: usize = 1 << 10;
+
 /// What may come next.
 #[derive(Debug, Clone, Copy)]
 enum State {
@@ -332,6 +338,9 @@ impl Machine {
     fn string(&mut self, piece: &Bytes, at: &mut usize) -> Result<(), Fault> {
         loop {
             let limit = match self.text.purpose {
+                Purpose::Data { .. } if self.text.start > LONG_BODY_BYTES => {
+                    self.limits.inline_data_bytes.min(LONG_BODY_DATA_BYTES)
+                }
                 Purpose::Data { .. } => self.limits.inline_data_bytes,
                 Purpose::Elided(_) => usize::MAX,
                 _ => self.limits.string_bytes,

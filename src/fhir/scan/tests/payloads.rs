@@ -191,3 +191,17 @@ fn what_waits_for_the_spool_is_bounded_whatever_the_payload() {
         assert!(spool.largest_write() <= 2 * PIECE_BYTES, "{}", spool.largest_write());
     }
 }
+
+#[test]
+fn many_attachments_that_are_each_small_do_not_fill_the_skeleton() {
+    let data = "QUJD".repeat(10_000);
+    let attachment = format!(r#"{{"attachment":{{"data":"{data}"}}}}"#);
+    let contents = vec![attachment; 500].join(",");
+    let body = submission(&format!(r#"{{"resourceType":"DocumentReference","content":[{contents}]}}"#));
+    let mut spool = MemorySpool::default();
+    let outcome = scan_cut(body.as_bytes(), &[], ScanLimits::default(), Shape::Submission, &mut spool);
+    let scanned = outcome.expect("20 MB of data are no reason to refuse it");
+    assert!(scanned.skeleton.len() < 2 << 20, "{}", scanned.skeleton.len());
+    let taken = &scanned.payloads[0].taken;
+    assert!(taken.len() > 450 && taken.iter().all(|taken| spool.bytes(&taken.spooled).len() == 30_000));
+}
