@@ -151,3 +151,10 @@ CREATE TABLE audit (
     request_id TEXT COLLATE "C"
 );
 CREATE INDEX audit_by_time ON audit (tenant, at);
+
+-- The upload store whose bytes these rows name: the same text lies in the store. One row.
+CREATE TABLE upload_store (
+    tenant TEXT COLLATE "C" NOT NULL,
+    owner  TEXT COLLATE "C" NOT NULL,
+    id     TEXT COLLATE "C" NOT NULL PRIMARY KEY
+);

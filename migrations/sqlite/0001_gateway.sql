@@ -151,3 +151,10 @@ CREATE TABLE audit (
     request_id TEXT
 ) STRICT;
 CREATE INDEX audit_by_time ON audit (tenant, at);
+
+-- The upload store whose bytes these rows name: the same text lies in the store. One row.
+CREATE TABLE upload_store (
+    tenant TEXT NOT NULL,
+    owner  TEXT NOT NULL,
+    id     TEXT NOT NULL PRIMARY KEY
+) STRICT;

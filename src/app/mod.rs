@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, ServerConfig};
@@ -187,6 +188,7 @@ async fn exchange(
         wiring::upload_settings(config),
         lifecycle.tracker().clone(),
     ));
+    uploads.tie_store().await?;
     let targets = wiring::file_targets(config, &files.routing);
     for (name, target) in &targets {
         match target.sweep().await {
@@ -211,6 +213,7 @@ async fn exchange(
         profiles: Profiles::built_in().map_err(|error| AppError::Profile(error.to_string()))?,
         settings: wiring::exchange_settings(config),
         running: RunningKeys::default(),
+        reading: Semaphore::new(wiring::LONG_BODIES),
         tracker: lifecycle.tracker().clone(),
         stopping: lifecycle.soft().clone(),
     });

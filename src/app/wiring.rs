@@ -18,6 +18,13 @@ use crate::manifest::{ConfigProblem, StreamConfigs};
 use crate::telemetry;
 use crate::upload::{MetadataMode, UploadSettings, Uploads};
 
+/// Values of one FHIR body that are held in memory as a tree: enough for a Bundle of thousands of resources, and
+/// few enough that several bodies at once stay small.
+const NODES: usize = 250_000;
+
+/// Long bodies that are held in memory at once.
+pub(super) const LONG_BODIES: usize = 4;
+
 /// Everything that is wrong with the DEX files that the settings name.
 #[derive(Debug, Clone)]
 pub struct FileProblems(Vec<ConfigProblem>);
@@ -150,6 +157,7 @@ pub(super) fn exchange_settings(config: &Config) -> ExchangeSettings {
         scan: ScanLimits {
             inline_data_bytes: config.fhir.inline_data_bytes,
             skeleton_bytes: config.fhir.skeleton_limit_bytes,
+            nodes: NODES,
             ..ScanLimits::default()
         },
         idempotency: config.fhir.idempotency,

@@ -11,6 +11,9 @@ use crate::fhir::datatype::{self, date_time_precision, is_code};
 use crate::fhir::{Issue, IssueType, Spooled, base64};
 use crate::id::UploadId;
 
+/// More issues about one content than anybody reads are not collected.
+const MOST_ISSUES: usize = 200;
+
 /// The media type of a resource that is itself the payload.
 const FHIR_JSON: &str = "application/fhir+json";
 
@@ -73,7 +76,8 @@ impl OwnUploads {
     /// The upload that a URL names; `None` if it is no URL of an upload of this gateway.
     fn upload(&self, url: &str) -> Option<UploadId> {
         let path = if url.starts_with('/') { url } else { self.path(url)? };
-        let id = path.strip_prefix("/upload/files/").or_else(|| path.strip_prefix("/files/"))?;
+        let prefixes = ["/upload/files/", "/files/", "/upload/"];
+        let id = prefixes.iter().find_map(|prefix| path.strip_prefix(prefix))?;
         id.parse().ok()
     }
 
@@ -137,7 +141,7 @@ impl Reading<'_> {
         let attachment = datatype::Attachment::of(json);
         let spooled = self.take(Some(index));
         let (carried, element) = match (spooled, json.get("data"), attachment.url) {
-            (Some(spooled), ..) => (Some(Carried::Spooled(spooled)), "data"),
+            (Some(spooled), ..) => (self.not_empty(spooled, format!("{at}.data")), "data"),
             (None, Some(base64), _) => (self.decoded(base64, format!("{at}.data")), "data"),
             (None, None, Some(url)) => (self.uploaded(url, format!("{at}.url")), "url"),
             (None, None, None) => {
@@ -181,7 +185,7 @@ impl Reading<'_> {
         }
         let expression = format!("{at}.data");
         let carried = match (self.take(None), content.get("data")) {
-            (Some(spooled), _) => Some(Carried::Spooled(spooled)),
+            (Some(spooled), _) => self.not_empty(spooled, expression.clone()),
             (None, Some(data)) => self.decoded(data, expression.clone()),
             (None, None) => {
                 self.error(
@@ -226,6 +230,15 @@ impl Reading<'_> {
     fn take(&mut self, content: Option<usize>) -> Option<Spooled> {
         let index = self.taken.iter().position(|taken| taken.content == content)?;
         Some(self.taken.swap_remove(index).spooled)
+    }
+
+    /// Bytes in the store, if there are any.
+    fn not_empty(&mut self, spooled: Spooled, at: String) -> Option<Carried> {
+        if spooled.length == 0 {
+            self.error(IssueType::Value, at, "The data is empty");
+            return None;
+        }
+        Some(Carried::Spooled(spooled))
     }
 
     fn decoded(&mut self, data: &Value, at: String) -> Option<Carried> {
@@ -304,11 +317,18 @@ impl Reading<'_> {
     }
 
     fn error(&mut self, code: IssueType, at: String, text: &str) {
-        self.issues.push(Issue::error(code, at, text));
+        self.add(Issue::error(code, at, text));
     }
 
     fn warn(&mut self, code: IssueType, at: String, text: &str) {
-        self.issues.push(Issue::error(code, at, text).into_warning());
+        self.add(Issue::error(code, at, text).into_warning());
+    }
+
+    /// A hostile body must not make the answer huge; an error is never left out for a warning.
+    fn add(&mut self, issue: Issue) {
+        if self.issues.len() < MOST_ISSUES || (issue.is_error() && !self.issues.iter().any(Issue::is_error)) {
+            self.issues.push(issue);
+        }
     }
 }
 

@@ -58,7 +58,11 @@ pub fn run() -> ExitCode {
 
 /// Runs `command` on the threads it needs and waits for those it leaves behind.
 fn block_on<T>(command: impl Future<Output = T>) -> std::io::Result<T> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(command);
+    // A thread that hangs on a dead disk must not keep a stopped program alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    Ok(done)
 }
 
 /// Prints a line of a result.

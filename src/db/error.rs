@@ -68,16 +68,7 @@ impl From<sqlx::Error> for DbError {
                 sqlx::error::ErrorKind::UniqueViolation | sqlx::error::ErrorKind::ForeignKeyViolation => {
                     Self::Constraint
                 }
-                _ => match database.code().as_deref() {
-                    // SQLITE_FULL and its I/O relatives; PostgreSQL class 53 `disk_full`.
-                    Some("13" | "53100") => Self::Full,
-                    // SQLITE_BUSY, _LOCKED, _IOERR; PostgreSQL resources, shutdown, serialisation, lock.
-                    Some(
-                        "5" | "6" | "10" | "57P01" | "57P02" | "57P03" | "53300" | "40001" | "40P01"
-                        | "55P03",
-                    ) => Self::Unavailable,
-                    _ => Self::Statement,
-                },
+                _ => class_of_code(database.code().as_deref().unwrap_or_default()),
             },
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
@@ -87,5 +78,61 @@ impl From<sqlx::Error> for DbError {
             _ => Self::Statement,
         };
         class(std::sync::Arc::new(error))
+    }
+}
+
+/// The class of a database's own code: five characters from PostgreSQL, an extended result code in decimal
+/// from SQLite, whose low byte is the primary one.
+fn class_of_code(code: &str) -> fn(SharedError) -> DbError {
+    if code.len() == 5 {
+        return match code {
+            "53100" => DbError::Full,
+            // Connection, resources, operator, system, serialisation, a lock or an idle transaction timed out.
+            _ if ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class)) => {
+                DbError::Unavailable
+            }
+            "55P03" | "25P03" | "25006" => DbError::Unavailable,
+            _ => DbError::Statement,
+        };
+    }
+    match code.parse::<u32>().map(|code| code & 0xff) {
+        // SQLITE_FULL
+        Ok(13) => DbError::Full,
+        // SQLITE_BUSY, _LOCKED, _READONLY, _IOERR, _CANTOPEN
+        Ok(5 | 6 | 8 | 10 | 14) => DbError::Unavailable,
+        _ => DbError::Statement,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_both_databases_have_their_class() {
+        let name = |code| match class_of_code(code)(SharedError::new(sqlx::Error::PoolClosed)) {
+            DbError::Full(_) => "full",
+            DbError::Unavailable(_) => "unavailable",
+            _ => "statement",
+        };
+        let cases = [
+            ("13", "full"),
+            ("53100", "full"),
+            ("778", "unavailable"),
+            ("1034", "unavailable"),
+            ("517", "unavailable"),
+            ("57014", "unavailable"),
+            ("57P01", "unavailable"),
+            ("08006", "unavailable"),
+            ("40001", "unavailable"),
+            ("55P03", "unavailable"),
+            ("1", "statement"),
+            ("42804", "statement"),
+            ("42P01", "statement"),
+            ("", "statement"),
+        ];
+        for (code, class) in cases {
+            assert_eq!(name(code), class, "{code}");
+        }
     }
 }

@@ -65,6 +65,31 @@ async fn a_panicking_unit_is_an_error_and_the_writer_goes_on() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_the_database_ended_by_itself_harms_no_later_one() {
+    for_each_database(|db| async move {
+        if db.dialect() == Dialect::Postgres {
+            return;
+        }
+        // As SQLite does when the disk is full: the transaction is over, and nobody was asked.
+        let ended = db.write::<_, (), DbError, _>((), |(), tx| {
+            Box::pin(async move {
+                add(tx, "gone").await?;
+                on_db!(tx, conn => sqlx::query("ROLLBACK").execute(conn).await.map(drop))?;
+                Err(DbError::UnitPanicked)
+            })
+        });
+        assert!(ended.await.is_err());
+        for n in 0..3 {
+            let id = format!("after-{n}");
+            let outcome = db.write::<_, (), DbError, _>(id, |id: &String, tx| Box::pin(add(tx, id))).await;
+            assert!(outcome.is_ok(), "{outcome:?}");
+        }
+        assert_eq!(count(&db).await, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_unit_runs_even_if_its_caller_is_dropped() {
     for_each_database(|db| async move {
         let write = db.write::<_, (), DbError, _>((), |(), tx| Box::pin(add(tx, "dropped")));

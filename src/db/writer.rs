@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -83,7 +83,8 @@ impl Writer {
             clippy::disallowed_methods,
             reason = "the writer ends when its queue closes; close() awaits it"
         )]
-        let worker = tokio::spawn(serve(units, conn, reopen, observe_group));
+        let worker =
+            tokio::spawn(serve(units, Connection { open: conn, reopen, in_doubt: false }, observe_group));
         Self { queue: Mutex::new(Some(queue)), worker: Mutex::new(Some(worker)) }
     }
 
@@ -112,54 +113,81 @@ impl Writer {
     }
 }
 
-async fn serve(
-    mut units: mpsc::Receiver<Box<dyn Unit>>,
-    mut conn: SqliteConnection,
+/// The connection that writes. After a failure that leaves its state in doubt it is replaced: SQLite ends a
+/// transaction by itself when the disk is full, and whoever goes on counting transactions counts wrong.
+struct Connection {
+    open: SqliteConnection,
     reopen: SqliteConnectOptions,
-    observe_group: fn(usize),
-) {
+    in_doubt: bool,
+}
+
+/// Why a group left no trace.
+enum Undone {
+    /// One of its units failed of itself.
+    Unit,
+    /// The database failed.
+    Database(DbError),
+}
+
+async fn serve(mut units: mpsc::Receiver<Box<dyn Unit>>, mut conn: Connection, observe_group: fn(usize)) {
     let mut group = Vec::with_capacity(GROUP);
     while units.recv_many(&mut group, GROUP).await > 0 {
         observe_group(group.len());
-        match commit(&mut conn, &mut group).await {
+        match conn.commit(&mut group).await {
             Ok(()) => group.drain(..).for_each(|unit| unit.answer(None)),
             Err(_) => {
                 for unit in group.drain(..) {
-                    alone(&mut conn, &reopen, unit).await;
+                    conn.commit_alone(unit).await;
                 }
             }
         }
     }
     // Nobody is left to be told of a failure to close.
-    let _ = conn.close().await;
+    let _ = conn.open.close().await;
 }
 
-/// Runs one unit in a transaction of its own and answers it.
-async fn alone(conn: &mut SqliteConnection, reopen: &SqliteConnectOptions, unit: Box<dyn Unit>) {
-    let mut unit = [unit];
-    let mut done = commit(conn, &mut unit).await;
-    if done.is_err()
-        && conn.ping().await.is_err()
-        && let Ok(fresh) = pool::reopen(reopen).await
-    {
-        *conn = fresh;
-        done = commit(conn, &mut unit).await;
+impl Connection {
+    /// Runs one unit in a transaction of its own and answers it.
+    async fn commit_alone(&mut self, unit: Box<dyn Unit>) {
+        let mut unit = [unit];
+        let done = self.commit(&mut unit).await;
+        let [unit] = unit;
+        unit.answer(match done {
+            Ok(()) => None,
+            // Its own error goes before this one.
+            Err(Undone::Unit) => Some(DbError::Closed),
+            Err(Undone::Database(error)) => Some(error),
+        });
     }
-    let [unit] = unit;
-    unit.answer(done.err().map(|error| error.unwrap_or(DbError::Closed)));
+
+    /// Runs the units in one transaction; after an error nothing is left of any of them.
+    async fn commit(&mut self, group: &mut [Box<dyn Unit>]) -> Result<(), Undone> {
+        if self.in_doubt {
+            self.open = pool::reopen(&self.reopen).await.map_err(Undone::Database)?;
+            self.in_doubt = false;
+        }
+        let done = run_in_transaction(&mut self.open, group).await;
+        if let Err((undone, in_doubt)) = done {
+            self.in_doubt = in_doubt;
+            return Err(undone);
+        }
+        Ok(())
+    }
 }
 
-/// Runs the units in one transaction. `Err(None)` if a unit failed of itself, `Err(Some(_))` if the
-/// database did; either way nothing is left of any of them.
-async fn commit(conn: &mut SqliteConnection, group: &mut [Box<dyn Unit>]) -> Result<(), Option<DbError>> {
-    let mut transaction =
-        conn.begin_with("BEGIN IMMEDIATE").await.map_err(|error| Some(DbError::from(error)))?;
+/// The error says too whether the connection is in doubt.
+async fn run_in_transaction(
+    conn: &mut SqliteConnection,
+    group: &mut [Box<dyn Unit>],
+) -> Result<(), (Undone, bool)> {
+    let in_doubt = |error: sqlx::Error| (Undone::Database(error.into()), true);
+    let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(in_doubt)?;
     for unit in group {
         if !unit.run(&mut Tx::Sqlite(&mut transaction)).await {
             // If rolling back fails too, SQLite has ended the transaction itself.
-            let _ = transaction.rollback().await;
-            return Err(None);
+            let rolled_back = transaction.rollback().await;
+            return Err((Undone::Unit, rolled_back.is_err()));
         }
     }
-    transaction.commit().await.map_err(|error| Some(DbError::from(error)))
+    transaction.commit().await.map_err(in_doubt)
 }

@@ -69,7 +69,7 @@ fn harmful_names_become_harmless_ones() {
         (".part-1", "_part-1"),
         (".PART-1", "_PART-1"),
         ("a. ", "a__"),
-        ("b .", "b_."),
+        ("b .", "b__"),
         ("x.meta.json", "x.meta_.json"),
         ("x.META.json", "x.META_.json"),
         ("", ID),

@@ -64,16 +64,16 @@ impl Finishing {
 }
 
 impl Exchange {
-    /// Finishes an open upload whose last byte is in.
+    /// Finishes an open upload whose last byte is in; `false` if somebody else did, or moved its offset.
     pub(crate) async fn finish_upload(
         self: &Arc<Self>,
         upload: Upload,
         last: Option<Segment>,
-    ) -> Result<(), DbError> {
+    ) -> Result<bool, DbError> {
         let finishing = Finishing::new(self, upload, last, self.clock.now());
-        self.db.write(finishing, |finishing, tx| Box::pin(finishing.write(tx))).await?;
+        let finished = self.db.write(finishing, |finishing, tx| Box::pin(finishing.write(tx))).await?;
         self.deliveries.wake();
-        Ok(())
+        Ok(finished)
     }
 
     /// Finishes what a crash left full but open; returns how many uploads that were.

@@ -19,6 +19,7 @@ pub(crate) mod submit_attachment;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +54,8 @@ pub(crate) struct Exchange {
     pub(crate) settings: ExchangeSettings,
     /// Keys of submissions that are being received.
     pub(crate) running: submit_attachment::RunningKeys,
+    /// Long bodies that are held in memory at once, as trees; others wait.
+    pub(crate) reading: Semaphore,
     /// Follows the futures that must outlive their request.
     pub(crate) tracker: TaskTracker,
     /// Cancelled when the gateway stops taking work.
@@ -80,11 +83,15 @@ impl Exchange {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        self.tracker.spawn(work).await.map_err(|_| Interrupted)
+        self.tracker.spawn(work).await.map_err(|ended| match ended.try_into_panic() {
+            // A fault of ours is told as one, by whoever catches panics of handlers.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Interrupted,
+        })
     }
 }
 
-/// A future of the gateway's own panicked or was cut off by a hard stop; nothing of it became true.
+/// A future of the gateway's own was cut off by a hard stop; nothing of it became true.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the work was interrupted")]
 pub(crate) struct Interrupted;

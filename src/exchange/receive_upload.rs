@@ -111,7 +111,10 @@ impl Exchange {
         let Appended { upload, last, ended, lock } = appended;
         let offset = last.as_ref().map_or(upload.offset, super::super::upload::blob::Segment::end);
         if full {
-            self.finish_upload(upload, last).await?;
+            if !self.finish_upload(upload, last).await? {
+                // Nothing of ours was written, so nothing of ours may be acknowledged.
+                return Err(UploadError::Locked);
+            }
         } else if let Some(last) = last {
             self.uploads.advance(&upload, last).await?;
         }

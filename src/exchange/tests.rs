@@ -84,6 +84,7 @@ impl Gateway {
                 idempotency: Duration::from_hours(1),
             },
             running: RunningKeys::default(),
+            reading: Semaphore::new(4),
             tracker,
             stopping: CancellationToken::new(),
         };

@@ -119,7 +119,14 @@ where
     let outcome = run.drive(body, &lock, stopping).await;
     // Nothing may still be on its way to the blob when the next writer gets the lock.
     run.writer.abandon().await;
-    let (ended, last) = outcome?;
+    let (ended, last) = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            // What was not acknowledged must not keep a full disk full: opening the blob anew cuts it off.
+            let _ = uploads.blobs.append(&run.upload.key, run.upload.offset).await;
+            return Err(error);
+        }
+    };
     Ok(Appended { upload: run.upload, last, ended, lock: Some(lock) })
 }
 

@@ -26,6 +26,9 @@ pub(crate) enum UploadError {
     /// The upload lost acknowledged bytes and can neither be continued nor delivered.
     #[error("the upload has lost bytes")]
     Damaged,
+    /// The bytes in the store are named by another database's rows.
+    #[error("the store belongs to another database; to start anew, name another folder")]
+    ForeignStore,
     /// No space is left.
     #[error("no space is left")]
     Full,

@@ -146,6 +146,28 @@ impl Uploads {
         UploadSpool::new(self.blobs.clone(), self.tracker.clone(), (access.tenant(), owner))
     }
 
+    /// Makes sure that rows and bytes belong together, and ties them to each other the first time.
+    ///
+    /// A gateway started with another database would find that no row names any of these bytes, and sweep
+    /// them all away.
+    pub(crate) async fn tie_store(&self) -> Result<(), UploadError> {
+        let of_rows = {
+            let mut reader = self.db.reader().await?;
+            store::store_id(&mut reader.tx()).await?
+        };
+        match (of_rows, self.blobs.marked().await?) {
+            (Some(rows), Some(bytes)) if rows == bytes => Ok(()),
+            (_, Some(_)) => Err(UploadError::ForeignStore),
+            (Some(rows), None) => Ok(self.blobs.mark(&rows).await?),
+            (None, None) => {
+                let id = UploadId::new().to_string();
+                // The row first: a crash in between is mended by the next start.
+                self.db.write(id.clone(), |id, tx| Box::pin(store::insert_store_id(tx, id))).await?;
+                Ok(self.blobs.mark(&id).await?)
+            }
+        }
+    }
+
     /// Uploads whose last byte is in but which a crash kept from being finished.
     pub(crate) async fn full_but_open(&self) -> Result<Vec<Upload>, DbError> {
         let mut reader = self.db.reader().await?;

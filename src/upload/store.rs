@@ -30,9 +30,13 @@ const SEGMENTS: &str = "SELECT first_byte, length, sha256 FROM segment WHERE upl
      AND owner = COALESCE($3, owner) ORDER BY first_byte";
 const EXISTS: &str = "SELECT COUNT(*) FROM upload WHERE id = $1";
 
+const STORE_ID: &str = "SELECT id FROM upload_store";
+const INSERT_STORE_ID: &str = "INSERT INTO upload_store (id, tenant, owner) VALUES ($1, '', '')";
+
 /// Every statement, for the test that prepares each on both databases.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[FIND, FIND_FULL, ADVANCE, COMPLETE, MARK_DAMAGED, SEGMENTS, EXISTS];
+pub(super) const STATEMENTS: &[&str] =
+    &[FIND, FIND_FULL, ADVANCE, COMPLETE, MARK_DAMAGED, SEGMENTS, EXISTS, STORE_ID, INSERT_STORE_ID];
 
 #[derive(FromRow)]
 struct UploadRow {
@@ -237,4 +241,14 @@ pub(super) async fn exists(tx: &mut Tx<'_>, id: UploadId) -> Result<bool, DbErro
     let count: i64 =
         on_db!(tx, conn => sqlx::query_scalar(EXISTS).bind(id.to_string()).fetch_one(conn).await)?;
     Ok(count > 0)
+}
+
+/// The mark of the store that the rows belong to; belongs to no tenant.
+pub(super) async fn store_id(tx: &mut Tx<'_>) -> Result<Option<String>, DbError> {
+    Ok(on_db!(tx, conn => sqlx::query_scalar(STORE_ID).fetch_optional(conn).await)?)
+}
+
+pub(super) async fn insert_store_id(tx: &mut Tx<'_>, id: &str) -> Result<(), DbError> {
+    on_db!(tx, conn => sqlx::query(INSERT_STORE_ID).bind(id).execute(conn).await.map(drop))?;
+    Ok(())
 }

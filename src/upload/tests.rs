@@ -226,7 +226,7 @@ async fn stored_bytes_that_changed_or_are_gone_are_never_handed_on_as_whole() {
         }
         assert!(matches!(store.content(changed).await, Err(SourceError::Corrupt)));
         assert!(matches!(store.content(short).await, Err(SourceError::Truncated)));
-        assert!(matches!(store.content(gone).await, Err(SourceError::Storage(_))));
+        assert!(matches!(store.content(gone).await, Err(SourceError::Truncated)));
     })
     .await;
 }
@@ -361,4 +361,20 @@ proptest! {
             assert_eq!(source.expect("whole").0, all);
         });
     }
+}
+
+#[tokio::test]
+async fn a_store_is_refused_by_every_database_but_its_own() {
+    for_each_database(|db| async move {
+        let store = fresh(&db, 1024);
+        store.uploads.tie_store().await.expect("they belong together from now on");
+        store.uploads.tie_store().await.expect("and still do");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = format!("sqlite:{}", folder.path().join("other.db").display());
+        let other = Db::open(&crate::db::testing::settings(url)).await.expect("it opens");
+        let stranger = open(&other, store.folder, 1024);
+        assert!(matches!(stranger.uploads.tie_store().await, Err(UploadError::ForeignStore)));
+        other.close().await;
+    })
+    .await;
 }

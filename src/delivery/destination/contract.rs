@@ -30,6 +30,7 @@ macro_rules! contract_tests {
         contract_tests!($fresh;
             an_upload_arrives_whole_however_deep_its_path_and_however_large_it_is,
             the_same_delivery_twice_leaves_what_once_leaves,
+            another_upload_with_the_same_bytes_gets_a_name_of_its_own,
             a_crashed_attempt_leaves_nothing_after_the_next_one,
             a_source_that_fails_leaves_nothing,
             bytes_that_are_not_the_promised_ones_leave_nothing,
@@ -96,14 +97,24 @@ pub(super) async fn an_upload_arrives_whole_however_deep_its_path_and_however_la
 }
 
 pub(super) async fn the_same_delivery_twice_leaves_what_once_leaves(target: &impl TestTarget) {
-    for policy in [ClashPolicy::Fail, ClashPolicy::Overwrite, ClashPolicy::SuffixUploadId] {
+    let policies = [ClashPolicy::Fail, ClashPolicy::Overwrite, ClashPolicy::SuffixUploadId];
+    for (number, policy) in (1..).zip(policies) {
         let destination = target.destination(policy);
-        let job = Job::to("twice/name.txt");
+        let job = Job::to(&format!("twice/name-{number}.txt"));
         let first = job.attempt(&destination, 1, MemorySource::new(b"content")).await.expect("once");
         let second = job.attempt(&destination, 2, MemorySource::new(b"content")).await.expect("twice");
         assert_eq!(first, second);
-        assert_eq!(target.paths().await, ["twice/name.txt"]);
+        assert_eq!(target.paths().await.len(), number);
     }
+}
+
+pub(super) async fn another_upload_with_the_same_bytes_gets_a_name_of_its_own(target: &impl TestTarget) {
+    let destination = target.destination(ClashPolicy::SuffixUploadId);
+    let [one, other] = [Job::to("same/name.txt"), Job::to("same/name.txt")];
+    one.attempt(&destination, 1, MemorySource::new(b"content")).await.expect("it is delivered");
+    let first = other.attempt(&destination, 1, MemorySource::new(b"content")).await.expect("beside it");
+    assert!(first.location.contains(&other.upload_id.to_string()), "{}", first.location);
+    assert_eq!(target.paths().await.len(), 2);
 }
 
 pub(super) async fn a_crashed_attempt_leaves_nothing_after_the_next_one(target: &impl TestTarget) {

@@ -169,15 +169,17 @@ impl Copy {
     }
 
     /// Gives the staged file its name, by the rules of the target, and says which one it got. A name that
-    /// holds the same bytes already is as good: an earlier attempt got that far.
+    /// holds the same bytes already is as good if there was an earlier attempt, which may have got that far;
+    /// on a first one it is another upload's.
     fn place(
         &self,
         directory: &Directory,
         staged: &mut Staged<'_>,
         sha256: &[u8; 32],
     ) -> Result<String, DeliveryError> {
+        let is_first = self.lease_epoch <= 1;
         let mut taken_or_held = |name: &str| -> Result<bool, DeliveryError> {
-            Ok(staged.place_if_free(name)? || directory.holds(name, self.length, sha256)?)
+            Ok(staged.place_if_free(name)? || (!is_first && directory.holds(name, self.length, sha256)?))
         };
         if taken_or_held(&self.name)? {
             return Ok(self.name.clone());

@@ -45,21 +45,37 @@ const REPEAT: &str = "INSERT INTO delivery \
      RETURNING id";
 /// The targets that something is due at `$now`: one step through the index for each target, however much waits.
 macro_rules! targets_due {
-    ($($now:tt)+) => {
+    ($($due:tt)+) => {
         concat!(
             "WITH RECURSIVE waiting (target) AS (SELECT MIN(target) FROM delivery WHERE settled_at IS NULL \
              UNION ALL SELECT (SELECT MIN(target) FROM delivery WHERE settled_at IS NULL AND target > waiting.target) \
              FROM waiting WHERE waiting.target IS NOT NULL) \
              SELECT target FROM waiting WHERE target IS NOT NULL AND EXISTS (SELECT 1 FROM delivery \
-             WHERE settled_at IS NULL AND delivery.target = waiting.target AND due_at <= ",
-            $($now)+,
+             WHERE settled_at IS NULL AND delivery.target = waiting.target AND ",
+            $($due)+,
             ")"
         )
     };
 }
-const TARGETS_DUE_SQLITE: &str = targets_due!("$1");
-// A lease is over when the clock of the database says so, on which all gateways agree, and ours does too.
-const TARGETS_DUE_POSTGRES: &str = targets_due!(concat!("LEAST($1, ", postgres_now!(), ")"));
+const TARGETS_DUE_SQLITE: &str = targets_due!("due_at <= $1");
+/// What is due on PostgreSQL: a lease by the clock of the database, on which all gateways agree, the rest by ours.
+/// The first condition lets the index be used.
+macro_rules! postgres_due {
+    ($now:literal) => {
+        concat!(
+            "due_at <= GREATEST(",
+            $now,
+            ", ",
+            postgres_now!(),
+            ") AND ((status = 'leased' AND due_at <= ",
+            postgres_now!(),
+            ") OR (status <> 'leased' AND due_at <= ",
+            $now,
+            "))"
+        )
+    };
+}
+const TARGETS_DUE_POSTGRES: &str = targets_due!(postgres_due!("$1"));
 const CLAIM_SQLITE: &str = concat!(
     "UPDATE delivery SET status = 'leased', lease_owner = $1, due_at = $3 + $5, lease_epoch = lease_epoch + 1 \
      WHERE id IN (SELECT id FROM delivery WHERE settled_at IS NULL AND target = $2 AND due_at <= $3 \
@@ -69,9 +85,9 @@ const CLAIM_SQLITE: &str = concat!(
 // Materialized: a planner that ran the sub-select once per row would take more than the limit.
 const CLAIM_POSTGRES: &str = concat!(
     "WITH due AS MATERIALIZED (SELECT id FROM delivery WHERE settled_at IS NULL AND target = $2 \
-     AND due_at <= LEAST($3, ",
-    postgres_now!(),
-    ") ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) \
+     AND ",
+    postgres_due!("$3"),
+    " ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) \
      UPDATE delivery SET status = 'leased', lease_owner = $1, due_at = ",
     postgres_now!(),
     " + $5, lease_epoch = lease_epoch + 1 WHERE id IN (SELECT id FROM due) RETURNING ",

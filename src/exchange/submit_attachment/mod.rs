@@ -26,6 +26,9 @@ pub(crate) use key::RunningKeys;
 /// The word of this interaction in audit rows.
 const ACTION: &str = "submit-attachment";
 
+/// From this many bytes on what stays of a body is long.
+const LONG_SKELETON: usize = 256 * 1024;
+
 /// What came with the body.
 #[derive(Debug, Clone)]
 pub(crate) struct SubmitRequest {
@@ -207,6 +210,11 @@ impl Exchange {
         spool: &mut crate::upload::UploadSpool,
     ) -> Result<keep::Kept, SubmitError> {
         let received = self.receive(request, body, spool).await?;
+        // A tree takes many times its text: only a few large ones may exist at once.
+        let _permit = match received.scanned.skeleton.len() {
+            0..LONG_SKELETON => None,
+            _ => Some(self.reading.acquire().await.map_err(|_| SubmitError::Stopping)?),
+        };
         let reading = self.read(request, &received, spool).await?;
         self.keep(request, received, reading, spool).await
     }

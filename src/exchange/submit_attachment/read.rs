@@ -14,7 +14,15 @@ use crate::upload::{UploadSpool, UploadState};
 
 /// Payloads of one submission: the answer names an upload for each in one header field, and clients bound
 /// what they read of headers.
-const MOST_PAYLOADS: usize = 1000;
+const MOST_PAYLOADS: usize = 200;
+
+/// How many payloads a content carries, before anything is made of them.
+fn payload_count(content: &Value) -> usize {
+    match content.get("content") {
+        Some(Value::Array(contents)) if content["resourceType"] == "DocumentReference" => contents.len(),
+        _ => 1,
+    }
+}
 
 /// What is wrong first, remarks after it.
 fn refused(mut issues: Vec<Issue>) -> SubmitError {
@@ -72,6 +80,7 @@ impl Exchange {
         let body = fhir::parse(skeleton).map_err(|issue| SubmitError::Refused(vec![issue]))?;
         let mut issues = fhir::check_structure(&body, "Parameters");
         let mut payloads = Vec::new();
+        let mut count = 0;
         for scanned in &received.scanned.payloads {
             let at = format!("Parameters.parameter[{}].part[{}].resource", scanned.parameter, scanned.part);
             let content = self.content_resource(scanned, &at, spool).await?;
@@ -79,6 +88,11 @@ impl Exchange {
                 body.pointer(&format!("/parameter/{}/part/{}/resource", scanned.parameter, scanned.part))
             });
             let Some(value) = value else { continue };
+            count += payload_count(value);
+            if count > MOST_PAYLOADS {
+                let text = format!("A submission carries at most {MOST_PAYLOADS} payloads");
+                return Err(SubmitError::PartTooLarge(Issue::refusal(IssueType::TooLong, text)));
+            }
             match cdex::payloads(value, &at, content.taken, &request.own_uploads) {
                 Ok((found, remarks)) => {
                     issues.extend(remarks);
@@ -98,8 +112,8 @@ impl Exchange {
             }
             Err(found) => {
                 // What the structure check named already is not told twice.
-                let known: Vec<Option<String>> =
-                    issues.iter().map(|issue| issue.expression.clone()).collect();
+                let errors = issues.iter().filter(|issue| issue.is_error());
+                let known: Vec<Option<String>> = errors.map(|issue| issue.expression.clone()).collect();
                 issues.extend(found.into_iter().filter(|issue| !known.contains(&issue.expression)));
                 None
             }
@@ -108,10 +122,6 @@ impl Exchange {
             return Err(refused(issues));
         };
         let payloads = self.attach(&request.caller.access(), &submission, payloads, &mut issues).await?;
-        if payloads.len() > MOST_PAYLOADS {
-            let text = format!("A submission carries at most {MOST_PAYLOADS} payloads");
-            return Err(SubmitError::PartTooLarge(Issue::refusal(IssueType::TooLong, text)));
-        }
         if issues.iter().any(Issue::is_error) {
             return Err(refused(issues));
         }

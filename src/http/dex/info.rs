@@ -34,13 +34,13 @@ pub(super) async fn read(
         return match state.exchange.reports_of(&access, id).await {
             Ok(reports) if reports.is_empty() => missing(),
             Ok(reports) => reports_answer(reports.into_iter().map(|report| report.body)),
-            Err(error) => super::internal(&error),
+            Err(error) => super::unavailable(&error),
         };
     }
     match state.exchange.inspect_upload(&access, id).await {
         Ok(Some(inspection)) => super::json(StatusCode::OK, &InfoWire::of(&inspection)),
         Ok(None) => missing(),
-        Err(error) => super::internal(&error),
+        Err(error) => super::unavailable(&error),
     }
 }
 

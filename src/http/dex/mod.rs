@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use serde::Serialize;
 
 use super::routes::DoorState;
+use crate::db::DbError;
 
 /// The routes of the DEX door.
 pub(super) fn routes() -> Router<DoorState> {
@@ -42,6 +43,16 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
 /// A plain-text answer.
 fn text(status: StatusCode, text: impl Into<String>) -> Response {
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text.into()).into_response()
+}
+
+/// The database failed: for now, or for a reason that somebody has to look at.
+fn unavailable(error: &DbError) -> Response {
+    if !error.is_transient() {
+        return internal(error);
+    }
+    tracing::error!(error = error as &dyn std::error::Error, "a DEX request failed");
+    let text = text(StatusCode::SERVICE_UNAVAILABLE, "not available at the moment\n");
+    ([(header::RETRY_AFTER, "5")], text).into_response()
 }
 
 /// Something broke inside. The answer is the same whatever it was (dex-upload W-31).

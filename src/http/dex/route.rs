@@ -61,7 +61,7 @@ pub(super) async fn redeliver(
         Err(RedeliveryRefused::NotRouted) => {
             super::text(StatusCode::BAD_REQUEST, "Invalid target for metadata\n")
         }
-        Err(RedeliveryRefused::Db(error)) => super::internal(&error),
+        Err(RedeliveryRefused::Db(error)) => super::unavailable(&error),
     }
 }
 

@@ -58,8 +58,14 @@ pub(super) async fn create(
         let append = AppendRequest { access: caller.access(), id, offset: 0, declared };
         let body = routes::body(request, u64::MAX);
         // The upload exists whatever becomes of its first bytes: the offset says how many were kept (T-22).
-        let reception = state.exchange.append_upload(append, body).await?;
-        response.headers_mut().insert("upload-offset", HeaderValue::from(reception.offset));
+        let offset = match state.exchange.append_upload(append, body).await {
+            Ok(reception) => reception.offset,
+            Err(error) => {
+                tracing::warn!(upload.id = %id, %error, "the first bytes of an upload were not kept");
+                0
+            }
+        };
+        response.headers_mut().insert("upload-offset", HeaderValue::from(offset));
     }
     let location = location(state, &collection, id);
     let location = HeaderValue::try_from(location).map_err(|error| TusError::Internal(error.into()))?;

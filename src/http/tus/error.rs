@@ -31,6 +31,7 @@ pub(super) enum TusError {
     Damaged,
     Full,
     Stopping,
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
     Body(BodyError),
     Refused { id: UploadId, rejected: RejectedManifest },
     Unrouted(UploadId),
@@ -47,7 +48,7 @@ impl From<UploadError> for TusError {
             UploadError::Damaged => Self::Damaged,
             UploadError::Full => Self::Full,
             UploadError::Stopping => Self::Stopping,
-            UploadError::Blob(_) => Self::Internal(error.into()),
+            UploadError::Blob(_) | UploadError::ForeignStore => Self::Internal(error.into()),
             UploadError::Db(error) => error.into(),
         }
     }
@@ -58,6 +59,7 @@ impl From<DbError> for TusError {
         match error {
             DbError::Full(_) => Self::Full,
             DbError::Closed => Self::Stopping,
+            other if other.is_transient() => Self::Unavailable(other.into()),
             other => Self::Internal(other.into()),
         }
     }
@@ -119,6 +121,9 @@ impl TusError {
                 "ERR_SERVER_SHUTDOWN",
                 "request has been interrupted because the server is shutting down",
             ),
+            Self::Unavailable(_) => {
+                (S::SERVICE_UNAVAILABLE, "ERR_UNAVAILABLE", "the server cannot do this at the moment")
+            }
             Self::Body(BodyError::Broken) => {
                 (S::BAD_REQUEST, "ERR_UNEXPECTED_EOF", "server expected to receive more bytes")
             }
@@ -139,7 +144,7 @@ impl TusError {
 
     /// The answer. One to HEAD has no body (tus 1.0.0).
     pub(super) fn into_response_to(self, method: &Method) -> Response {
-        if let Self::Internal(error) = &self {
+        if let Self::Internal(error) | Self::Unavailable(error) = &self {
             tracing::error!(error = &**error, "a tus request failed");
         }
         let (status, code, message) = self.parts();
@@ -176,7 +181,7 @@ impl TusError {
             Self::UnsupportedVersion => {
                 headers.insert("tus-version", HeaderValue::from_static(super::VERSION));
             }
-            Self::Stopping | Self::Full | Self::Locked => {
+            Self::Stopping | Self::Unavailable(_) | Self::Full | Self::Locked => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             }
             _ => {}

@@ -2,10 +2,12 @@
 //! blocking thread while the next one fills, and a thread is taken only while there is something to write,
 //! so that ten thousand slow senders do not hold ten thousand threads.
 
+use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -16,6 +18,10 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{BlobError, BlobReader, BlobStore, BlobWriter, Segment, StorageKey};
 
+/// What the check of the store writes: a block, so that a full disk cannot hide it in a folder's entry.
+const PROBE: &[u8] = &[0; 4096];
+/// Bytes written after which a long write is synced, so that the last sync of a large payload is short.
+const SYNC_EVERY: u64 = 64 * 1024 * 1024;
 /// Bytes gathered before a blocking thread is asked to write them.
 const BLOCK: usize = 1024 * 1024;
 
@@ -25,6 +31,9 @@ pub(crate) struct FileBlobs {
     root: PathBuf,
     durable: bool,
     opened_at: SystemTime,
+    /// Folders known to be durable in their parents: that one exists says nothing, another request may have
+    /// made it a moment ago.
+    durable_folders: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl FileBlobs {
@@ -34,13 +43,19 @@ impl FileBlobs {
     pub(crate) fn open(root: PathBuf, durable: bool) -> Result<Self, BlobError> {
         make_folders(&root, durable)?;
         let opened_at = next_tick(&root.join(".opened"))?;
-        Ok(Self { root, durable, opened_at })
+        Ok(Self { root, durable, opened_at, durable_folders: Arc::default() })
     }
 
     /// `root/tenant/owner/ab/upload`: a level by the id's first two digits keeps folders small.
     fn path(&self, key: &StorageKey) -> PathBuf {
         let (folder, name) = key.as_str().rsplit_once('/').unwrap_or(("", key.as_str()));
         self.root.join(folder).join(name.get(..2).unwrap_or(name)).join(name)
+    }
+
+    /// The file that says whose store this is: beside the folder, in which only payloads lie.
+    fn mark_file(&self) -> PathBuf {
+        let name = self.root.file_name().unwrap_or_default().to_string_lossy();
+        self.root.with_file_name(format!(".{name}.store-id"))
     }
 
     /// Runs `work` on a blocking thread.
@@ -52,6 +67,21 @@ impl FileBlobs {
         spawn_blocking(move || work(store)).await.unwrap_or_else(|_| Err(interrupted()))
     }
 
+    /// Makes a folder below the root and its ancestors, each durable in its parent.
+    fn make_folders(&self, folder: &Path) -> std::io::Result<()> {
+        if folder == self.root || self.durable_folders.lock().is_ok_and(|known| known.contains(folder)) {
+            return Ok(());
+        }
+        if let Some(parent) = folder.parent() {
+            self.make_folders(parent)?;
+            make_folder(folder, parent, self.durable)?;
+        }
+        if let Ok(mut known) = self.durable_folders.lock() {
+            known.insert(folder.to_owned());
+        }
+        Ok(())
+    }
+
     fn open_to_append(&self, path: &Path, offset: u64) -> Result<Core, BlobError> {
         let mut options = OpenOptions::new();
         options.write(true).mode(0o600);
@@ -59,7 +89,7 @@ impl FileBlobs {
         if fresh {
             options.create(true);
             if let Some(folder) = path.parent() {
-                make_folders(folder, self.durable)?;
+                self.make_folders(folder)?;
             }
         }
         let mut file = match options.open(path) {
@@ -98,6 +128,7 @@ impl BlobStore for FileBlobs {
             gathered_bytes: 0,
             first_byte: offset,
             length: 0,
+            unsynced: 0,
         }))
     }
 
@@ -105,7 +136,12 @@ impl BlobStore for FileBlobs {
         let path = self.path(key);
         let file = self
             .run(move |_| {
-                let mut file = File::open(&path)?;
+                let mut file = match File::open(&path) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                        return Err(BlobError::Short { expected: offset, found: 0 });
+                    }
+                    opened => opened?,
+                };
                 file.seek(SeekFrom::Start(offset))?;
                 Ok(file)
             })
@@ -131,11 +167,41 @@ impl BlobStore for FileBlobs {
         .await
     }
 
+    async fn marked(&self) -> Result<Option<String>, BlobError> {
+        self.run(|store| match std::fs::read_to_string(store.mark_file()) {
+            Ok(id) => Ok(Some(id)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        })
+        .await
+    }
+
+    async fn mark(&self, id: &str) -> Result<(), BlobError> {
+        let id = id.to_owned();
+        self.run(move |store| {
+            let mut options = OpenOptions::new();
+            let mut file = match options.write(true).create_new(true).mode(0o600).open(store.mark_file()) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+                opened => opened?,
+            };
+            file.write_all(id.as_bytes())?;
+            if store.durable {
+                file.sync_all()?;
+                File::open(store.root.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn check(&self) -> Result<(), BlobError> {
         self.run(|store| {
-            std::fs::metadata(&store.root)?;
-            rustix::fs::access(&store.root, rustix::fs::Access::WRITE_OK)
-                .map_err(|errno| BlobError::from(std::io::Error::from(errno)))
+            // Writing is the only proof: a full or read-only disk shows nothing else.
+            let probe = store.root.join(".probe");
+            let written = std::fs::write(&probe, PROBE);
+            let removed = std::fs::remove_file(&probe);
+            written?;
+            Ok(removed?)
         })
         .await
     }
@@ -172,12 +238,16 @@ fn make_folders(folder: &Path, durable: bool) -> std::io::Result<()> {
     if let Some(parent) = parent {
         make_folders(parent, durable)?;
     }
+    make_folder(folder, parent.unwrap_or(Path::new(".")), durable)
+}
+
+fn make_folder(folder: &Path, parent: &Path, durable: bool) -> std::io::Result<()> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
     if durable {
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        File::open(parent)?.sync_all()?;
     }
     Ok(())
 }
@@ -248,6 +318,8 @@ struct FileWriter {
     gathered_bytes: usize,
     first_byte: u64,
     length: u64,
+    /// Bytes written since the last sync.
+    unsynced: u64,
 }
 
 impl FileWriter {
@@ -282,7 +354,12 @@ impl BlobWriter for FileWriter {
         self.gathered_bytes += bytes.len();
         self.gathered.push(bytes);
         if self.gathered_bytes >= BLOCK {
-            self.start(false).await?;
+            self.unsynced += self.gathered_bytes as u64;
+            let sync = self.unsynced >= SYNC_EVERY;
+            if sync {
+                self.unsynced = 0;
+            }
+            self.start(sync).await?;
         }
         Ok(())
     }

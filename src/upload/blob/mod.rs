@@ -113,6 +113,12 @@ pub(crate) trait BlobStore: Send + Sync {
     /// left behind.
     async fn left_over(&self) -> Result<Vec<StorageKey>, BlobError>;
 
+    /// The mark that [`BlobStore::mark`] left, if there is one.
+    async fn marked(&self) -> Result<Option<String>, BlobError>;
+
+    /// Marks the store as the one of a database. A marked store stays as it is.
+    async fn mark(&self, id: &str) -> Result<(), BlobError>;
+
     /// Whether the store can be written to.
     async fn check(&self) -> Result<(), BlobError>;
 }
