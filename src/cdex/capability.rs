@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::SUBMIT_ATTACHMENT;
+use super::{MOST_PAYLOADS, SUBMIT_ATTACHMENT};
 use crate::clock::Timestamp;
 
 /// What a CapabilityStatement says that depends on the installation.
@@ -68,7 +68,8 @@ fn operation_documentation(facts: &CapabilityFacts<'_>) -> String {
          (content.attachment.url naming a complete upload of this gateway; other URLs are refused); a Binary; or \
          any other resource, such as a QuestionnaireResponse or a Bundle, which is passed on exactly as received. \
          Documents may be of any media type. Signatures are kept, not verified.\n\n\
-         Size: one request may have at most {limit} bytes; a larger one is answered 413. {advice}\n\n\
+         Size: one request may have at most {limit} bytes, {MOST_PAYLOADS} documents, and 16 MiB besides their \
+         data; a larger one is answered 413. {advice}\n\n\
          Final is honoured: with Final = false the submission stays open and later ones with the same TrackingId \
          are taken as its continuation; without Final, or with Final = true, it is the last. One that comes after \
          the last is taken as an amendment.",

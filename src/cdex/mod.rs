@@ -14,7 +14,7 @@ mod submission;
 mod submission_tests;
 
 pub(crate) use capability::{CapabilityFacts, capability_statement, larger_payload_advice};
-pub(crate) use payload::{Carried, OwnUploads, Payload, TakenData, payloads};
+pub(crate) use payload::{Carried, MOST_PAYLOADS, OwnUploads, Payload, TakenData, payloads};
 #[cfg(test)]
 pub(crate) use submission::AttachTo;
 pub(crate) use submission::{Identifier, Submission, SubmittedAttachment, parse};

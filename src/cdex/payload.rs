@@ -11,6 +11,10 @@ use crate::fhir::datatype::{self, date_time_precision, is_code};
 use crate::fhir::{Issue, IssueType, Spooled, base64};
 use crate::id::UploadId;
 
+/// Payloads of one submission: the answer names an upload for each in one header field, and clients bound
+/// what they read of headers.
+pub(crate) const MOST_PAYLOADS: usize = 200;
+
 /// More issues about one content than anybody reads are not collected.
 const MOST_ISSUES: usize = 200;
 

@@ -22,7 +22,8 @@ pub struct DeliveryConfig {
     pub concurrency: usize,
     /// Deliveries at once for each target.
     pub concurrency_per_target: usize,
-    /// Time from one attempt to the next; after the last one the delivery has failed.
+    /// The wait before each attempt, the first of which is made at once whatever its entry says; after as many
+    /// attempts the delivery is dead.
     #[serde(rename = "retry_schedule_secs", deserialize_with = "unit::list_of_seconds")]
     pub retry_schedule: Vec<Duration>,
     /// How often due deliveries are looked for that nobody announced.

@@ -7,14 +7,10 @@ use serde_json::Value;
 use super::receive::Received;
 use super::{Exchange, SubmitError, SubmitRequest};
 use crate::auth::Access;
-use crate::cdex::{self, Carried, Payload, Submission, TakenData};
+use crate::cdex::{self, Carried, MOST_PAYLOADS, Payload, Submission, TakenData};
 use crate::fhir::{self, Issue, IssueType, KnownType, ScannedPayload, Spool, Spooled};
 use crate::id::UploadId;
 use crate::upload::{UploadSpool, UploadState};
-
-/// Payloads of one submission: the answer names an upload for each in one header field, and clients bound
-/// what they read of headers.
-const MOST_PAYLOADS: usize = 200;
 
 /// How many payloads a content carries, before anything is made of them.
 fn payload_count(content: &Value) -> usize {

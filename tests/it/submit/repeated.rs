@@ -27,7 +27,9 @@ fn the_same_body_again_gives_the_same_ids_and_nothing_new() {
 fn another_body_under_the_same_tracking_id_is_an_amendment() {
     let gateway = Gateway::start();
     let first = accepted(&submit(&gateway, note("amended", b"first")));
-    let second = accepted(&submit(&gateway, note("amended", b"second")));
+    let answer = submit(&gateway, note("amended", b"second"));
+    assert!(answer.text().contains("amendment"), "{}", answer.text());
+    let second = accepted(&answer);
     assert_ne!(first, second);
     for (id, bytes) in [(&first[0], b"first".as_slice()), (&second[0], b"second")] {
         gateway.wait_delivered(id, 1);

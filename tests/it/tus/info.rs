@@ -78,7 +78,11 @@ fn an_upload_without_a_destination_reads_complete_and_is_never_pending() {
     let manifest = [("data_stream_id", "lonely"), ("data_stream_route", "stream"), ("sender_id", "x")];
     let upload = tus::upload(&gateway, &manifest, b"abc");
     let info = gateway.info(&upload.id);
-    assert_eq!(info["file_info"]["size_bytes"].to_string(), "3");
+    assert_state(&info, "Complete", 3);
+    let reports = gateway.get(&format!("/upload/info/{}?view=reports", upload.id)).expect(200).json();
+    let last = reports["reports"].as_array().and_then(|reports| reports.last()).expect("there are reports");
+    assert_eq!(last["stage_info"]["action"], "blob-file-copy", "{last}");
+    assert_eq!(last["stage_info"]["status"], "FAILURE", "somebody must be able to see it (W-03): {last}");
     assert_eq!(rows::count(&gateway, "delivery"), 0);
     assert!(gateway.delivered().is_empty());
 }
