@@ -20,6 +20,16 @@ fn payload_count(content: &Value) -> usize {
     }
 }
 
+/// Whether an issue about the parameter of some index is also among `found`, which names parameters.
+fn is_told_by_name(issue: &Issue, body: &Value, found: &[Issue]) -> bool {
+    let expression = issue.expression.as_deref().unwrap_or_default();
+    let index = expression.strip_prefix("Parameters.parameter[").and_then(|rest| rest.split(']').next());
+    let parameter = index.and_then(|index| body["parameter"].get(index.parse::<usize>().ok()?));
+    let Some(name) = parameter.and_then(|parameter| parameter["name"].as_str()) else { return false };
+    let named = format!("Parameters.parameter.where(name='{name}')");
+    found.iter().any(|issue| issue.expression.as_deref().is_some_and(|told| told.starts_with(&named)))
+}
+
 /// What is wrong first, remarks after it.
 fn refused(mut issues: Vec<Issue>) -> SubmitError {
     issues.sort_by_key(|issue| !issue.is_error());
@@ -107,10 +117,9 @@ impl Exchange {
                 Some(submission)
             }
             Err(found) => {
-                // What the structure check named already is not told twice.
-                let errors = issues.iter().filter(|issue| issue.is_error());
-                let known: Vec<Option<String>> = errors.map(|issue| issue.expression.clone()).collect();
-                issues.extend(found.into_iter().filter(|issue| !known.contains(&issue.expression)));
+                // One mistake is told once, and by the parameter's name where the profile told it.
+                issues.retain(|issue| !is_told_by_name(issue, &body, &found));
+                issues.extend(found);
                 None
             }
         };

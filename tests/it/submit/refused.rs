@@ -201,3 +201,19 @@ fn set(parameters: &mut Value, name: &str, key: &str, value: Value) {
     let parameter = list.iter_mut().find(|parameter| parameter["name"] == name).expect("it is there");
     parameter[key] = value;
 }
+
+#[test]
+fn one_mistake_is_told_once_and_by_the_name_of_its_parameter() {
+    let gateway = Gateway::start();
+    let mut whole = parameters("told once", vec![document(vec![inline(b"x")])]);
+    let entries = whole["parameter"].as_array_mut().expect("an array");
+    let member = entries.iter_mut().find(|entry| entry["name"] == "MemberId").expect("it is required");
+    member["valueIdentifier"] = json!("not an Identifier");
+    let answer = submit(&gateway, whole.to_string());
+    let issues = refused(&answer, 400);
+    assert!(names(&issues, "MemberId"), "{issues:?}");
+    let errors = answer.json()["issue"]
+        .as_array()
+        .map_or(0, |issues| issues.iter().filter(|issue| issue["severity"] == "error").count());
+    assert_eq!(errors, 1, "{}", answer.text());
+}
