@@ -32,13 +32,13 @@ impl MediaTypeError {
     /// What the sender is told.
     pub(crate) fn issue(self) -> Issue {
         let text = match self {
-            Self::Missing => "the body has no media type",
-            Self::NotJson => "the media type of the body is not supported",
-            Self::Charset => "the character set of the body is not supported",
-            Self::FhirVersion => "the FHIR release of the body is not supported",
+            Self::Missing => "The body has no media type",
+            Self::NotJson => "The media type of the body is not supported",
+            Self::Charset => "The character set of the body is not supported",
+            Self::FhirVersion => "The FHIR release of the body is not supported",
         };
         Issue::refusal(IssueType::NotSupported, text)
-            .advising("Send application/fhir+json, FHIR release 4.0, in UTF-8.")
+            .advising("Send application/fhir+json, FHIR release 4.0, in UTF-8")
     }
 }
 
@@ -50,8 +50,8 @@ pub(crate) struct NotAcceptable;
 impl NotAcceptable {
     /// What the caller is told.
     pub(crate) fn issue() -> Issue {
-        Issue::refusal(IssueType::NotSupported, "no accepted media type is supported")
-            .advising("Accept application/fhir+json.")
+        Issue::refusal(IssueType::NotSupported, "No accepted media type is supported")
+            .advising("Accept application/fhir+json")
     }
 }
 

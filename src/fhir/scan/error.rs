@@ -62,7 +62,7 @@ impl Refused {
             Rule::NumberTooLong | Rule::NumberOutOfRange | Rule::NotBase64 => IssueType::Value,
         };
         let mut issue = Issue::refusal(code, self.rule.text())
-            .advising(format!("The body breaks this rule at byte {}.", self.offset));
+            .advising(format!("The body breaks this rule at byte {}", self.offset));
         issue.expression.clone_from(&self.path);
         issue
     }
@@ -108,22 +108,22 @@ pub(crate) enum Rule {
 impl Rule {
     fn text(self) -> &'static str {
         match self {
-            Self::Grammar => "the body is not JSON",
-            Self::Empty => "the body is empty",
-            Self::NotAnObject => "the body is not a JSON object",
-            Self::UnexpectedEnd => "the body ends too early",
-            Self::Encoding => "the body is not UTF-8",
-            Self::ByteOrderMark => "the body begins with a byte order mark",
-            Self::ControlCharacter => "a string holds a control character",
-            Self::LoneSurrogate => "a string holds half of a surrogate pair",
-            Self::DuplicateKey => "an object has the same property twice",
-            Self::TooDeep => "the elements are nested too deeply",
-            Self::TooManyNodes => "the body has too many elements",
-            Self::NumberTooLong => "a number is too long",
-            Self::NumberOutOfRange => "a number is out of range",
-            Self::StringTooLong => "a string is too long",
-            Self::TooLarge => "the body without its payloads is too large",
-            Self::NotBase64 => "the data is not base64",
+            Self::Grammar => "The body is not JSON",
+            Self::Empty => "The body is empty",
+            Self::NotAnObject => "The body is not a JSON object",
+            Self::UnexpectedEnd => "The body ends too early",
+            Self::Encoding => "The body is not UTF-8",
+            Self::ByteOrderMark => "The body begins with a byte order mark",
+            Self::ControlCharacter => "A string holds a control character",
+            Self::LoneSurrogate => "A string holds half of a surrogate pair",
+            Self::DuplicateKey => "An object has the same property twice",
+            Self::TooDeep => "The elements are nested too deeply",
+            Self::TooManyNodes => "The body has too many elements",
+            Self::NumberTooLong => "A number is too long",
+            Self::NumberOutOfRange => "A number is out of range",
+            Self::StringTooLong => "A string is too long",
+            Self::TooLarge => "The body without its payloads is too large",
+            Self::NotBase64 => "The data is not base64",
         }
     }
 }

@@ -56,28 +56,28 @@ enum Problem {
 impl Problem {
     fn told(self) -> (IssueType, &'static str) {
         let text = match self {
-            Self::MissingType => return (IssueType::Required, "a resource says its type"),
-            Self::UnknownType => return (IssueType::Value, "this is no resource type of FHIR R4"),
-            Self::NotABoolean => return (IssueType::Value, "the value must be true or false"),
-            Self::NotANumber => return (IssueType::Value, "the value must be a number"),
-            Self::NotAString => return (IssueType::Value, "the value must be a string"),
+            Self::MissingType => return (IssueType::Required, "A resource says its type"),
+            Self::UnknownType => return (IssueType::Value, "This is no resource type of FHIR R4"),
+            Self::NotABoolean => return (IssueType::Value, "The value must be true or false"),
+            Self::NotANumber => return (IssueType::Value, "The value must be a number"),
+            Self::NotAString => return (IssueType::Value, "The value must be a string"),
             Self::NotAnInteger => {
-                return (IssueType::Value, "the value must be an integer in the range of its type");
+                return (IssueType::Value, "The value must be an integer in the range of its type");
             }
-            Self::NotAResource => "a resource is a JSON object",
-            Self::Unknown => "there is no such element here",
-            Self::NotRepeating => "the element does not repeat, so it must not be an array",
-            Self::Repeating => "the element repeats, so it must be an array",
-            Self::NotAnObject => "the element must be a JSON object",
-            Self::NotAPrimitive => "the element has a plain value, not an object",
-            Self::Null => "null is only allowed in an array of plain values, beside an extension",
-            Self::EmptyString => "a string must not be empty",
-            Self::EmptyArray => "an array must not be empty",
-            Self::EmptyObject => "an object must not be empty",
-            Self::TwinOfComplex => "only an element with a plain value has a property with an underscore",
-            Self::TwinNotAnObject => "a property with an underscore holds an object",
-            Self::TwinNotAnArray => "a property with an underscore is an array where its element is one",
-            Self::TwinLength => "a property with an underscore has as many entries as its element",
+            Self::NotAResource => "A resource is a JSON object",
+            Self::Unknown => "There is no such element here",
+            Self::NotRepeating => "The element does not repeat, so it must not be an array",
+            Self::Repeating => "The element repeats, so it must be an array",
+            Self::NotAnObject => "The element must be a JSON object",
+            Self::NotAPrimitive => "The element has a plain value, not an object",
+            Self::Null => "A null is only allowed in an array of plain values, beside an extension",
+            Self::EmptyString => "A string must not be empty",
+            Self::EmptyArray => "An array must not be empty",
+            Self::EmptyObject => "An object must not be empty",
+            Self::TwinOfComplex => "Only an element with a plain value has a property with an underscore",
+            Self::TwinNotAnObject => "A property with an underscore holds an object",
+            Self::TwinNotAnArray => "A property with an underscore is an array where its element is one",
+            Self::TwinLength => "A property with an underscore has as many entries as its element",
         };
         (IssueType::Structure, text)
     }
