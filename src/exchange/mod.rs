@@ -91,7 +91,8 @@ impl Exchange {
     }
 }
 
-/// A future of the gateway's own was cut off by a hard stop; nothing of it became true.
+/// A future of the gateway's own was cut off by a hard stop. Of an append the checkpoints remain; nothing that
+/// was not acknowledged was promised.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the work was interrupted")]
 pub(crate) struct Interrupted;

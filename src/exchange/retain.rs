@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Exchange, store};
 use crate::auth::{Access, DEFAULT_TENANT};
 use crate::db::DbError;
-use crate::delivery;
+use crate::delivery::{self, DeliveryStatus};
 use crate::telemetry::metrics::observe_deliveries;
 
 /// Time between two rounds.
@@ -37,7 +37,9 @@ impl Exchange {
             let mut reader = self.db.reader().await?;
             delivery::counts(&mut reader.tx(), &Access::of_worker(DEFAULT_TENANT)).await?
         };
-        for (status, count) in counts {
+        // A state that nothing is in any more has to be shown as that.
+        for status in DeliveryStatus::ALL {
+            let count = counts.iter().find(|(known, _)| *known == status).map_or(0, |(_, count)| *count);
             observe_deliveries(status.as_str(), count);
         }
         Ok(())

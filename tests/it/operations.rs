@@ -43,8 +43,14 @@ fn dex_version_has_its_three_fields() {
 #[test]
 fn metrics_are_prometheus_text() {
     let gateway = Gateway::start();
-    accepted(&submit(&gateway, note("metrics-tracking", b"x")));
+    let ids = accepted(&submit(&gateway, note("metrics-tracking", b"x")));
+    gateway.wait_delivered(&ids[0], 1);
+    // What the README tells operators to watch is there from the start, also where it counts nothing.
+    crate::support::wait::until("the state of deliveries to be shown", || {
+        gateway.get("/metrics").text().contains("cdex_deliveries{status=\"dead\"} 0").then_some(())
+    });
     let answer = gateway.get("/metrics").expect(200);
+    assert!(answer.text().contains("cdex_delivery_attempts_total{"), "{}", answer.text());
     assert!(answer.header("Content-Type").is_some_and(|kind| kind.starts_with("text/plain")));
     let text = answer.text();
     assert!(text.lines().any(|line| line.starts_with("# TYPE ")), "{text}");
