@@ -33,6 +33,7 @@ pub(crate) mod auth;
 pub(crate) mod db;
 pub(crate) mod outbound;
 pub(crate) mod report;
+pub(crate) mod repository;
 pub(crate) mod telemetry;
 
 /// Entry points of the fuzz targets in `tests/fuzz`.

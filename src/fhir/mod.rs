@@ -13,6 +13,7 @@ mod outcome;
 mod path;
 mod profile;
 pub(crate) mod scan;
+pub(crate) mod search;
 mod spool;
 mod structure;
 #[cfg(test)]
