@@ -1,7 +1,7 @@
 //! FHIR R4 as such; the only folder that knows fhirbolt.
 //!
 //! [`scan`] reads a body once as it arrives and gives what is large to a [`Spool`]; [`codec`] parses what
-//! stays and [`structure`] checks it against R4; [`profile`] holds the rules of profiles and [`validate`](mod@validate)
+//! stays and [`structure`] checks it against [`r4`]; [`profile`] holds the rules of profiles and [`validate`](mod@validate)
 //! applies them. Whatever is wrong becomes an [`Issue`].
 
 pub(crate) mod base64;
@@ -12,6 +12,7 @@ pub mod fuzzing;
 mod outcome;
 mod path;
 mod profile;
+pub(crate) mod r4;
 pub(crate) mod scan;
 mod spool;
 mod structure;
