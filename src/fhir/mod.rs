@@ -27,5 +27,5 @@ pub(crate) use outcome::{Issue, IssueType, operation_outcome};
 pub(crate) use profile::Profiles;
 pub(crate) use scan::{KnownType, ScanError, ScanLimits, Scanned, ScannedPayload, Scanner, Shape, convert};
 pub(crate) use spool::{Spool, SpoolError, Spooled};
-pub(crate) use structure::check as check_structure;
+pub(crate) use structure::{Mode as StructureMode, check as check_structure};
 pub(crate) use validate::validate;
