@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::datatype::is_id;
 use super::search::Compartment;
-use super::structure::resource_type;
+use super::r4::resource_type;
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]

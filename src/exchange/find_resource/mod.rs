@@ -9,12 +9,15 @@ mod history;
 mod include;
 mod search;
 
+use bytes::Bytes;
+
 use super::Exchange;
 use super::interaction::{Done, InteractionError, Requester};
 use super::precondition::Conditions;
 use crate::auth::Access;
 use crate::db::Tx;
-use crate::fhir::Address;
+use crate::fhir::subset::{ElementFacts, Subset};
+use crate::fhir::{Address, r4};
 use crate::fhir::search::{Query, Scope, Summary};
 use crate::repository::{self, HistoryOf, StoredResource};
 
@@ -122,6 +125,24 @@ impl Exchange {
             }
         }
     }
+}
+
+/// What R4 says about the element at a place: the JSON names from the resource type on.
+fn element_facts(place: &[&str]) -> Option<ElementFacts> {
+    let (first, names) = place.split_first()?;
+    let mut within = Some(r4::resource(first)?);
+    let mut facts = None;
+    for name in names {
+        let property = within?.property(name)?;
+        let element = property.element;
+        facts = Some(ElementFacts {
+            is_summary: element.is_summary,
+            is_mandatory: element.min > 0,
+            is_choice: element.is_choice,
+        });
+        within = property.of_type.complex();
+    }
+    facts
 }
 
 /// The present version of a resource that is there.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::Exchange;
 use super::interaction::{Done, InteractionError, Method, Requester, type_of};
 use super::store_resource::Received;
-use crate::fhir::{self, Issue, IssueType};
+use crate::fhir::{self, Issue, IssueType, StructureMode};
 
 /// What came of a batch or a transaction.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Exchange {
         let most = self.settings.rest.bundle_entries;
         let entries = entry::take(&text, &mut tree, most)?;
         // The resources have been taken out: each is judged with its own entry.
-        let issues = fhir::check_structure(&tree, "Bundle");
+        let issues = fhir::check_structure(&tree, "Bundle", StructureMode::Strict);
         if issues.iter().any(Issue::is_error) {
             return Err(InteractionError::Malformed(issues));
         }

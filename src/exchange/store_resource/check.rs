@@ -7,7 +7,7 @@ use crate::auth::Caller;
 use crate::config::Validation;
 use crate::exchange::Exchange;
 use crate::exchange::interaction::{InteractionError, type_of};
-use crate::fhir::{self, Issue, IssueType};
+use crate::fhir::{self, Issue, IssueType, StructureMode};
 
 /// How the canonical URLs of the Task profiles of CDex begin (cdex §10): a Task that claims one and breaks it is
 /// refused, because what happens with it next rests on the profile.
@@ -39,8 +39,13 @@ impl Exchange {
                 return Err(InteractionError::malformed(IssueType::Required, "resourceType", text));
             }
         }
-        let mut issues = fhir::check_structure(tree, resource_type);
-        issues.extend(self.check_profiles(self.settings.rest.validation_of(caller.client_id()), tree));
+        let validation = self.settings.rest.validation_of(caller.client_id());
+        let mode = match validation {
+            Validation::Lenient => StructureMode::Lenient,
+            Validation::Structure | Validation::Profiles => StructureMode::Strict,
+        };
+        let mut issues = fhir::check_structure(tree, resource_type, mode);
+        issues.extend(self.check_profiles(validation, tree));
         if issues.iter().any(Issue::is_error) {
             // What is wrong first, remarks after it.
             issues.sort_by_key(|issue| !issue.is_error());
