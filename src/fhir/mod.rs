@@ -10,11 +10,15 @@ pub(crate) mod datatype;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod outcome;
+pub(crate) mod patch;
 mod path;
 mod profile;
+pub(crate) mod reference;
+pub(crate) mod resource;
 pub(crate) mod scan;
 mod spool;
 mod structure;
+pub(crate) mod subset;
 #[cfg(test)]
 pub(crate) mod testing;
 mod validate;
