@@ -36,8 +36,9 @@ pub(super) async fn serve(
     Extension(current): Extension<CurrentRequest>,
     request: Request,
 ) -> Response {
+    // The router has taken the base off, but where nothing else was there.
     let path = request.uri().path();
-    let path = path.strip_prefix("/fhir").unwrap_or(path).to_owned();
+    let path = if path == "/fhir/" { String::new() } else { path.to_owned() };
     if let Some(name) = operation::name(&path) {
         return operation::serve(name, state, caller, current, request).await;
     }
