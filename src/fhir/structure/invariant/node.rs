@@ -2,13 +2,11 @@
 
 use serde_json::{Map, Value};
 
-/// An element with its resource.
+/// An element.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::fhir::structure) struct Node<'a> {
-    /// The element's own members.
+    /// Its own members.
     pub(in crate::fhir::structure) members: &'a Map<String, Value>,
-    /// The resource that it is in (FHIRPath `%resource`).
-    pub(in crate::fhir::structure) resource: &'a Map<String, Value>,
 }
 
 impl<'a> Node<'a> {
@@ -68,19 +66,12 @@ impl<'a> Node<'a> {
 
     /// The elements below of this name.
     pub(super) fn each(&self, name: &str) -> impl Iterator<Item = Node<'a>> + use<'a> {
-        let resource = self.resource;
-        let entries = self.list(name).iter().filter_map(Value::as_object);
-        entries.map(move |members| Node { members, resource })
+        self.list(name).iter().filter_map(Value::as_object).map(|members| Node { members })
     }
 
     /// The first element below of this name.
     pub(super) fn first(&self, name: &str) -> Option<Node<'a>> {
         self.each(name).next()
-    }
-
-    /// The resource as a node.
-    pub(super) fn whole(&self) -> Node<'a> {
-        Node { members: self.resource, resource: self.resource }
     }
 
     /// Whether the CodeableConcept of this name has one of these codes of the system.
