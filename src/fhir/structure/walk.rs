@@ -159,7 +159,7 @@ impl Walk {
             self.report(Problem::Broken(&invariant::ELE_1), place);
         }
         let node = Node { members };
-        for broken in invariant::of(of).iter().filter(|invariant| !(invariant.holds)(&node)) {
+        for broken in invariant::of(of).iter().filter(|invariant| !(invariant.holds)(node)) {
             self.report(Problem::Broken(broken), place);
         }
     }
