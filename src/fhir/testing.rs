@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -13,13 +14,15 @@ pub(crate) fn published(path: &str) -> Option<Value> {
 }
 
 /// The example resources of FHIR R4, by file name, as published; none where they are not on this machine.
-pub(crate) fn published_examples() -> Vec<(String, Vec<u8>)> {
-    let Some(packed) = published_file("fhir-r4/examples.tar.gz") else { return Vec::new() };
-    let mut archive = Vec::new();
-    flate2::read::GzDecoder::new(&packed[..])
-        .read_to_end(&mut archive)
-        .expect("published archives are whole");
-    files_of_tar(&archive)
+pub(crate) fn published_examples() -> &'static [(String, Vec<u8>)] {
+    static EXAMPLES: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
+        let Some(packed) = published_file("fhir-r4/examples.tar.gz") else { return Vec::new() };
+        let mut archive = Vec::new();
+        let mut unpacked = flate2::read::GzDecoder::new(&packed[..]);
+        unpacked.read_to_end(&mut archive).expect("published archives are whole");
+        files_of_tar(&archive)
+    });
+    &EXAMPLES
 }
 
 /// The files of a tar archive: a block of 512 bytes with name and length (octal) before each, whole blocks each.
