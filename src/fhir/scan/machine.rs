@@ -157,6 +157,7 @@ impl Machine {
     fn path(&self) -> String {
         let root = self.root.as_deref().or(self.root_type).unwrap_or(match self.shape {
             Shape::Submission => "Parameters",
+            Shape::Bundle => "Bundle",
             Shape::Resource(_) | Shape::Plain => "Resource",
         });
         self.frames.path(root)
@@ -275,6 +276,12 @@ impl Machine {
         match self.shape {
             Shape::Plain => None,
             Shape::Resource(_) => (self.frames.len() == 0).then_some((0, 0)),
+            Shape::Bundle => {
+                let is_payload = self.frames.len() == 3
+                    && self.frames.property(0) == Some(b"entry")
+                    && self.frames.property(2) == Some(b"resource");
+                is_payload.then_some((self.frames.index(1)?, 0))
+            }
             Shape::Submission => {
                 let is_payload = self.frames.len() == 5
                     && self.frames.property(0) == Some(b"parameter")

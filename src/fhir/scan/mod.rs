@@ -71,6 +71,9 @@ pub(crate) enum Shape {
     Submission,
     /// The body is one payload, perhaps of a type that is known beforehand.
     Resource(Option<KnownType>),
+    /// At `Bundle.entry[i].resource`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the system interactions come next"))]
+    Bundle,
     /// Nowhere: nothing is taken out, and a long string is refused.
     #[cfg_attr(
         not(test),
