@@ -43,6 +43,20 @@ impl Timestamp {
         i64::try_from(instant.as_nanosecond()).ok().map(Self)
     }
 
+    /// As the header fields of HTTP have it, in whole seconds (RFC 9110, 5.6.7).
+    pub fn to_http_date(self) -> String {
+        // The printer refuses years after 9999 alone; these end in 2262.
+        jiff::fmt::rfc2822::DateTimePrinter::new()
+            .timestamp_to_rfc9110_string(&self.to_jiff())
+            .unwrap_or_default()
+    }
+
+    /// Reads a date of a header field of HTTP; `None` if it is none.
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let instant = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        i64::try_from(instant.as_nanosecond()).ok().map(Self)
+    }
+
     fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
@@ -113,5 +127,14 @@ mod tests {
             assert_eq!(Timestamp::parse_rfc3339(text), Some(Timestamp::from_nanos(nanos)));
         }
         assert_eq!(Timestamp::parse_rfc3339("2025-05-05"), None);
+    }
+
+    #[test]
+    fn an_http_date_has_whole_seconds() {
+        let moment = Timestamp::from_nanos(1_746_453_802_123_456_700);
+        assert_eq!(moment.to_http_date(), "Mon, 05 May 2025 14:03:22 GMT");
+        let whole = Timestamp::from_nanos(1_746_453_802_000_000_000);
+        assert_eq!(Timestamp::parse_http_date("Mon, 05 May 2025 14:03:22 GMT"), Some(whole));
+        assert_eq!(Timestamp::parse_http_date("yesterday"), None);
     }
 }

@@ -67,6 +67,12 @@ id!(
     Uuid::now_v7()
 );
 id!(
+    /// Names a FHIR resource that came without an id of its own. In the order of creation, so that indexes grow at
+    /// their end.
+    ResourceId,
+    Uuid::now_v7()
+);
+id!(
     /// Names one audit row.
     AuditId,
     Uuid::now_v7()

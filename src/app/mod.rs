@@ -143,6 +143,7 @@ impl App {
             limits: wiring::limits(&config),
             metadata_mode: wiring::metadata_mode(&config),
             public_url: settings.public_url.as_deref().map(|url| url.trim_end_matches('/').into()),
+            fhir_base: format!("{}/fhir", settings.base_url(address)).into(),
             base_url: settings.base_url(address).into(),
         };
         listen(&lifecycle, "listener", main, crate::http::router(&edge, routes(doors)), &settings);

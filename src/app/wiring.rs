@@ -11,7 +11,7 @@ use crate::db::{Db, DbSettings};
 use crate::delivery::{
     Deliveries, Destination, FileDestination, FileSettings, Routing, Schedule, TargetConfig, WorkerSettings,
 };
-use crate::exchange::ExchangeSettings;
+use crate::exchange::{ExchangeSettings, RestSettings};
 use crate::fhir::ScanLimits;
 use crate::http::routes::Limits;
 use crate::manifest::{ConfigProblem, StreamConfigs};
@@ -161,6 +161,31 @@ pub(super) fn exchange_settings(config: &Config) -> ExchangeSettings {
             ..ScanLimits::default()
         },
         idempotency: config.fhir.idempotency,
+        rest: rest_settings(config),
+    }
+}
+
+/// Settings of the FHIR REST API.
+fn rest_settings(config: &Config) -> RestSettings {
+    let body_bytes = usize::try_from(config.fhir.body_limit_bytes).unwrap_or(usize::MAX);
+    let partners = config.partner.values();
+    RestSettings {
+        // Nothing is taken out of these bodies: what is left of one is all of it.
+        scan: ScanLimits {
+            skeleton_bytes: body_bytes,
+            string_bytes: body_bytes,
+            nodes: 4 * NODES,
+            ..ScanLimits::default()
+        },
+        update_creates: config.fhir.update_creates,
+        require_if_match: config.fhir.require_if_match,
+        validation: config.fhir.validation,
+        partners: partners
+            .filter_map(|partner| Some((partner.client_id.clone(), partner.validation?)))
+            .collect(),
+        page_size: config.fhir.page_size,
+        max_page_size: config.fhir.max_page_size,
+        bundle_entries: config.fhir.bundle_entries,
     }
 }
 

@@ -10,7 +10,7 @@ mod store;
 pub(crate) use model::{AuditOutcome, Entry};
 #[cfg(test)]
 pub(crate) use store::list;
-pub(crate) use store::record;
+pub(crate) use store::{record, record_all};
 
 #[cfg(test)]
 mod tests;

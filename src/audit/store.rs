@@ -1,11 +1,15 @@
 //! SQL of the audit trail: rows are added and read, never changed.
 
+use sqlx::QueryBuilder;
+
 use super::{AuditOutcome, Entry};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Tx, on_db};
+use crate::db::{DbError, ROWS_PER_INSERT, Tx, on_db};
 use crate::id::AuditId;
 
+const INSERT_MANY: &str =
+    "INSERT INTO audit (id, tenant, owner, at, action, outcome, entity, detail, request_id) ";
 const INSERT: &str = "INSERT INTO audit (id, tenant, owner, at, action, outcome, entity, detail, request_id) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const LIST: &str = "SELECT id, at, action, outcome, entity, detail, request_id FROM audit \
@@ -74,6 +78,29 @@ pub(crate) async fn record(tx: &mut Tx<'_>, entry: &Entry) -> Result<(), DbError
             .await
             .map(drop)
     })?;
+    Ok(())
+}
+
+/// Records entries, many with one statement.
+pub(crate) async fn record_all(tx: &mut Tx<'_>, entries: &[Entry]) -> Result<(), DbError> {
+    for some in entries.chunks(ROWS_PER_INSERT) {
+        on_db!(tx, conn => {
+            let mut insert = QueryBuilder::<Driver>::new(INSERT_MANY);
+            insert.push_values(some, |mut row, entry| {
+                let detail = (!entry.detail.is_empty()).then(|| entry.detail.join(" "));
+                row.push_bind(AuditId::new().to_string())
+                    .push_bind(&entry.tenant)
+                    .push_bind(&entry.owner)
+                    .push_bind(entry.at.as_nanos())
+                    .push_bind(entry.action)
+                    .push_bind(entry.outcome.as_str())
+                    .push_bind(&entry.entity)
+                    .push_bind(detail)
+                    .push_bind(&entry.request_id);
+            });
+            insert.build().execute(conn).await.map(drop)
+        })?;
+    }
     Ok(())
 }
 

@@ -45,7 +45,7 @@ pub fn submission(body: &[u8]) {
         scanner.feed(Bytes::copy_from_slice(body), &mut spool).await.ok()?;
         let scanned = scanner.finish(&mut spool).await.ok()?;
         let value = fhir::parse(&scanned.skeleton).expect("a scanned body is JSON");
-        let mut issues = fhir::check_structure(&value, "Parameters");
+        let mut issues = fhir::check_structure(&value, "Parameters", fhir::StructureMode::Shape);
         for payload in &scanned.payloads {
             issues.extend(payload_issues(limits, payload, &value, &mut spool).await);
         }

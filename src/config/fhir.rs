@@ -21,6 +21,31 @@ pub struct FhirConfig {
     /// How long an `Idempotency-Key` is remembered.
     #[serde(rename = "idempotency_hours", deserialize_with = "unit::hours")]
     pub idempotency: Duration,
+    /// Whether an update creates a resource under an id that nothing has.
+    pub update_creates: bool,
+    /// Whether a change of a resource that is there must say by `If-Match` which version it means.
+    pub require_if_match: bool,
+    /// How strictly resources are held to the rules where no partner entry says otherwise.
+    pub validation: Validation,
+    /// Entries of a page of a search or history where the client does not say.
+    pub page_size: u32,
+    /// Entries of a page at most.
+    pub max_page_size: u32,
+    /// Entries of a batch or transaction at most.
+    pub bundle_entries: usize,
+}
+
+/// How strictly resources are held to the rules before they are kept. What breaks the JSON form or the elements of its
+/// type is refused always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validation {
+    /// Everything else is a warning.
+    Lenient,
+    /// The rules of R4 refuse, and those of the profiles that a CDex Task claims; other profiles warn.
+    Structure,
+    /// The rules of all profiles that a resource claims refuse too.
+    Profiles,
 }
 
 impl FhirConfig {
@@ -29,6 +54,12 @@ impl FhirConfig {
         problems.refuse_zero("fhir.body_limit_bytes", self.body_limit_bytes);
         problems.refuse_zero("fhir.inline_data_bytes", self.inline_data_bytes as u64);
         problems.refuse_zero("fhir.idempotency_hours", self.idempotency.as_secs());
+        let most = usize::try_from(self.max_page_size).unwrap_or(usize::MAX);
+        problems.refuse_outside("fhir.max_page_size", most, 10_000);
+        if !(1..=self.max_page_size).contains(&self.page_size) {
+            problems.add("fhir.page_size", "must be 1 to fhir.max_page_size");
+        }
+        problems.refuse_outside("fhir.bundle_entries", self.bundle_entries, 100_000);
         if self.skeleton_limit_bytes < self.inline_data_bytes {
             problems.add("fhir.skeleton_limit_bytes", "must not be smaller than fhir.inline_data_bytes");
         }

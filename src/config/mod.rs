@@ -12,6 +12,7 @@ mod fhir;
 mod fhir_mapping;
 mod load;
 mod manifest;
+mod partner;
 mod problems;
 mod secret;
 mod server;
@@ -27,10 +28,11 @@ pub use auth::{AuthConfig, AuthMode};
 pub use database::DatabaseConfig;
 pub use delivery::{DeliveryConfig, Unrouted};
 pub use environment::environment;
-pub use fhir::FhirConfig;
+pub use fhir::{FhirConfig, Validation};
 pub use fhir_mapping::{FhirFieldsConfig, FhirMappingConfig, FhirSource, FhirStreamConfig};
 pub use load::{Flag, LoadOptions};
 pub use manifest::ManifestConfig;
+pub use partner::{PartnerConfig, PartnerConfigs};
 pub use problems::{Problem, Problems};
 pub use secret::Secret;
 pub use server::ServerConfig;
@@ -59,6 +61,9 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// Who may call.
     pub auth: AuthConfig,
+    /// What is special about single partners.
+    #[serde(default)]
+    pub partner: PartnerConfigs,
     /// What the operator sees.
     pub telemetry: TelemetryConfig,
 }
@@ -123,6 +128,7 @@ impl Config {
         self.database.validate(problems);
         self.upload.validate(problems);
         self.fhir.validate(problems);
+        partner::validate(&self.partner, problems);
         for (path, text) in self.manifest.fhir.problems() {
             problems.add(&format!("manifest.fhir.{path}"), text);
         }

@@ -4,18 +4,25 @@
 //! Bytes come in by [`receive_upload`] (tus) or [`submit_attachment`] (FHIR); both end in
 //! [`finish_upload`], which makes an upload complete and its deliveries exist at once. [`redeliver`] repeats a
 //! delivery, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts
-//! work; [`retain`] tidies up.
+//! work; [`retain`] tidies up. The FHIR REST API comes in by [`interaction`], which gives each call to
+//! [`store_resource`], [`find_resource`] or [`run_bundle`].
 
 mod body;
 pub(crate) mod check_health;
+pub(crate) mod find_resource;
 pub(crate) mod finish_upload;
 pub(crate) mod inspect_upload;
+pub(crate) mod interaction;
+pub(crate) mod precondition;
 pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
 mod retain;
+pub(crate) mod run_bundle;
 mod store;
+pub(crate) mod store_resource;
 pub(crate) mod submit_attachment;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::SharedClock;
+use crate::config::Validation;
 use crate::db::Db;
 use crate::delivery::{Deliveries, Routing};
 use crate::fhir::{Profiles, ScanLimits};
@@ -73,6 +81,36 @@ pub(crate) struct ExchangeSettings {
     pub(crate) scan: ScanLimits,
     /// How long an `Idempotency-Key` is remembered.
     pub(crate) idempotency: Duration,
+    /// The FHIR REST API.
+    pub(crate) rest: RestSettings,
+}
+
+/// Settings of the FHIR REST API.
+#[derive(Debug, Clone)]
+pub(crate) struct RestSettings {
+    /// How bodies are scanned.
+    pub(crate) scan: ScanLimits,
+    /// Whether an update creates what is not there.
+    pub(crate) update_creates: bool,
+    /// Whether a change of what is there must say which version it means.
+    pub(crate) require_if_match: bool,
+    /// How strict validation is where no partner entry says otherwise.
+    pub(crate) validation: Validation,
+    /// How strict it is for clients with a partner entry, by client id.
+    pub(crate) partners: HashMap<String, Validation>,
+    /// Entries of a page where the client does not say.
+    pub(crate) page_size: u32,
+    /// Entries of a page at most.
+    pub(crate) max_page_size: u32,
+    /// Entries of a batch or transaction at most.
+    pub(crate) bundle_entries: usize,
+}
+
+impl RestSettings {
+    /// How strict validation is for a client.
+    fn validation_of(&self, client_id: Option<&str>) -> Validation {
+        client_id.and_then(|client| self.partners.get(client)).copied().unwrap_or(self.validation)
+    }
 }
 
 impl Exchange {

@@ -15,7 +15,7 @@ use crate::audit::{self, AuditOutcome};
 use crate::auth::Caller;
 use crate::cdex::OwnUploads;
 use crate::clock::{ManualClock, Timestamp};
-use crate::config::FhirMappingConfig;
+use crate::config::{FhirMappingConfig, Validation};
 use crate::db::testing::{assert_prepares, for_each_database};
 use crate::delivery::{AttemptOutcome, Destination, FileDestination, FileSettings, Schedule, WorkerSettings};
 use crate::id::UploadId;
@@ -82,6 +82,16 @@ impl Gateway {
                 payload_limit_bytes: 1 << 20,
                 scan: ScanLimits { inline_data_bytes: 100, ..ScanLimits::default() },
                 idempotency: Duration::from_hours(1),
+                rest: RestSettings {
+                    scan: ScanLimits::default(),
+                    update_creates: true,
+                    require_if_match: false,
+                    validation: Validation::Structure,
+                    partners: HashMap::new(),
+                    page_size: 20,
+                    max_page_size: 1000,
+                    bundle_entries: 100,
+                },
             },
             running: RunningKeys::default(),
             reading: Semaphore::new(4),

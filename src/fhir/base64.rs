@@ -23,6 +23,12 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, InvalidBase64> {
     if decoder.is_complete() { Ok(bytes) } else { Err(InvalidBase64 { at: text.len() }) }
 }
 
+/// Whether a whole text is base64, found out without keeping a byte.
+pub(crate) fn is_base64(text: &str) -> bool {
+    let mut decoder = Decoder::default();
+    decoder.decode(text.as_bytes(), None).is_ok() && decoder.is_complete()
+}
+
 /// Decodes a text that arrives in pieces of any size.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {

@@ -123,12 +123,52 @@ pub(crate) fn is_code(text: &str) -> bool {
 /// Whether a text is a FHIR `string`: something to read, and no control character but tab and line ends.
 pub(crate) fn is_string(text: &str) -> bool {
     text.contains(|c: char| !c.is_whitespace())
-        && !text.contains(|c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r'))
+        && !text.contains(|c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r'))
 }
 
 /// Whether a text is a FHIR `uri`, `url` or `canonical` as far as the lexical form goes.
 pub(crate) fn is_uri(text: &str) -> bool {
     !text.is_empty() && !text.contains(|c: char| c.is_whitespace())
+}
+
+/// Whether a text is a FHIR `oid`: `urn:oid:` and numbers without leading zeros, the first of them 0, 1 or 2.
+pub(crate) fn is_oid(text: &str) -> bool {
+    let Some(numbers) = text.strip_prefix("urn:oid:") else { return false };
+    let mut numbers = numbers.split('.');
+    let is_number = |number: &str| {
+        number == "0"
+            || (!number.starts_with('0') && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let root_is_right = matches!(numbers.next(), Some("0" | "1" | "2"));
+    let mut rest = numbers.peekable();
+    root_is_right && rest.peek().is_some() && rest.all(is_number)
+}
+
+/// Whether a text is a FHIR `uuid`: `urn:uuid:` and a UUID in small letters.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    let Some(uuid) = text.strip_prefix("urn:uuid:") else { return false };
+    let groups = uuid.split('-').map(str::len);
+    groups.eq([8, 4, 4, 4, 12]) && uuid.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+}
+
+/// Whether a text is a FHIR `time`: a time of day to the second, without a zone.
+pub(crate) fn is_time(text: &str) -> bool {
+    let (clock, fraction) = text.split_once('.').map_or((text, None), |(clock, rest)| (clock, Some(rest)));
+    let mut parts = clock.split(':');
+    // 60 is the leap second, which FHIR allows.
+    let clock_is_right =
+        [24, 60, 61].into_iter().all(|limit| parts.next().is_some_and(|part| is_below(part, limit)))
+            && parts.next().is_none();
+    clock_is_right
+        && fraction.is_none_or(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Whether a text looks like the `div` of a Narrative. The XHTML inside is not read: it is never shown by the gateway.
+pub(crate) fn is_narrative(text: &str) -> bool {
+    let text = text.trim();
+    text.strip_prefix("<div")
+        .is_some_and(|rest| rest.starts_with(|c: char| c == '>' || c == '/' || c.is_whitespace()))
+        && (text.ends_with("</div>") || text.ends_with("/>"))
 }
 
 /// Whether a text is a FHIR `id`.
@@ -162,19 +202,11 @@ fn date_precision(text: &str) -> Option<Precision> {
 fn is_time_with_offset(text: &str) -> bool {
     let Some(zone_at) = text.find(['Z', '+', '-']) else { return false };
     let (time, zone) = text.split_at(zone_at);
-    let (clock, fraction) = time.split_once('.').map_or((time, None), |(clock, rest)| (clock, Some(rest)));
-    let clock_is_right = match clock.split(':').collect::<Vec<_>>()[..] {
-        // 60 is the leap second, which FHIR allows.
-        [hour, minute, second] => is_below(hour, 24) && is_below(minute, 60) && is_below(second, 61),
-        _ => false,
-    };
-    let fraction_is_right =
-        fraction.is_none_or(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
     let zone_is_right = zone == "Z"
         || zone[1..].split_once(':').is_some_and(|(hour, minute)| {
             (is_below(hour, 14) && is_below(minute, 60)) || (hour == "14" && minute == "00")
         }) && !zone.starts_with('Z');
-    clock_is_right && fraction_is_right && zone_is_right
+    zone_is_right && is_time(time)
 }
 
 fn is_below(text: &str, limit: u8) -> bool {

@@ -1,17 +1,21 @@
 //! FHIR R4 as such; the only folder that knows fhirbolt.
 //!
 //! [`scan`] reads a body once as it arrives and gives what is large to a [`Spool`]; [`codec`] parses what
-//! stays and [`structure`] checks it against R4; [`profile`] holds the rules of profiles and [`validate`](mod@validate)
+//! stays and [`structure`] checks it against [`r4`]; [`profile`] holds the rules of profiles and [`validate`](mod@validate)
 //! applies them. Whatever is wrong becomes an [`Issue`].
 
+pub(crate) mod address;
 pub(crate) mod base64;
+pub(crate) mod bundle;
 mod codec;
 pub(crate) mod datatype;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod outcome;
 mod path;
+pub(crate) mod pretty;
 mod profile;
+pub(crate) mod r4;
 pub(crate) mod scan;
 pub(crate) mod search;
 mod spool;
@@ -20,12 +24,14 @@ mod structure;
 pub(crate) mod testing;
 mod validate;
 
+pub(crate) use address::{Address, UnknownAddress};
 pub(crate) use codec::{NotAcceptable, media_type, negotiate, parse};
 #[cfg(test)]
 pub(crate) use outcome::Severity;
 pub(crate) use outcome::{Issue, IssueType, operation_outcome};
 pub(crate) use profile::Profiles;
+pub(crate) use r4::resource_type;
 pub(crate) use scan::{KnownType, ScanError, ScanLimits, Scanned, ScannedPayload, Scanner, Shape, convert};
 pub(crate) use spool::{Spool, SpoolError, Spooled};
-pub(crate) use structure::check as check_structure;
+pub(crate) use structure::{Mode as StructureMode, check as check_structure};
 pub(crate) use validate::validate;

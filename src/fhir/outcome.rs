@@ -40,6 +40,12 @@ pub(crate) enum IssueType {
     NotSupported,
     /// The thing named does not exist.
     NotFound,
+    /// The thing named was there and has been deleted.
+    Deleted,
+    /// What is asked for does not fit the present state.
+    Conflict,
+    /// Several things answer to a description that must name one.
+    MultipleMatches,
     /// The same request is being processed, or was made with other content.
     Duplicate,
     /// The server cannot do it now; trying again may help.
@@ -67,6 +73,9 @@ impl IssueType {
             Self::TooCostly => "too-costly",
             Self::NotSupported => "not-supported",
             Self::NotFound => "not-found",
+            Self::Deleted => "deleted",
+            Self::Conflict => "conflict",
+            Self::MultipleMatches => "multiple-matches",
             Self::Duplicate => "duplicate",
             Self::Transient => "transient",
             Self::NoStore => "no-store",
@@ -130,6 +139,20 @@ impl Issue {
     #[must_use]
     pub(crate) fn advising(mut self, diagnostics: impl Into<String>) -> Self {
         self.diagnostics = Some(diagnostics.into());
+        self
+    }
+
+    /// The same issue as one about the entry of a Bundle: `Task.status` becomes `Bundle.entry[3].resource.status`.
+    #[must_use]
+    pub(crate) fn of_entry(mut self, entry: &str) -> Self {
+        self.expression = Some(match &self.expression {
+            Some(inner) if inner.starts_with("Bundle.entry[") => inner.clone(),
+            Some(inner) => {
+                let element = inner.find(['.', '[']).map_or("", |end| &inner[end..]);
+                format!("{entry}.resource{element}")
+            }
+            None => entry.to_owned(),
+        });
         self
     }
 

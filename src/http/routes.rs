@@ -28,6 +28,8 @@ pub(crate) struct DoorState {
     pub(crate) public_url: Option<Arc<str>>,
     /// The URL under which clients see the gateway, configured or not, without a slash at its end.
     pub(crate) base_url: Arc<str>,
+    /// The FHIR base URL below it.
+    pub(crate) fhir_base: Arc<str>,
 }
 
 /// Limits that the doors announce and enforce, in bytes.
@@ -48,11 +50,15 @@ pub(crate) fn routes(state: DoorState) -> Router {
 
 /// The body of a request as the use cases take it, at most `limit` bytes of it.
 pub(super) fn body(request: Request, limit: u64) -> Body {
-    let faults = |fault| match fault {
+    body::stream(request.into_body(), limit).map_err(body_error).boxed()
+}
+
+/// Why a body ended, as the use cases know it.
+pub(super) fn body_error(fault: BodyFault) -> BodyError {
+    match fault {
         BodyFault::IdleTimeout => BodyError::Idle,
         BodyFault::TooSlow => BodyError::TooSlow,
         BodyFault::TooLarge => BodyError::TooLarge,
         BodyFault::Broken => BodyError::Broken,
-    };
-    body::stream(request.into_body(), limit).map_err(faults).boxed()
+    }
 }

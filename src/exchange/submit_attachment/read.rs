@@ -84,7 +84,7 @@ impl Exchange {
     ) -> Result<Reading, SubmitError> {
         let skeleton = &received.scanned.skeleton;
         let body = fhir::parse(skeleton).map_err(|issue| SubmitError::Refused(vec![issue]))?;
-        let mut issues = fhir::check_structure(&body, "Parameters");
+        let mut issues = fhir::check_structure(&body, "Parameters", fhir::StructureMode::Shape);
         let mut payloads = Vec::new();
         let mut count = 0;
         for scanned in &received.scanned.payloads {

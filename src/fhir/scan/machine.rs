@@ -10,7 +10,7 @@ use super::keep::{Elision, Keep, KnownType, Sink};
 use super::number::Number;
 use super::text::{Fault, Lexer, Token, first_control};
 use super::{ScanLimits, Shape};
-use crate::fhir::structure;
+use crate::fhir::r4;
 
 /// From here on a body is long, and only short `data` strings still stay in memory: many attachments, each
 /// too small to be taken out of a short body, must not fill the skeleton.
@@ -434,7 +434,7 @@ impl Machine {
             Purpose::ResourceType => {
                 let name = std::str::from_utf8(&self.captured).ok().filter(|name| name.len() <= 64);
                 if self.frames.len() == 1 {
-                    self.root_type = name.and_then(structure::resource_type);
+                    self.root_type = name.and_then(r4::resource_type);
                 }
                 if self.keep.open.as_ref().is_some_and(|payload| payload.depth + 1 == self.frames.len()) {
                     self.keep.name_payload(name);

@@ -10,6 +10,7 @@ use super::respond;
 use crate::cdex;
 use crate::db::DbError;
 use crate::exchange::BodyError;
+use crate::exchange::interaction::InteractionError;
 use crate::exchange::submit_attachment::SubmitError;
 use crate::fhir::{Issue, IssueType};
 
@@ -24,6 +25,8 @@ pub(super) enum FhirError {
     NotAcceptable(Issue),
     /// A header is not what it has to be.
     BadHeader(&'static str),
+    /// An interaction was not done.
+    Interaction(InteractionError),
     /// A submission was not accepted.
     Submit {
         /// Why.
@@ -41,7 +44,7 @@ impl FhirError {
                 Some(IssueType::NotSupported)
             }
             Self::BadHeader(_) => Some(IssueType::Invalid),
-            Self::Submit { .. } => None,
+            Self::Interaction(_) | Self::Submit { .. } => None,
         }
     }
 
@@ -55,10 +58,19 @@ impl FhirError {
             Self::UnsupportedMediaType(issue) => one(StatusCode::UNSUPPORTED_MEDIA_TYPE, issue.clone()),
             Self::NotAcceptable(issue) => one(StatusCode::NOT_ACCEPTABLE, issue.clone()),
             Self::BadHeader(text) => one(StatusCode::BAD_REQUEST, Issue::refusal(IssueType::Invalid, *text)),
+            Self::Interaction(error) => {
+                log(error);
+                (self::status(error), error.issues())
+            }
             Self::Submit { error, base_url } => of_submission(error, base_url),
         };
         let mut response = respond::outcome(status, &issues);
         let headers = response.headers_mut();
+        if let Self::Interaction(InteractionError::Gone(version)) = &self
+            && let Ok(etag) = HeaderValue::from_str(&format!("W/\"{version}\""))
+        {
+            headers.insert(header::ETAG, etag);
+        }
         if let Self::MethodNotAllowed(allow) = self {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
@@ -69,6 +81,51 @@ impl FhirError {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response
+    }
+}
+
+impl From<InteractionError> for FhirError {
+    fn from(error: InteractionError) -> Self {
+        Self::Interaction(error)
+    }
+}
+
+impl From<BodyError> for FhirError {
+    fn from(error: BodyError) -> Self {
+        Self::Interaction(error.into())
+    }
+}
+
+/// The status of an interaction that was not done.
+pub(super) fn status(error: &InteractionError) -> StatusCode {
+    match error {
+        InteractionError::Malformed(_) | InteractionError::Body(BodyError::Broken) => StatusCode::BAD_REQUEST,
+        InteractionError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        InteractionError::TooLarge(_) | InteractionError::Body(BodyError::TooLarge) => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
+        InteractionError::UnknownAddress(_) | InteractionError::NotFound => StatusCode::NOT_FOUND,
+        InteractionError::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        InteractionError::Gone(_) => StatusCode::GONE,
+        InteractionError::Precondition(_) => StatusCode::PRECONDITION_FAILED,
+        InteractionError::Conflict(_) => StatusCode::CONFLICT,
+        InteractionError::Body(BodyError::Idle | BodyError::TooSlow) => StatusCode::REQUEST_TIMEOUT,
+        InteractionError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        InteractionError::Db(DbError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
+        InteractionError::Db(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
+        InteractionError::Db(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        InteractionError::Entry { error, .. } => status(error),
+    }
+}
+
+/// What broke inside is told to the operator, once.
+fn log(error: &InteractionError) {
+    match error {
+        InteractionError::Db(cause) => {
+            tracing::error!(error = cause as &dyn std::error::Error, "an interaction could not be done");
+        }
+        InteractionError::Entry { error, .. } => log(error),
+        _ => {}
     }
 }
 

@@ -1,29 +1,55 @@
-//! `POST /fhir/$submit-attachment`. The body is not read here: it goes to the use case as it arrives.
+//! Operations: what has a path whose last part begins with `$`. The body of `$submit-attachment` is not read here: it
+//! goes to the use case as it arrives.
 
-use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
 
 use super::error::FhirError;
-use super::respond::{self, Return};
-use super::{DoorState, metadata};
+use super::prefer::{Preferences, Return};
+use super::{DoorState, metadata, respond};
 use crate::auth::Caller;
 use crate::cdex::OwnUploads;
 use crate::exchange::submit_attachment::{Answer, SubmitRequest};
 use crate::fhir::{self, Issue, IssueType};
-use crate::http::extract::Authenticated;
 use crate::http::middleware::CurrentRequest;
 use crate::http::routes;
 
 /// The longest `Idempotency-Key`, in characters.
 const KEY_LIMIT: usize = 255;
 
+/// The operations that are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// `[base]/$submit-attachment`
+    SubmitAttachment,
+}
+
+/// The operation that a path below the base names, if it names one. Clients may write `$` as `%24` (H-05).
+pub(super) fn name(path: &str) -> Option<Operation> {
+    let path = percent_decode_str(path.trim_matches('/')).decode_utf8().ok()?;
+    (path == "$submit-attachment").then_some(Operation::SubmitAttachment)
+}
+
+/// Does what an operation asks for.
+pub(super) async fn serve(
+    operation: Operation,
+    state: DoorState,
+    caller: Caller,
+    current: CurrentRequest,
+    request: Request,
+) -> Response {
+    match operation {
+        Operation::SubmitAttachment => submit_attachment(state, caller, current, request).await,
+    }
+}
+
 /// CDex 5.1: only POST; 5.5: method before media type before size.
-pub(super) async fn submit_attachment(
-    State(state): State<DoorState>,
-    Authenticated(caller): Authenticated,
-    Extension(current): Extension<CurrentRequest>,
+async fn submit_attachment(
+    state: DoorState,
+    caller: Caller,
+    current: CurrentRequest,
     request: Request,
 ) -> Response {
     let error = match submit(&state, caller.clone(), &current, request).await {
@@ -58,7 +84,7 @@ async fn submit(
         return Err(FhirError::UnsupportedMediaType(Issue::refusal(IssueType::NotSupported, text)));
     }
     metadata::acceptable(request.uri(), headers)?;
-    let preferred = respond::preferred_return(headers);
+    let preferred = Preferences::of(headers).returns;
     let submission = SubmitRequest {
         caller,
         request_id: current.as_str().to_owned(),
@@ -73,10 +99,12 @@ async fn submit(
 }
 
 /// 200, the uploads in one `Link` field, and the outcome unless the client does not want it.
-fn accepted(answer: &Answer, preferred: Return) -> Response {
+fn accepted(answer: &Answer, preferred: Option<Return>) -> Response {
     let mut response = match preferred {
-        Return::Minimal => StatusCode::OK.into_response(),
-        Return::Representation => respond::resource(StatusCode::OK, &answer.outcome),
+        Some(Return::Minimal) => StatusCode::OK.into_response(),
+        Some(Return::Representation | Return::OperationOutcome) | None => {
+            respond::resource(StatusCode::OK, &answer.outcome)
+        }
     };
     let links: Vec<String> =
         answer.upload_ids.iter().map(|id| format!("</upload/info/{id}>; rel=\"status\"")).collect();

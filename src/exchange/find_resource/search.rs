@@ -1,0 +1,112 @@
+//! One page of a search: the matches, what comes along with them, and what was not applied.
+
+use super::cursor::{Fingerprint, SearchCursor};
+use super::{View, include};
+use crate::db::Tx;
+use crate::exchange::Exchange;
+use crate::exchange::interaction::{InteractionError, Requester};
+use crate::fhir::search::{Query, Scope, Summary, Total};
+use crate::fhir::{Issue, IssueType};
+use crate::repository::entry::Space;
+use crate::repository::{self, Page, Search, StoredResource, criteria};
+
+/// Up to how many matches are counted where nobody asked.
+const CHEAP_TOTAL: u64 = 1_000;
+
+/// A page of a search.
+#[derive(Debug)]
+pub(crate) struct SearchPage {
+    /// Where it looked.
+    pub(crate) scope: Scope,
+    /// The matches.
+    pub(crate) matches: Vec<StoredResource>,
+    /// What comes along.
+    pub(crate) included: Vec<StoredResource>,
+    /// What deserves attention: parameters that were not applied, resources left out.
+    pub(crate) remarks: Vec<Issue>,
+    /// How many matches there are on all pages, if that is known.
+    pub(crate) total: Option<u64>,
+    /// The parameters that were applied.
+    pub(crate) applied: Vec<(String, String)>,
+    /// What the link to the next page carries; none on the last.
+    pub(crate) next: Option<String>,
+    /// How much is shown of each resource.
+    pub(crate) view: View,
+}
+
+impl Exchange {
+    /// Searches.
+    pub(super) async fn search(
+        &self,
+        tx: &mut Tx<'_>,
+        requester: &Requester,
+        scope: Scope,
+        parameters: &[(String, String)],
+        strict: bool,
+    ) -> Result<SearchPage, InteractionError> {
+        let tenant = requester.caller.tenant();
+        let mut query = Query::parse(scope.clone(), parameters, &requester.base, strict)
+            .map_err(InteractionError::Malformed)?;
+        query.applied.retain(|(name, _)| name != "_cursor");
+        let request = Fingerprint::of(&format!("{tenant} {scope:?}"), query.applied.iter());
+        let order = criteria::order(&query, tenant);
+        let cursor = match &query.cursor {
+            None => None,
+            Some(text) => {
+                Some(SearchCursor::parse(text, request, order.len()).map_err(|_| invalid_cursor())?)
+            }
+        };
+        let counts_only = query.summary == Some(Summary::Count) || query.count == Some(0);
+        let count = self.page_size(query.count, &mut query.applied);
+        let known_total = cursor.as_ref().and_then(|cursor| cursor.total);
+        let search = Search {
+            types: query.types.iter().map(|name| Space::of_type(tenant, name)).collect(),
+            criterion: criteria::of(&query, tenant),
+            order,
+            count: if counts_only { 0 } else { count },
+            count_to: match (&cursor, query.total) {
+                _ if counts_only => u64::MAX,
+                (Some(_), _) | (None, Total::None) => 0,
+                (None, Total::Accurate) => u64::MAX,
+                (None, Total::IfCheap) => CHEAP_TOTAL,
+            },
+            after: cursor.map(|cursor| cursor.position),
+        };
+        let Page { resources, next, total } = repository::search(tx, &requester.access(), &search).await?;
+        let total = if search.after.is_some() { known_total } else { total };
+        let mut remarks = std::mem::take(&mut query.ignored);
+        let included = include::included(tx, &requester.caller, &query, &resources, &mut remarks).await?;
+        Ok(SearchPage {
+            scope,
+            included,
+            remarks,
+            total,
+            next: next
+                .filter(|_| !counts_only)
+                .map(|position| SearchCursor { position, total }.to_text(request)),
+            view: View::of(&query),
+            applied: query.applied,
+            matches: resources,
+        })
+    }
+
+    /// How many entries a page has. What the `self` link says is what is done.
+    pub(super) fn page_size(&self, asked: Option<u32>, applied: &mut [(String, String)]) -> u32 {
+        let most = self.settings.rest.max_page_size;
+        let count = asked.unwrap_or(self.settings.rest.page_size).min(most);
+        if asked.is_some_and(|asked| asked > most) {
+            for (_, value) in applied.iter_mut().filter(|(name, _)| name == "_count") {
+                *value = count.to_string();
+            }
+        }
+        count
+    }
+}
+
+/// The `_cursor` of a request is not one of ours, or is for another request.
+pub(super) fn invalid_cursor() -> InteractionError {
+    let issue = Issue::refusal(IssueType::Value, "The page that _cursor names is none of this request");
+    InteractionError::Malformed(vec![
+        issue.advising("Follow the links as they are, or begin at the first page"),
+    ])
+}

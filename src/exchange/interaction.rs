@@ -1,0 +1,379 @@
+//! What all interactions of the FHIR REST API share: who asks, what is asked, what came of it, and why it did not.
+//! [`Exchange::interact`] gives each to its use case. The door reads requests into a [`Call`], a batch its entries, so
+//! that both mean the same. Statuses are the door's business.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::find_resource::{HistoryPage, SearchPage, View};
+use super::precondition::Conditions;
+use super::run_bundle::Performed;
+use super::store_resource::{PatchFormat, Received};
+use super::{Body, BodyError, Exchange, Interrupted};
+use crate::audit::{self, AuditOutcome, Entry};
+use crate::auth::{Access, Caller};
+use crate::db::DbError;
+use crate::fhir::{Address, Issue, IssueType, Patch, UnknownAddress};
+use crate::repository::StoredResource;
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Requester {
+    /// The caller.
+    pub(crate) caller: Caller,
+    /// The request's name, for the audit rows.
+    pub(crate) request_id: String,
+    /// The FHIR base URL under which the caller sees the gateway, without a slash at its end.
+    pub(crate) base: Arc<str>,
+}
+
+impl Requester {
+    /// What the requester may see.
+    pub(super) fn access(&self) -> Access {
+        self.caller.access()
+    }
+}
+
+/// The methods of the REST API. HEAD is GET to all but the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Read, search, history.
+    Get,
+    /// Create, search, batch and transaction.
+    Post,
+    /// Update.
+    Put,
+    /// Patch.
+    Patch,
+    /// Delete.
+    Delete,
+}
+
+impl Method {
+    /// The method of this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "GET" | "HEAD" => Self::Get,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "PATCH" => Self::Patch,
+            "DELETE" => Self::Delete,
+            _ => return None,
+        })
+    }
+
+    /// What an address takes, as the `Allow` field lists it.
+    pub(crate) fn allowed(address: &Address) -> &'static str {
+        match address {
+            Address::System => "GET, HEAD, POST",
+            Address::Type(_) => "GET, HEAD, POST, PUT, PATCH, DELETE",
+            Address::Instance(..) => "GET, HEAD, PUT, PATCH, DELETE",
+            Address::SystemSearch | Address::TypeSearch(_) | Address::CompartmentSearch(..) => {
+                "GET, HEAD, POST"
+            }
+            Address::TypeHistory(_)
+            | Address::InstanceHistory(..)
+            | Address::Version(..)
+            | Address::Compartment(..) => "GET, HEAD",
+        }
+    }
+
+    /// Whether an address takes this method.
+    pub(crate) fn is_allowed(self, address: &Address) -> bool {
+        Self::allowed(address).split(", ").any(|name| Self::from_name(name) == Some(self))
+    }
+}
+
+/// A request of the REST API.
+pub(crate) struct Call {
+    /// What is to be done.
+    pub(crate) method: Method,
+    /// To what.
+    pub(crate) address: Address,
+    /// The parameters of the URL and of a search form, decoded, in their order.
+    pub(crate) parameters: Vec<(String, String)>,
+    /// Under which conditions.
+    pub(crate) conditions: Conditions,
+    /// Whether parameters that cannot be applied are errors (`Prefer: handling=strict`).
+    pub(crate) strict: bool,
+    /// What is to be kept, or how it is to be changed.
+    pub(crate) content: Content,
+}
+
+/// What came with a call.
+pub(crate) enum Content {
+    /// Nothing.
+    None,
+    /// A resource that is still arriving.
+    Arriving(Body),
+    /// A resource.
+    Here(Received),
+    /// A patch.
+    Patch(Patch),
+    /// A patch that is still arriving.
+    ArrivingPatch(PatchFormat, Body),
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// A resource was created.
+    Created(Stored),
+    /// A resource has a new version.
+    Updated(Stored),
+    /// The resource that a conditional create asked for was there; nothing changed.
+    Existed(StoredResource),
+    /// A resource was deleted, or was none before.
+    Deleted(Option<StoredResource>),
+    /// A version of a resource.
+    Read(StoredResource, View),
+    /// The client has the present version.
+    NotModified(StoredResource),
+    /// A page of a search.
+    Page(SearchPage),
+    /// A page of a history.
+    History(HistoryPage),
+    /// A batch or transaction.
+    Performed(Performed),
+}
+
+/// A resource as it was kept.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// Its new version.
+    pub(crate) resource: StoredResource,
+    /// What deserves attention all the same.
+    pub(crate) remarks: Vec<Issue>,
+}
+
+/// Why an interaction was not done. Nothing changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InteractionError {
+    /// The request is not what it must be; each broken rule is an issue.
+    #[error("the request breaks {} rule(s)", .0.len())]
+    Malformed(Vec<Issue>),
+    /// The resource breaks rules; each broken one is an issue.
+    #[error("the resource breaks {} rule(s)", .0.len())]
+    Invalid(Vec<Issue>),
+    /// There is more than is taken.
+    #[error("the request is too large")]
+    TooLarge(Issue),
+    /// There is nothing of such a name.
+    #[error(transparent)]
+    UnknownAddress(#[from] UnknownAddress),
+    /// What is named does not take this method.
+    #[error("the method is not allowed here")]
+    MethodNotAllowed,
+    /// There is no such resource, or none that this caller may see.
+    #[error("no such resource")]
+    NotFound,
+    /// The resource was deleted by this version.
+    #[error("the resource was deleted")]
+    Gone(u64),
+    /// A condition of the request does not hold.
+    #[error("a condition of the request does not hold")]
+    Precondition(Issue),
+    /// The request does not fit the present state.
+    #[error("the request does not fit the present state")]
+    Conflict(Issue),
+    /// The body ended before its end.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The gateway is stopping.
+    #[error("the gateway is stopping")]
+    Stopping,
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// An entry of a transaction failed, and with it the whole.
+    #[error("entry {index} of the transaction failed")]
+    Entry {
+        /// Which, from 0 on.
+        index: usize,
+        /// Why.
+        error: Box<InteractionError>,
+    },
+}
+
+impl From<Interrupted> for InteractionError {
+    fn from(_: Interrupted) -> Self {
+        Self::Stopping
+    }
+}
+
+impl InteractionError {
+    /// One broken rule of the request.
+    pub(super) fn malformed(code: IssueType, expression: &str, text: &str) -> Self {
+        Self::Malformed(vec![Issue::error(code, expression, text)])
+    }
+
+    /// What the caller is told.
+    pub(crate) fn issues(&self) -> Vec<Issue> {
+        let one = |code, text: &str| vec![Issue::refusal(code, text)];
+        match self {
+            Self::Malformed(issues) | Self::Invalid(issues) => issues.clone(),
+            Self::TooLarge(issue) | Self::Precondition(issue) | Self::Conflict(issue) => vec![issue.clone()],
+            Self::UnknownAddress(UnknownAddress::Type) => {
+                let issue =
+                    Issue::refusal(IssueType::NotSupported, "No resources of such a type are kept here");
+                vec![issue.advising("The metadata of this server list the types that it keeps")]
+            }
+            Self::UnknownAddress(UnknownAddress::Id) => {
+                one(IssueType::NotFound, "An id has 1 to 64 of the characters A-Z a-z 0-9 - .")
+            }
+            Self::UnknownAddress(UnknownAddress::Interaction) => {
+                let issue = Issue::refusal(IssueType::NotSupported, "This interaction is not supported");
+                vec![issue.advising("The metadata of this server list those that are")]
+            }
+            Self::MethodNotAllowed => one(IssueType::NotSupported, "This method is not allowed here"),
+            Self::NotFound => one(IssueType::NotFound, "There is no such resource"),
+            Self::Gone(_) => one(IssueType::Deleted, "The resource was deleted"),
+            Self::Body(BodyError::TooLarge) => {
+                one(IssueType::TooLong, "The body is longer than this endpoint takes")
+            }
+            Self::Body(BodyError::Idle | BodyError::TooSlow) => {
+                one(IssueType::Transient, "The body did not arrive in time")
+            }
+            Self::Body(BodyError::Broken) => one(IssueType::Structure, "The body ended before its end"),
+            Self::Stopping => one(IssueType::Transient, "The gateway is stopping"),
+            Self::Db(DbError::Full(_)) => one(IssueType::NoStore, "No space is left to keep the resource"),
+            Self::Db(error) if error.is_transient() => {
+                one(IssueType::Transient, "The resources cannot be reached at the moment")
+            }
+            Self::Db(_) => {
+                one(IssueType::Exception, "Something went wrong; the log knows more by the request id")
+            }
+            Self::Entry { index, error } => {
+                let within = format!("Bundle.entry[{index}]");
+                error.issues().into_iter().map(|issue| issue.of_entry(&within)).collect()
+            }
+        }
+    }
+
+    /// Whether something was refused; otherwise something broke, or was not there.
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Malformed(_)
+            | Self::Invalid(_)
+            | Self::TooLarge(_)
+            | Self::UnknownAddress(_)
+            | Self::MethodNotAllowed
+            | Self::NotFound
+            | Self::Gone(_)
+            | Self::Precondition(_)
+            | Self::Conflict(_)
+            | Self::Body(BodyError::TooLarge) => true,
+            Self::Body(_) | Self::Stopping | Self::Db(_) => false,
+            Self::Entry { error, .. } => error.is_refusal(),
+        }
+    }
+}
+
+impl Exchange {
+    /// Does what is asked. Whatever changes something is true when this returns, and a refused change leaves its
+    /// audit row.
+    pub(crate) async fn interact(
+        self: &Arc<Self>,
+        requester: &Requester,
+        call: Call,
+    ) -> Result<Done, InteractionError> {
+        let action = action(&call);
+        let outcome = self.perform(requester, call).await;
+        if let (Err(error), Some(action)) = (&outcome, action)
+            && error.is_refusal()
+        {
+            self.audit_refused_interaction(requester, action, error).await?;
+        }
+        outcome
+    }
+
+    async fn perform(self: &Arc<Self>, requester: &Requester, call: Call) -> Result<Done, InteractionError> {
+        let Call { method, address, parameters, conditions, strict, content } = call;
+        if !method.is_allowed(&address) {
+            return Err(InteractionError::MethodNotAllowed);
+        }
+        match (method, address) {
+            (Method::Post, Address::System) => {
+                let received = self.receive(requester, content).await?;
+                self.run_bundle(requester, received, strict).await
+            }
+            (Method::Post, Address::Type(resource_type)) => {
+                let received = self.receive(requester, content).await?;
+                self.create(requester, resource_type, received, conditions).await
+            }
+            (Method::Put, Address::Instance(resource_type, id)) => {
+                let received = self.receive(requester, content).await?;
+                self.update(requester, (resource_type, id), received, conditions).await
+            }
+            (Method::Put, Address::Type(resource_type)) => {
+                let received = self.receive(requester, content).await?;
+                self.update_matching(requester, resource_type, received, &parameters, conditions).await
+            }
+            (Method::Patch, Address::Instance(resource_type, id)) => {
+                let patch = self.receive_patch(requester, content).await?;
+                self.patch(requester, (resource_type, id), &patch, conditions).await
+            }
+            (Method::Patch, Address::Type(resource_type)) => {
+                let patch = self.receive_patch(requester, content).await?;
+                self.patch_matching(requester, resource_type, &patch, &parameters, conditions).await
+            }
+            (Method::Delete, Address::Instance(resource_type, id)) => {
+                self.delete(requester, (resource_type, id), conditions).await
+            }
+            (Method::Delete, Address::Type(resource_type)) => {
+                self.delete_matching(requester, resource_type, &parameters, conditions).await
+            }
+            (_, address) => {
+                let mut reader = self.db.reader().await?;
+                self.find(&mut reader.tx(), requester, address, &parameters, &conditions, strict).await
+            }
+        }
+    }
+
+    /// Writes the audit row of a change that was refused; `detail` are the kinds of its issues.
+    async fn audit_refused_interaction(
+        &self,
+        requester: &Requester,
+        action: &'static str,
+        error: &InteractionError,
+    ) -> Result<(), DbError> {
+        let mut detail: Vec<&str> = error
+            .issues()
+            .iter()
+            .filter(|issue| issue.is_error())
+            .map(|issue| issue.code.as_code())
+            .collect();
+        detail.sort_unstable();
+        detail.dedup();
+        let entry = Entry {
+            tenant: requester.caller.tenant().to_owned(),
+            owner: requester.caller.id().to_owned(),
+            at: self.clock.now(),
+            action,
+            outcome: AuditOutcome::Refused,
+            entity: None,
+            detail,
+            request_id: Some(requester.request_id.clone()),
+        };
+        self.db.write(entry, |entry, tx| Box::pin(audit::record(tx, entry))).await
+    }
+}
+
+/// The word of a change in audit rows; none where nothing would change.
+fn action(call: &Call) -> Option<&'static str> {
+    match (call.method, &call.address) {
+        (Method::Get, _)
+        | (_, Address::SystemSearch | Address::TypeSearch(_) | Address::CompartmentSearch(..)) => None,
+        (Method::Post, Address::System) => Some("bundle"),
+        (Method::Post, _) => Some("create"),
+        (Method::Put, _) => Some("update"),
+        (Method::Patch, _) => Some("patch"),
+        (Method::Delete, _) => Some("delete"),
+    }
+}
+
+/// The type that a resource says it is of.
+pub(super) fn type_of(tree: &Value) -> Option<&str> {
+    tree.get("resourceType").and_then(Value::as_str)
+}

@@ -1,0 +1,74 @@
+//! The rules that a resource is held to before it is kept: the structure of its type always, the profiles that it
+//! claims as strictly as the sender's partner entry says.
+
+use serde_json::Value;
+
+use crate::auth::Caller;
+use crate::config::Validation;
+use crate::exchange::Exchange;
+use crate::exchange::interaction::{InteractionError, type_of};
+use crate::fhir::{self, Issue, IssueType, StructureMode};
+
+/// How the canonical URLs of the Task profiles of CDex begin (cdex §10): a Task that claims one and breaks it is
+/// refused, because what happens with it next rests on the profile.
+const CDEX_TASKS: &str = "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-task-";
+
+impl Exchange {
+    /// What deserves attention in a resource that may be kept.
+    ///
+    /// # Errors
+    /// All that must not be, at once.
+    pub(in crate::exchange) fn check(
+        &self,
+        caller: &Caller,
+        resource_type: &'static str,
+        tree: &Value,
+    ) -> Result<Vec<Issue>, InteractionError> {
+        match type_of(tree) {
+            Some(own) if own == resource_type => {}
+            Some(_) => {
+                let at = format!("{resource_type}.resourceType");
+                return Err(InteractionError::malformed(
+                    IssueType::Value,
+                    &at,
+                    "The resource is not of the type that the URL names",
+                ));
+            }
+            None => {
+                let text = "A resource says its type";
+                return Err(InteractionError::malformed(IssueType::Required, "resourceType", text));
+            }
+        }
+        let validation = self.settings.rest.validation_of(caller.client_id());
+        let mode = match validation {
+            Validation::Lenient => StructureMode::Lenient,
+            Validation::Structure | Validation::Profiles => StructureMode::Strict,
+        };
+        let mut issues = fhir::check_structure(tree, resource_type, mode);
+        issues.extend(self.check_profiles(validation, tree));
+        if issues.iter().any(Issue::is_error) {
+            // What is wrong first, remarks after it.
+            issues.sort_by_key(|issue| !issue.is_error());
+            return Err(InteractionError::Invalid(issues));
+        }
+        Ok(issues)
+    }
+
+    fn check_profiles(&self, validation: Validation, tree: &Value) -> Vec<Issue> {
+        let claimed = tree.pointer("/meta/profile").and_then(Value::as_array).into_iter().flatten();
+        let known = claimed.filter_map(Value::as_str).filter(|url| self.profiles.structure(url).is_some());
+        known
+            .flat_map(|profile| {
+                let refuses = match validation {
+                    Validation::Lenient => false,
+                    Validation::Structure => profile.starts_with(CDEX_TASKS),
+                    Validation::Profiles => true,
+                };
+                let issues = fhir::validate(tree, profile, &self.profiles);
+                issues
+                    .into_iter()
+                    .map(move |issue| if issue.is_error() && !refuses { issue.into_warning() } else { issue })
+            })
+            .collect()
+    }
+}
