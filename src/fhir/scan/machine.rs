@@ -346,7 +346,7 @@ impl Machine {
         loop {
             let limit = match self.text.purpose {
                 Purpose::Data { .. } if self.text.start > LONG_BODY_BYTES => {
-                    self.limits.inline_data_bytes.min(LONG_BODY_DATA_BYTES)
+                    self.limits.inline_data_bytes.min(self.limits.late_data_bytes)
                 }
                 Purpose::Data { .. } => self.limits.inline_data_bytes,
                 Purpose::Elided(_) => usize::MAX,
