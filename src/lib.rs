@@ -41,7 +41,7 @@ pub(crate) mod telemetry;
 pub mod fuzzing {
     pub use crate::cdex::fuzzing::{own_upload, submission};
     pub use crate::delivery::fuzzing::path_template;
-    pub use crate::fhir::fuzzing::{base64, date_time, media_type, scan};
+    pub use crate::fhir::fuzzing::{base64, date_time, media_type, patch, scan};
     pub use crate::http::fuzzing::upload_number;
     pub use crate::upload::fuzzing::upload_metadata;
 }

@@ -295,19 +295,19 @@ impl Exchange {
         }
         match (method, address) {
             (Method::Post, Address::System) => {
-                let received = self.receive(requester, content).await?;
+                let received = self.receive_resource(requester, content).await?;
                 self.run_bundle(requester, received, strict).await
             }
             (Method::Post, Address::Type(resource_type)) => {
-                let received = self.receive(requester, content).await?;
+                let received = self.receive_resource(requester, content).await?;
                 self.create(requester, resource_type, received, conditions).await
             }
             (Method::Put, Address::Instance(resource_type, id)) => {
-                let received = self.receive(requester, content).await?;
+                let received = self.receive_resource(requester, content).await?;
                 self.update(requester, (resource_type, id), received, conditions).await
             }
             (Method::Put, Address::Type(resource_type)) => {
-                let received = self.receive(requester, content).await?;
+                let received = self.receive_resource(requester, content).await?;
                 self.update_matching(requester, resource_type, received, &parameters, conditions).await
             }
             (Method::Patch, Address::Instance(resource_type, id)) => {

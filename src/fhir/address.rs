@@ -5,8 +5,8 @@
 use percent_encoding::percent_decode_str;
 
 use super::datatype::is_id;
-use super::search::Compartment;
 use super::r4::resource_type;
+use super::search::Compartment;
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]

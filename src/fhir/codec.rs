@@ -60,11 +60,21 @@ impl NotAcceptable {
 /// # Errors
 /// Anything but FHIR JSON of release 4.0 in UTF-8.
 pub(crate) fn media_type(content_type: Option<&str>) -> Result<(), MediaTypeError> {
+    media_type_among(&JSON_TYPES, content_type).map(drop)
+}
+
+/// Which of these media types the `Content-Type` of a request is.
+///
+/// # Errors
+/// It is none of them, or one with parameters for another FHIR release or character set.
+pub(super) fn media_type_among<'t>(
+    types: &[&'t str],
+    content_type: Option<&str>,
+) -> Result<&'t str, MediaTypeError> {
     let mut parts = parts(content_type.ok_or(MediaTypeError::Missing)?, ';');
     let essence = parts.next().unwrap_or_default();
-    if !JSON_TYPES.iter().any(|json| essence.eq_ignore_ascii_case(json)) {
-        return Err(MediaTypeError::NotJson);
-    }
+    let found = types.iter().find(|json| essence.eq_ignore_ascii_case(json));
+    let found = *found.ok_or(MediaTypeError::NotJson)?;
     for parameter in parts {
         let (name, value) = split_parameter(parameter);
         if name.eq_ignore_ascii_case("charset") && !value.eq_ignore_ascii_case("utf-8") {
@@ -74,7 +84,7 @@ pub(crate) fn media_type(content_type: Option<&str>) -> Result<(), MediaTypeErro
             return Err(MediaTypeError::FhirVersion);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Checks that an answer in FHIR JSON will do. `accept` is the `Accept` field, or the `_format` parameter, which

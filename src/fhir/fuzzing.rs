@@ -7,8 +7,12 @@ use futures_util::FutureExt;
 
 use super::base64::Decoder;
 use super::datatype::{Precision, date_time_precision, is_date, is_instant};
+use super::patch::{Patch, PatchFormat};
+use super::reference::rewrite_references;
+use super::resource::stamp;
 use super::scan::{ScanLimits, Scanned, Scanner, Shape};
 use super::{Spool, SpoolError, Spooled, media_type as check_media_type, negotiate};
+use crate::clock::Timestamp;
 use crate::id::UploadId;
 
 /// Scans `body` whole and in pieces of the size of its first byte: both must come to the same, and what is
@@ -77,6 +81,25 @@ pub fn date_time(text: &[u8]) {
     if has_form && text.parse::<jiff::civil::Date>().is_ok_and(|date| date.year() > 0) {
         assert_eq!(precision, Some(Precision::Day), "{text}");
     }
+}
+
+/// Takes a text with two values, a resource and a patch of any kind: what comes out is of the same type and id, no
+/// deeper than a body may be, and can be stored.
+pub fn patch(text: &[u8]) {
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<serde_json::Value>();
+    let (Some(Ok(resource)), Some(Ok(body))) = (values.next(), values.next()) else { return };
+    let Ok(patch) = Patch::parse(PatchFormat::Json, body) else { return };
+    let Ok(mut patched) = patch.apply(&resource) else { return };
+    assert_eq!(patched.get("resourceType"), resource.get("resourceType"));
+    assert_eq!(patched.get("id"), resource.get("id"));
+    let text = patched.to_string();
+    let stamped = stamp(text.as_bytes(), "1", 1, Timestamp::from_nanos(0));
+    assert!(
+        stamped.is_ok_and(|text| serde_json::from_slice::<serde_json::Value>(&text).is_ok())
+            || patched.get("resourceType").is_none()
+            || patched.get("meta").is_some_and(|meta| !meta.is_object())
+    );
+    rewrite_references(&mut patched, |text| Some(text.to_owned()));
 }
 
 fn decode_pieces(text: &[u8], size: usize) -> Option<Vec<u8>> {

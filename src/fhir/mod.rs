@@ -12,14 +12,18 @@ pub(crate) mod datatype;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod outcome;
+pub(crate) mod patch;
 mod path;
 pub(crate) mod pretty;
 mod profile;
 pub(crate) mod r4;
+pub(crate) mod reference;
+pub(crate) mod resource;
 pub(crate) mod scan;
 pub(crate) mod search;
 mod spool;
 mod structure;
+pub(crate) mod subset;
 #[cfg(test)]
 pub(crate) mod testing;
 mod validate;
@@ -29,6 +33,7 @@ pub(crate) use codec::{NotAcceptable, media_type, negotiate, parse};
 #[cfg(test)]
 pub(crate) use outcome::Severity;
 pub(crate) use outcome::{Issue, IssueType, operation_outcome};
+pub(crate) use patch::{Patch, PatchError, PatchFormat};
 pub(crate) use profile::Profiles;
 pub(crate) use r4::resource_type;
 pub(crate) use scan::{KnownType, ScanError, ScanLimits, Scanned, ScannedPayload, Scanner, Shape, convert};

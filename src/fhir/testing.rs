@@ -61,6 +61,13 @@ pub(crate) fn r4_examples() -> Vec<(String, Value)> {
     resources(files.map(|(name, content)| (name, content.to_vec())))
 }
 
+/// The published examples of R4 by file name, as published.
+pub(crate) fn published_examples() -> Vec<(String, Vec<u8>)> {
+    let Some(bytes) = read(&r4().join("examples.tar.gz")) else { return Vec::new() };
+    let archive = unpacked(&bytes);
+    tar_files(&archive).map(|(name, content)| (name, content.to_vec())).collect()
+}
+
 /// Every published example of CDex that is a resource, by its path.
 pub(crate) fn cdex_examples() -> Vec<(String, Value)> {
     let mut folders = vec![shared().join("cdex/examples")];

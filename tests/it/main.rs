@@ -9,6 +9,7 @@ mod clients;
 mod conformance;
 mod crash;
 mod faults;
+mod fhir;
 mod operations;
 mod privacy;
 mod submit;

@@ -16,9 +16,9 @@ use super::interaction::{Done, InteractionError, Requester};
 use super::precondition::Conditions;
 use crate::auth::Access;
 use crate::db::Tx;
+use crate::fhir::search::{Query, Scope, Summary};
 use crate::fhir::subset::{ElementFacts, Subset};
 use crate::fhir::{Address, r4};
-use crate::fhir::search::{Query, Scope, Summary};
 use crate::repository::{self, HistoryOf, StoredResource};
 
 pub(crate) use history::HistoryPage;

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
 use super::Performed;
 use super::entry::Entry;
 use crate::exchange::Exchange;
-use crate::exchange::interaction::Requester;
+use crate::exchange::interaction::{Call, Done, InteractionError, Requester};
 
 impl Exchange {
     /// Does each entry for itself; one that fails fails alone.
@@ -19,12 +22,20 @@ impl Exchange {
         for (index, entry) in entries.into_iter().enumerate() {
             let method = entry.method();
             let done = match entry.into_call(index, requester, strict) {
-                // Boxed, because an interaction can be a batch as far as the compiler knows.
-                Ok(call) => Box::pin(self.interact(requester, call)).await,
+                Ok(call) => self.interact_alone(requester, call).await,
                 Err(error) => Err(error),
             };
             performed.push((method, done));
         }
         Performed { is_transaction: false, entries: performed }
+    }
+
+    /// One entry. Its type is written out, because an interaction can be a batch as far as the compiler knows.
+    fn interact_alone<'a>(
+        self: &'a Arc<Self>,
+        requester: &'a Requester,
+        call: Call,
+    ) -> BoxFuture<'a, Result<Done, InteractionError>> {
+        self.interact(requester, call).boxed()
     }
 }

@@ -158,7 +158,7 @@ impl Exchange {
         let mut remarks = Vec::new();
         let mut checked = |resource_type, content| {
             let received = received(content)?;
-            remarks = self.check(&requester.caller, resource_type, &received.tree)?;
+            remarks = self.check_resource(&requester.caller, resource_type, &received.tree)?;
             Ok::<_, InteractionError>(received)
         };
         let new_id = || ResourceId::new().to_string();

@@ -18,7 +18,7 @@ impl Exchange {
     ///
     /// # Errors
     /// All that must not be, at once.
-    pub(in crate::exchange) fn check(
+    pub(in crate::exchange) fn check_resource(
         &self,
         caller: &Caller,
         resource_type: &'static str,

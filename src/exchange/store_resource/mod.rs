@@ -26,8 +26,11 @@ use crate::repository::criteria::{self, Criterion};
 use crate::repository::entry::Space;
 use crate::repository::{Draft, Precondition, index};
 
-pub(super) use change::{Change, Target};
+use change::Target;
+pub(super) use change::outcome;
+pub(super) use delete::{delete_now, told};
 pub(crate) use patch::PatchFormat;
+pub(super) use patch::Patched;
 pub(crate) use receive::Received;
 
 /// What a unit that changes resources needs to know of the request.
@@ -111,7 +114,7 @@ impl Exchange {
         received: Received,
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
-        let remarks = self.check(&requester.caller, resource_type, &received.tree)?;
+        let remarks = self.check_resource(&requester.caller, resource_type, &received.tree)?;
         let target = match &conditions.if_none_exist {
             Some(query) => {
                 let parameters = crate::fhir::address::parameters(query);
@@ -131,7 +134,7 @@ impl Exchange {
         received: Received,
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
-        let remarks = self.check(&requester.caller, resource_type, &received.tree)?;
+        let remarks = self.check_resource(&requester.caller, resource_type, &received.tree)?;
         // FHIR R4 http, update: the id of the body is that of the URL.
         match received.id() {
             Some(own) if own == id => {}
@@ -154,7 +157,7 @@ impl Exchange {
         parameters: &[(String, String)],
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
-        let remarks = self.check(&requester.caller, resource_type, &received.tree)?;
+        let remarks = self.check_resource(&requester.caller, resource_type, &received.tree)?;
         let target = Target::Matching {
             criteria: Self::criteria(requester, resource_type, parameters)?,
             has_id: received.id().is_some(),

@@ -99,7 +99,7 @@ impl Exchange {
                 InteractionError::Invalid(issues)
             }
         })?;
-        let remarks = self.check(caller, resource_type, &tree)?;
+        let remarks = self.check_resource(caller, resource_type, &tree)?;
         let text = tree.to_string().into();
         let precondition = Precondition::Version(vec![current.version]);
         Ok(Patched { received: Received { text, tree }, remarks, precondition })

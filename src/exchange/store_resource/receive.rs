@@ -23,14 +23,14 @@ pub(crate) struct Received {
 
 impl Received {
     /// The id that it says it has.
-    pub(super) fn id(&self) -> Option<&str> {
+    pub(in crate::exchange) fn id(&self) -> Option<&str> {
         self.tree.get("id").and_then(Value::as_str)
     }
 }
 
 impl Exchange {
     /// Takes the resource that comes with a call.
-    pub(in crate::exchange) async fn receive(
+    pub(in crate::exchange) async fn receive_resource(
         &self,
         requester: &Requester,
         content: Content,
