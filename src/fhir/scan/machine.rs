@@ -15,8 +15,6 @@ use crate::fhir::r4;
 /// From here on a body is long, and only short `data` strings still stay in memory: many attachments, each
 /// too small to be taken out of a short body, must not fill the skeleton.
 const LONG_BODY_BYTES: u64 = 1 << 20;
-/// Bytes of a `data` string that stay in the skeleton of a long body.
-const LONG_BODY_DATA_BYTES: usize = 1 << 10;
 
 /// What may come next.
 #[derive(Debug, Clone, Copy)]

@@ -75,7 +75,6 @@ pub(crate) enum Shape {
     /// The body is one payload, perhaps of a type that is known beforehand.
     Resource(Option<KnownType>),
     /// At `Bundle.entry[i].resource`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the system interactions come next"))]
     Bundle,
     /// Nowhere: nothing is taken out, and a long string is refused.
     #[cfg_attr(

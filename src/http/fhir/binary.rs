@@ -2,6 +2,8 @@
 //! (FHIR R4 binary, Serving Binary Resources), whole or in part (RFC 9110, 14). As FHIR JSON its base64 is made on the
 //! way out, so that memory does not grow with it.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -10,49 +12,36 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::error::FhirError;
-use super::interaction::format_of;
+use super::metadata::accepted;
 use super::respond::{FHIR_JSON, etag};
 use crate::exchange::Exchange;
 use crate::exchange::interaction::{InteractionError, Requester};
 use crate::exchange::read_binary::{BinaryBytes, BinaryVersion};
-use crate::fhir::{MediaRanges, NotAcceptable};
+use crate::fhir::{self, Chosen, NotAcceptable};
+use crate::repository::StoredResource;
 use crate::upload::SourceError;
-use std::sync::Arc;
 
 /// Names the resource whose readers may read a Binary that is sent as bytes.
 pub(super) const SECURITY_CONTEXT: HeaderName = HeaderName::from_static("x-security-context");
 
-/// What a client wants of a Binary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// The resource, as FHIR JSON.
-    Resource,
-    /// Its bytes.
-    Bytes,
-}
-
-/// What the client wants of a Binary of this media type. `_format` goes before `Accept`; FHIR JSON is for those who
-/// name it, everybody else gets the bytes.
-pub(super) fn wanted(uri: &Uri, headers: &HeaderMap, content_type: &str) -> Result<Wanted, FhirError> {
-    let accept = match format_of(uri) {
-        Some(format) => format,
-        None => {
-            let fields = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-            fields.collect::<Vec<_>>().join(",")
-        }
-    };
-    let ranges = MediaRanges::parse(&accept);
-    if ranges.name_fhir_json() && !ranges.prefer(content_type) {
-        Ok(Wanted::Resource)
-    } else if ranges.accept(content_type) {
-        Ok(Wanted::Bytes)
-    } else {
-        Err(FhirError::NotAcceptable(NotAcceptable::issue()))
+/// A Binary in the form that the client wants.
+pub(super) async fn answer(
+    exchange: &Arc<Exchange>,
+    requester: &Requester,
+    resource: StoredResource,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Response, FhirError> {
+    let binary = exchange.binary(requester, resource).await?;
+    match fhir::choose(&accepted(uri, headers), &binary.content_type) {
+        Ok(Chosen::FhirJson) => as_resource(exchange, requester, &binary).await,
+        Ok(Chosen::Own) => as_bytes(exchange, requester, &binary, headers).await,
+        Err(NotAcceptable) => Err(FhirError::NotAcceptable(NotAcceptable::issue())),
     }
 }
 
 /// The bytes of a Binary, as many as `Range` asks for.
-pub(super) async fn bytes(
+async fn as_bytes(
     exchange: &Arc<Exchange>,
     requester: &Requester,
     binary: &BinaryVersion,
@@ -93,7 +82,7 @@ pub(super) async fn bytes(
 }
 
 /// A Binary as FHIR JSON.
-pub(super) async fn resource(
+async fn as_resource(
     exchange: &Arc<Exchange>,
     requester: &Requester,
     binary: &BinaryVersion,
@@ -107,7 +96,8 @@ pub(super) async fn resource(
         head.extend_from_slice(b",\"data\":\"");
         let length = head.len() as u64 + binary.length.div_ceil(3) * 4 + 2;
         let content = exchange.read_binary(requester, binary, (0, binary.length)).await?;
-        let body = once(Bytes::from(head)).chain(encoded(blocks(content))).chain(once(Bytes::from_static(b"\"}")));
+        let body =
+            once(Bytes::from(head)).chain(encoded(blocks(content))).chain(once(Bytes::from_static(b"\"}")));
         let mut response = Response::new(Body::from_stream(body));
         put(&mut response, header::CONTENT_LENGTH, &length.to_string());
         response
@@ -146,17 +136,22 @@ fn range(headers: &HeaderMap, binary: &BinaryVersion) -> Result<Option<(u64, u64
 }
 
 fn byte_range(range: &str, length: u64) -> Result<Option<(u64, u64)>, Unsatisfiable> {
-    let Some((first, last)) = range.strip_prefix("bytes=").and_then(|range| range.trim().split_once('-')) else {
+    let Some((first, last)) = range.strip_prefix("bytes=").and_then(|range| range.trim().split_once('-'))
+    else {
         return Ok(None);
     };
     match (first.parse::<u64>(), last.parse::<u64>()) {
         (Ok(first), Ok(last)) if last < first => Ok(None),
-        (Ok(first), _) if first >= length && (last.is_empty() || last.parse::<u64>().is_ok()) => Err(Unsatisfiable),
+        (Ok(first), _) if first >= length && (last.is_empty() || last.parse::<u64>().is_ok()) => {
+            Err(Unsatisfiable)
+        }
         (Ok(first), Ok(last)) => Ok(Some((first, last.min(length - 1) - first + 1))),
         (Ok(first), Err(_)) if last.is_empty() => Ok(Some((first, length - first))),
         (Err(_), Ok(0)) if first.is_empty() => Err(Unsatisfiable),
         (Err(_), Ok(_)) if first.is_empty() && length == 0 => Err(Unsatisfiable),
-        (Err(_), Ok(suffix)) if first.is_empty() => Ok(Some((length.saturating_sub(suffix), suffix.min(length)))),
+        (Err(_), Ok(suffix)) if first.is_empty() => {
+            Ok(Some((length.saturating_sub(suffix), suffix.min(length))))
+        }
         _ => Ok(None),
     }
 }
@@ -180,18 +175,21 @@ fn blocks(content: BinaryBytes) -> Blocks {
 
 /// The same as base64: whole groups of three go on, the rest waits for the next block.
 fn encoded(blocks: Blocks) -> Blocks {
-    stream::try_unfold((Some(blocks), Vec::new()), |(blocks, mut rest): (Option<Blocks>, Vec<u8>)| async move {
-        let Some(mut blocks) = blocks else { return Ok(None) };
-        match blocks.next().await.transpose()? {
-            Some(block) => {
-                rest.extend_from_slice(&block);
-                let left = rest.split_off(rest.len() / 3 * 3);
-                let text = Bytes::from(STANDARD.encode_to_string(&rest));
-                Ok(Some((text, (Some(blocks), left))))
+    stream::try_unfold(
+        (Some(blocks), Vec::new()),
+        |(blocks, mut rest): (Option<Blocks>, Vec<u8>)| async move {
+            let Some(mut blocks) = blocks else { return Ok(None) };
+            match blocks.next().await.transpose()? {
+                Some(block) => {
+                    rest.extend_from_slice(&block);
+                    let left = rest.split_off(rest.len() / 3 * 3);
+                    let text = Bytes::from(STANDARD.encode_to_string(&rest));
+                    Ok(Some((text, (Some(blocks), left))))
+                }
+                None => Ok(Some((Bytes::from(STANDARD.encode_to_string(&rest)), (None, Vec::new())))),
             }
-            None => Ok(Some((Bytes::from(STANDARD.encode_to_string(&rest)), (None, Vec::new())))),
-        }
-    })
+        },
+    )
     .boxed()
 }
 
@@ -245,8 +243,11 @@ mod tests {
         for size in [1, 2, 3, 5, 100, 256] {
             let pieces: Vec<Result<Bytes, SourceError>> =
                 whole.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-            let text: Vec<Bytes> =
-                encoded(stream::iter(pieces).boxed()).try_collect().now_or_never().expect("ready").expect("no fault");
+            let text: Vec<Bytes> = encoded(stream::iter(pieces).boxed())
+                .try_collect()
+                .now_or_never()
+                .expect("ready")
+                .expect("no fault");
             assert_eq!(text.concat(), STANDARD.encode_to_string(&whole).into_bytes(), "{size}");
         }
     }
