@@ -170,11 +170,13 @@ fn rest_settings(config: &Config) -> RestSettings {
     let body_bytes = usize::try_from(config.fhir.body_limit_bytes).unwrap_or(usize::MAX);
     let partners = config.partner.values();
     RestSettings {
-        // Nothing is taken out of these bodies: what is left of one is all of it.
+        // What is taken out of these bodies is never put back: it becomes a Binary.
         scan: ScanLimits {
             skeleton_bytes: body_bytes,
             string_bytes: body_bytes,
             nodes: 4 * NODES,
+            inline_data_bytes: config.fhir.inline_attachment_bytes.div_ceil(3) * 4,
+            late_data_bytes: config.fhir.inline_attachment_bytes.div_ceil(3) * 4,
             ..ScanLimits::default()
         },
         update_creates: config.fhir.update_creates,

@@ -16,7 +16,9 @@ pub struct FhirConfig {
     pub body_limit_bytes: u64,
     /// A longer string is streamed to the upload store.
     pub inline_data_bytes: usize,
-    /// What is left of a body then, and is held in memory.
+    /// A longer attachment of a stored resource is kept and shown as a Binary of its own.
+    pub inline_attachment_bytes: usize,
+    /// What is left of a `$submit-attachment` then, and is held in memory.
     pub skeleton_limit_bytes: usize,
     /// How long an `Idempotency-Key` is remembered.
     #[serde(rename = "idempotency_hours", deserialize_with = "unit::hours")]
@@ -53,6 +55,7 @@ impl FhirConfig {
         problems.refuse_zero("fhir.payload_limit_bytes", self.payload_limit_bytes);
         problems.refuse_zero("fhir.body_limit_bytes", self.body_limit_bytes);
         problems.refuse_zero("fhir.inline_data_bytes", self.inline_data_bytes as u64);
+        problems.refuse_outside("fhir.inline_attachment_bytes", self.inline_attachment_bytes, 16 << 20);
         problems.refuse_zero("fhir.idempotency_hours", self.idempotency.as_secs());
         let most = usize::try_from(self.max_page_size).unwrap_or(usize::MAX);
         problems.refuse_outside("fhir.max_page_size", most, 10_000);

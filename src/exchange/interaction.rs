@@ -14,7 +14,7 @@ use super::{Body, BodyError, Exchange, Interrupted};
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::{Access, Caller};
 use crate::db::DbError;
-use crate::fhir::{Address, Issue, IssueType, Patch, UnknownAddress};
+use crate::fhir::{Address, Issue, IssueType, KnownType, Patch, Shape, UnknownAddress};
 use crate::repository::StoredResource;
 
 /// Who asks.
@@ -107,12 +107,25 @@ pub(crate) enum Content {
     None,
     /// A resource that is still arriving.
     Arriving(Body),
+    /// The raw bytes of a Binary, which are still arriving.
+    Bytes(BinaryHeader, Body),
     /// A resource.
     Here(Received),
     /// A patch.
     Patch(Patch),
     /// A patch that is still arriving.
     ArrivingPatch(PatchFormat, Body),
+}
+
+/// What is said of the raw bytes of a Binary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BinaryHeader {
+    /// Their media type.
+    pub(crate) content_type: String,
+    /// The resource whose readers may read them (`X-Security-Context`).
+    pub(crate) security_context: Option<String>,
+    /// The id under which they are to be kept, if the URL has one.
+    pub(crate) id: Option<String>,
 }
 
 /// What came of a call.
@@ -183,6 +196,12 @@ pub(crate) enum InteractionError {
     /// The gateway is stopping.
     #[error("the gateway is stopping")]
     Stopping,
+    /// No space is left for the bytes of attachments.
+    #[error("no space is left")]
+    Full,
+    /// The upload store failed.
+    #[error("the upload store failed")]
+    Storage(#[source] std::io::Error),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -237,11 +256,13 @@ impl InteractionError {
             }
             Self::Body(BodyError::Broken) => one(IssueType::Structure, "The body ended before its end"),
             Self::Stopping => one(IssueType::Transient, "The gateway is stopping"),
-            Self::Db(DbError::Full(_)) => one(IssueType::NoStore, "No space is left to keep the resource"),
+            Self::Full | Self::Db(DbError::Full(_)) => {
+                one(IssueType::NoStore, "No space is left to keep the resource")
+            }
             Self::Db(error) if error.is_transient() => {
                 one(IssueType::Transient, "The resources cannot be reached at the moment")
             }
-            Self::Db(_) => {
+            Self::Storage(_) | Self::Db(_) => {
                 one(IssueType::Exception, "Something went wrong; the log knows more by the request id")
             }
             Self::Entry { index, error } => {
@@ -264,7 +285,7 @@ impl InteractionError {
             | Self::Precondition(_)
             | Self::Conflict(_)
             | Self::Body(BodyError::TooLarge) => true,
-            Self::Body(_) | Self::Stopping | Self::Db(_) => false,
+            Self::Body(_) | Self::Stopping | Self::Full | Self::Storage(_) | Self::Db(_) => false,
             Self::Entry { error, .. } => error.is_refusal(),
         }
     }
@@ -295,19 +316,19 @@ impl Exchange {
         }
         match (method, address) {
             (Method::Post, Address::System) => {
-                let received = self.receive_resource(requester, content).await?;
+                let received = self.receive_resource(requester, Shape::Bundle, content).await?;
                 self.run_bundle(requester, received, strict).await
             }
             (Method::Post, Address::Type(resource_type)) => {
-                let received = self.receive_resource(requester, content).await?;
+                let received = self.receive_resource(requester, shape_of(resource_type), content).await?;
                 self.create(requester, resource_type, received, conditions).await
             }
             (Method::Put, Address::Instance(resource_type, id)) => {
-                let received = self.receive_resource(requester, content).await?;
+                let received = self.receive_resource(requester, shape_of(resource_type), content).await?;
                 self.update(requester, (resource_type, id), received, conditions).await
             }
             (Method::Put, Address::Type(resource_type)) => {
-                let received = self.receive_resource(requester, content).await?;
+                let received = self.receive_resource(requester, shape_of(resource_type), content).await?;
                 self.update_matching(requester, resource_type, received, &parameters, conditions).await
             }
             (Method::Patch, Address::Instance(resource_type, id)) => {
@@ -358,6 +379,11 @@ impl Exchange {
         };
         self.db.write(entry, |entry, tx| Box::pin(audit::record(tx, entry))).await
     }
+}
+
+/// Where the attachments of a resource of this type may be taken out of its body.
+fn shape_of(resource_type: &str) -> Shape {
+    KnownType::from_name(resource_type).map_or(Shape::Plain, |known| Shape::Resource(Some(known)))
 }
 
 /// The word of a change in audit rows; none where nothing would change.

@@ -14,6 +14,7 @@ pub(crate) mod finish_upload;
 pub(crate) mod inspect_upload;
 pub(crate) mod interaction;
 pub(crate) mod precondition;
+pub(crate) mod read_binary;
 pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
 mod retain;

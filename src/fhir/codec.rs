@@ -102,6 +102,54 @@ pub(crate) fn negotiate(accept: Option<&str>) -> Result<(), NotAcceptable> {
     if JSON_TYPES.into_iter().any(is_acceptable) { Ok(()) } else { Err(NotAcceptable) }
 }
 
+/// The form of something that has a media type of its own and can be shown as FHIR JSON too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// As FHIR JSON.
+    FhirJson,
+    /// As what it is.
+    Own,
+}
+
+/// Chooses between FHIR JSON, which is for those who name it, and the thing's own media type.
+///
+/// # Errors
+/// Neither is accepted.
+pub(crate) fn choose(accept: &str, own: &str) -> Result<Chosen, NotAcceptable> {
+    if accept.trim().is_empty() {
+        return Ok(Chosen::Own);
+    }
+    let own = parts(own, ';').next().unwrap_or_default();
+    let (family, _) = own.split_once('/').unwrap_or((own, ""));
+    // Of two that are accepted alike, the one that is named first.
+    let mut best: Option<(f32, Chosen)> = None;
+    for range in parts(accept, ',') {
+        let mut range = parts(range, ';');
+        let essence = range.next().unwrap_or_default();
+        let weight = range
+            .filter_map(|parameter| {
+                Some(split_parameter(parameter)).filter(|(name, _)| name.eq_ignore_ascii_case("q"))
+            })
+            .find_map(|(_, weight)| weight.parse::<f32>().ok())
+            .unwrap_or(1.0);
+        let is_own = essence.eq_ignore_ascii_case(own)
+            || essence == "*/*"
+            || essence == "*"
+            || essence.strip_suffix("/*").is_some_and(|range| range.eq_ignore_ascii_case(family));
+        let is_json = essence.eq_ignore_ascii_case("json")
+            || JSON_TYPES.iter().any(|json| essence.eq_ignore_ascii_case(json));
+        let chosen = match (is_own, is_json) {
+            (true, _) => Chosen::Own,
+            (false, true) => Chosen::FhirJson,
+            (false, false) => continue,
+        };
+        if weight > 0.0 && best.is_none_or(|(so_far, _)| weight > so_far) {
+            best = Some((weight, chosen));
+        }
+    }
+    best.map(|(_, chosen)| chosen).ok_or(NotAcceptable)
+}
+
 /// A media range that covers the type in question.
 struct Range {
     precedence: u8,
@@ -185,6 +233,30 @@ mod tests {
             (Some("application/fhir+json; fhirVersion=5.0"), Err(FhirVersion)),
         ] {
             assert_eq!(media_type(content_type), outcome, "{content_type:?}");
+        }
+    }
+
+    #[test]
+    fn fhir_json_is_for_those_who_name_it_and_bytes_are_for_all_others() {
+        use Chosen::{FhirJson, Own};
+        for (accept, own, expected) in [
+            ("", "application/pdf", Ok(Own)),
+            ("*/*", "application/pdf", Ok(Own)),
+            ("application/*", "application/pdf", Ok(Own)),
+            ("application/pdf", "application/pdf", Ok(Own)),
+            ("text/plain", "text/plain; charset=utf-8", Ok(Own)),
+            ("application/fhir+json", "application/pdf", Ok(FhirJson)),
+            ("application/json", "application/pdf", Ok(FhirJson)),
+            ("json", "application/pdf", Ok(FhirJson)),
+            ("application/json", "application/json", Ok(Own)),
+            ("application/fhir+json, */*;q=0.1", "application/pdf", Ok(FhirJson)),
+            ("application/fhir+json;q=0.1, */*", "application/pdf", Ok(Own)),
+            ("application/pdf, application/fhir+json", "application/pdf", Ok(Own)),
+            ("image/png", "application/pdf", Err(NotAcceptable)),
+            ("application/fhir+xml", "application/pdf", Err(NotAcceptable)),
+            ("application/pdf;q=0", "application/pdf", Err(NotAcceptable)),
+        ] {
+            assert_eq!(choose(accept, own), expected, "{accept} of {own}");
         }
     }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::criteria::{Criterion, Order};
 use super::entry::{Entry, Space};
 use crate::clock::Timestamp;
+use crate::id::UploadId;
 
 /// One version of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) struct StoredResource {
     pub(crate) change: Change,
     /// The resource as JSON text with `id` and `meta` in place; none where this version is a deletion.
     pub(crate) content: Option<Bytes>,
+    /// Of a Binary: the name of its bytes in the upload store, where they are too long for the text.
+    pub(crate) bytes: Option<UploadId>,
 }
 
 /// How a version came to be.
@@ -47,6 +50,8 @@ pub(crate) struct Draft {
     pub(crate) text: Bytes,
     /// What it can be found by.
     pub(crate) entries: Vec<Entry>,
+    /// Of a Binary: the name of its bytes in the upload store, where they are too long for the text.
+    pub(crate) bytes: Option<UploadId>,
 }
 
 /// What must be true of the present version for a change to happen (RFC 9110, 13.1).

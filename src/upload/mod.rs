@@ -1,11 +1,14 @@
 //! Upload resources: their state in the database and their bytes in a [`blob::BlobStore`].
 //!
+//! [`Content`] is bytes of a resource that no upload is about.
+//!
 //! Bytes come in by [`append`](Uploads::append) (the tus door) or through a [`UploadSpool`] (the FHIR door)
 //! and leave through a [`Source`]. This stage moves offsets; what it means that an upload is complete is
 //! `exchange`'s business, which calls [`Uploads::complete`] in the transaction that makes it true.
 
 mod append;
 pub(crate) mod blob;
+mod content;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -34,6 +37,7 @@ use crate::report::{self, Report, Stage};
 
 pub(crate) use append::{AppendRequest, Appended, Ended};
 pub(crate) use blob::{BlobStore, FileBlobs, Segment};
+pub(crate) use content::{Content, ContentReader};
 pub(crate) use error::UploadError;
 pub(crate) use metadata::{MetadataMode, UploadMetadata};
 pub(crate) use model::{Door, Upload, UploadState, stream_fields};
@@ -180,7 +184,8 @@ impl Uploads {
         for key in self.blobs.left_over().await? {
             let Some(id) = key.upload_id() else { continue };
             let mut reader = self.db.reader().await?;
-            if !store::exists(&mut reader.tx(), id).await? {
+            let mut tx = reader.tx();
+            if !store::exists(&mut tx, id).await? && !content::exists(&mut tx, id).await? {
                 self.blobs.remove(&key).await?;
                 removed += 1;
             }

@@ -1,11 +1,13 @@
 //! The entries of a batch or transaction as calls. The text of each resource stays the piece of the body that it is.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::super::interaction::{Call, Content, InteractionError, Method, Requester};
 use super::super::precondition::{Conditions, Tags};
-use super::super::store_resource::{PatchFormat, Received};
+use super::super::store_resource::{Attachments, PatchFormat, Received};
 use crate::clock::Timestamp;
 use crate::fhir::{self, Address, Issue, IssueType, Patch, address, base64, resource};
 
@@ -18,7 +20,12 @@ pub(super) struct Entry {
 }
 
 /// Takes the entries out of a Bundle; of the tree the shell stays.
-pub(super) fn take(text: &Bytes, tree: &mut Value, most: usize) -> Result<Vec<Entry>, InteractionError> {
+pub(super) fn take(
+    text: &Bytes,
+    tree: &mut Value,
+    attachments: Option<&Arc<Attachments>>,
+    most: usize,
+) -> Result<Vec<Entry>, InteractionError> {
     let Some(entries) = tree.get_mut("entry").and_then(Value::as_array_mut) else { return Ok(Vec::new()) };
     if entries.len() > most {
         let text = format!("A Bundle has at most {most} entries here");
@@ -31,7 +38,12 @@ pub(super) fn take(text: &Bytes, tree: &mut Value, most: usize) -> Result<Vec<En
         Entry {
             full_url: entry.get("fullUrl").and_then(Value::as_str).map(str::to_owned),
             request: entry.get("request").cloned().unwrap_or_default(),
-            resource: text.zip(tree).map(|(text, tree)| Received { text, tree }),
+            resource: text.zip(tree).map(|(text, tree)| Received {
+                bytes: attachments.and_then(|all| all.part(index)?.own()),
+                attachments: attachments.cloned(),
+                index,
+                ..Received::of_text(text, tree)
+            }),
         }
     });
     Ok(entries.collect())

@@ -37,7 +37,7 @@ impl Exchange {
         received: Received,
         strict: bool,
     ) -> Result<Done, InteractionError> {
-        let Received { text, mut tree } = received;
+        let Received { text, mut tree, attachments, .. } = received;
         if type_of(&tree) != Some("Bundle") {
             let text = "A Bundle of type batch or transaction is expected here";
             return Err(InteractionError::malformed(IssueType::Value, "resourceType", text));
@@ -53,7 +53,7 @@ impl Exchange {
             }
         };
         let most = self.settings.rest.bundle_entries;
-        let entries = entry::take(&text, &mut tree, most)?;
+        let entries = entry::take(&text, &mut tree, attachments.as_ref(), most)?;
         // The resources have been taken out: each is judged with its own entry.
         let issues = fhir::check_structure(&tree, "Bundle", StructureMode::Strict);
         if issues.iter().any(Issue::is_error) {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::exchange::Exchange;
 use crate::exchange::interaction::{Call, Content, InteractionError, Method, Requester};
 use crate::exchange::precondition::Conditions;
-use crate::exchange::store_resource::{Criteria, Received, id_mismatch};
+use crate::exchange::store_resource::{Attached, Criteria, Received, id_mismatch};
 use crate::fhir::{Address, Issue, IssueType, Patch, address};
 use crate::id::ResourceId;
 
@@ -92,10 +92,19 @@ impl Exchange {
 impl Step {
     /// The resource that it keeps.
     pub(super) fn tree(&self) -> Option<&Value> {
+        self.received().map(|received| &received.tree)
+    }
+
+    /// What came with that and is too long for its text.
+    pub(super) fn attached(&self) -> Option<Attached> {
+        self.received().and_then(Received::attached)
+    }
+
+    fn received(&self) -> Option<&Received> {
         match &self.action {
             Action::Create { received, .. }
             | Action::Update { received, .. }
-            | Action::UpdateMatching { received, .. } => Some(&received.tree),
+            | Action::UpdateMatching { received, .. } => Some(received),
             Action::Patch { .. } | Action::Delete(_) | Action::Find { .. } => None,
         }
     }

@@ -15,7 +15,8 @@ use crate::exchange::Exchange;
 use crate::exchange::find_resource::present;
 use crate::exchange::interaction::{Done, InteractionError, Method, Requester};
 use crate::exchange::store_resource::{
-    Criteria, Patched, Received, WriteContext, delete_now, id_mismatch, outcome, several, told,
+    Attached, Criteria, Patched, Prepared, Received, WriteContext, delete_now, id_mismatch, outcome, several,
+    told,
 };
 use crate::fhir::{Issue, IssueType, address};
 use crate::repository::{self, Draft, Precondition, StoredResource};
@@ -53,6 +54,7 @@ enum Subject {
 struct Planned {
     index: usize,
     draft: (Draft, Precondition),
+    attached: Option<Attached>,
     may_create: bool,
 }
 
@@ -66,7 +68,16 @@ impl Exchange {
     ) -> Result<Performed, InteractionError> {
         let transaction = self.prepare(requester, entries, strict)?;
         let methods = transaction.methods.clone();
-        let done = self.db.write(transaction, |transaction, tx| Box::pin(transaction.write(tx))).await?;
+        let attached: Vec<Attached> = transaction.steps.iter().filter_map(Step::attached).collect();
+        let done = self.db.write(transaction, |transaction, tx| Box::pin(transaction.write(tx))).await;
+        for attached in &attached {
+            match &done {
+                Ok(done) => attached.settle(Ok(done), |_| true),
+                Err(InteractionError::Db(error)) => attached.settle::<()>(Err(error), |()| false),
+                Err(_) => {}
+            }
+        }
+        let done = done?;
         let entries = methods.into_iter().map(Some).zip(done.into_iter().map(Ok)).collect();
         Ok(Performed { is_transaction: true, entries })
     }
@@ -310,6 +321,9 @@ impl Transaction {
         let kept = repository::keep(tx, &self.context.access, &drafts, may_create, now).await?;
         let mut audited = Vec::with_capacity(planned.len());
         for (one, kept) in planned.iter().zip(kept) {
+            if let Some(attached) = &one.attached {
+                attached.write(tx, &self.context.access, now).await?;
+            }
             let step = &self.steps[one.index];
             // A patch has its remarks already.
             let remarks = match done[one.index].take() {
@@ -357,8 +371,9 @@ impl Transaction {
                 }
                 Action::Patch { .. } | Action::Delete(_) | Action::Find { .. } => return None,
             };
-            let draft = self.draft(step.resource_type, id.clone(), received, references);
-            Some(Planned { index, draft: (draft, precondition), may_create: *may_create })
+            let Prepared { draft, attached } =
+                self.draft(step.resource_type, id.clone(), received, references);
+            Some(Planned { index, draft: (draft, precondition), attached, may_create: *may_create })
         });
         planned.collect()
     }
@@ -382,8 +397,9 @@ impl Transaction {
             let patched =
                 self.exchange.patched(caller, step.resource_type, &current, patch, &step.conditions);
             let Patched { received, remarks, precondition } = patched.map_err(of_entry(index))?;
-            let draft = self.draft(step.resource_type, id.clone(), &received, references);
-            planned.push(Planned { index, draft: (draft, precondition), may_create: false });
+            let Prepared { draft, attached } =
+                self.draft(step.resource_type, id.clone(), &received, references);
+            planned.push(Planned { index, draft: (draft, precondition), attached, may_create: false });
             done[index] =
                 Some(Done::Updated(crate::exchange::interaction::Stored { resource: current, remarks }));
         }
@@ -396,13 +412,14 @@ impl Transaction {
         id: String,
         received: &Received,
         references: &References,
-    ) -> Draft {
+    ) -> Prepared {
         let mut tree = received.tree.clone();
         if !references.apply(&mut tree) {
             return Exchange::draft(&self.requester, resource_type, id, received);
         }
         let text = tree.to_string().into();
-        Exchange::draft(&self.requester, resource_type, id, &Received { text, tree })
+        let received = Received { text, tree, ..received.clone() };
+        Exchange::draft(&self.requester, resource_type, id, &received)
     }
 }
 

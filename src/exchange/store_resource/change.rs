@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Criteria, WriteContext, id_mismatch, mismatch, several};
+use super::{Attached, Criteria, Prepared, WriteContext, id_mismatch, mismatch, several};
 use crate::audit;
 use crate::db::{DbError, Tx};
 use crate::exchange::Exchange;
@@ -33,6 +33,7 @@ pub(in crate::exchange) struct Change {
     pub(in crate::exchange) context: WriteContext,
     pub(in crate::exchange) action: &'static str,
     pub(in crate::exchange) draft: (Draft, Precondition),
+    pub(in crate::exchange) attached: Option<Attached>,
     pub(in crate::exchange) target: Target,
     pub(in crate::exchange) may_create: bool,
 }
@@ -53,7 +54,7 @@ impl Exchange {
         self: &Arc<Self>,
         requester: &Requester,
         action: &'static str,
-        draft: Draft,
+        Prepared { draft, attached }: Prepared,
         target: Target,
         precondition: Precondition,
         remarks: Vec<Issue>,
@@ -62,6 +63,7 @@ impl Exchange {
             context: self.write_context(requester),
             action,
             draft: (draft, precondition),
+            attached: attached.clone(),
             may_create: match target {
                 // An id of the server's own making is no create-on-PUT.
                 Target::New | Target::Unless(_) | Target::Matching { has_id: false, .. } => true,
@@ -71,8 +73,11 @@ impl Exchange {
             },
             target,
         };
-        let changed = self.db.write(change, |change, tx| Box::pin(change.write(tx))).await?;
-        changed.into_done(remarks)
+        let changed = self.db.write(change, |change, tx| Box::pin(change.write(tx))).await;
+        if let Some(attached) = attached {
+            attached.settle(changed.as_ref(), Changed::is_new);
+        }
+        changed?.into_done(remarks)
     }
 }
 
@@ -115,6 +120,9 @@ impl Change {
             return Err(DbError::inconsistent("resource", "id", "of this draft"));
         };
         if let Kept::Created(resource) | Kept::Updated(resource) = &kept {
+            if let Some(attached) = &self.attached {
+                attached.write(tx, access, now).await?;
+            }
             let entry = self.context.audit(self.action, draft.0.resource_type, &resource.id, now);
             audit::record(tx, &entry).await?;
         }
@@ -123,6 +131,11 @@ impl Change {
 }
 
 impl Changed {
+    /// Whether anything was kept.
+    fn is_new(&self) -> bool {
+        matches!(self, Self::Kept(Kept::Created(_) | Kept::Updated(_)))
+    }
+
     /// What the caller is told of it.
     pub(in crate::exchange) fn into_done(self, remarks: Vec<Issue>) -> Result<Done, InteractionError> {
         match self {

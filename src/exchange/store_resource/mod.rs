@@ -5,6 +5,7 @@
 //! transaction with its audit row; [`patch`] makes a body of what is there and of a patch first, [`delete`] needs none.
 //! A condition that fails is told without an error in the unit, because units of others share its commit.
 
+mod attachments;
 mod change;
 mod check;
 mod delete;
@@ -26,6 +27,7 @@ use crate::repository::criteria::{self, Criterion};
 use crate::repository::entry::Space;
 use crate::repository::{Draft, Precondition, index};
 
+pub(super) use attachments::{Attached, Attachments};
 use change::Target;
 pub(super) use change::outcome;
 pub(super) use delete::{delete_now, told};
@@ -58,6 +60,13 @@ impl WriteContext {
     }
 }
 
+/// A resource that is ready to be kept, with what is too long for its text.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    pub(super) draft: Draft,
+    pub(super) attached: Option<Attached>,
+}
+
 /// The criteria of a conditional interaction.
 #[derive(Debug, Clone)]
 pub(super) struct Criteria {
@@ -82,10 +91,11 @@ impl Exchange {
         resource_type: &'static str,
         id: String,
         received: &Received,
-    ) -> Draft {
+    ) -> Prepared {
         let entries =
             index::entries(requester.caller.tenant(), resource_type, &received.tree, &requester.base);
-        Draft { resource_type, id, text: received.text.clone(), entries }
+        let draft = Draft { resource_type, id, text: received.text.clone(), entries, bytes: received.bytes };
+        Prepared { draft, attached: received.attached() }
     }
 
     /// Reads the criteria of a conditional interaction. What cannot be applied is an error: without it the criteria

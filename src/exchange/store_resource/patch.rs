@@ -102,6 +102,8 @@ impl Exchange {
         let remarks = self.check_resource(caller, resource_type, &tree)?;
         let text = tree.to_string().into();
         let precondition = Precondition::Version(vec![current.version]);
-        Ok(Patched { received: Received { text, tree }, remarks, precondition })
+        // The bytes that are not in the text are not patched.
+        let received = Received { bytes: current.bytes, ..Received::of_text(text, tree) };
+        Ok(Patched { received, remarks, precondition })
     }
 }

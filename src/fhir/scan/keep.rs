@@ -14,9 +14,9 @@ pub(crate) const ELIDED: &str = "AAAA";
 /// A payload resource of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ScannedPayload {
-    /// Index in `Parameters.parameter`.
+    /// Index in `Parameters.parameter`, or in `Bundle.entry`.
     pub(crate) parameter: usize,
-    /// Index in `Parameters.parameter[parameter].part`.
+    /// Index in `Parameters.parameter[parameter].part`; 0 elsewhere.
     pub(crate) part: usize,
     /// Its `resourceType`, where that is a string of a possible length. Not checked.
     pub(crate) resource_type: Option<String>,

@@ -15,8 +15,6 @@ use crate::fhir::r4;
 /// From here on a body is long, and only short `data` strings still stay in memory: many attachments, each
 /// too small to be taken out of a short body, must not fill the skeleton.
 const LONG_BODY_BYTES: u64 = 1 << 20;
-/// Bytes of a `data` string that stay in the skeleton of a long body.
-const LONG_BODY_DATA_BYTES: usize = 1 << 10;
 
 /// What may come next.
 #[derive(Debug, Clone, Copy)]
@@ -157,6 +155,7 @@ impl Machine {
     fn path(&self) -> String {
         let root = self.root.as_deref().or(self.root_type).unwrap_or(match self.shape {
             Shape::Submission => "Parameters",
+            Shape::Bundle => "Bundle",
             Shape::Resource(_) | Shape::Plain => "Resource",
         });
         self.frames.path(root)
@@ -275,6 +274,12 @@ impl Machine {
         match self.shape {
             Shape::Plain => None,
             Shape::Resource(_) => (self.frames.len() == 0).then_some((0, 0)),
+            Shape::Bundle => {
+                let is_payload = self.frames.len() == 3
+                    && self.frames.property(0) == Some(b"entry")
+                    && self.frames.property(2) == Some(b"resource");
+                is_payload.then_some((self.frames.index(1)?, 0))
+            }
             Shape::Submission => {
                 let is_payload = self.frames.len() == 5
                     && self.frames.property(0) == Some(b"parameter")
@@ -339,7 +344,7 @@ impl Machine {
         loop {
             let limit = match self.text.purpose {
                 Purpose::Data { .. } if self.text.start > LONG_BODY_BYTES => {
-                    self.limits.inline_data_bytes.min(LONG_BODY_DATA_BYTES)
+                    self.limits.inline_data_bytes.min(self.limits.late_data_bytes)
                 }
                 Purpose::Data { .. } => self.limits.inline_data_bytes,
                 Purpose::Elided(_) => usize::MAX,

@@ -49,6 +49,8 @@ pub(crate) struct ScanLimits {
     pub(crate) skeleton_bytes: usize,
     /// Bytes of a payload's `data` string, as written, that stay in the skeleton.
     pub(crate) inline_data_bytes: usize,
+    /// The same for a string that begins after the first MiB of a body: many small ones fill a skeleton too.
+    pub(crate) late_data_bytes: usize,
 }
 
 impl Default for ScanLimits {
@@ -60,6 +62,7 @@ impl Default for ScanLimits {
             string_bytes: 1 << 20,
             skeleton_bytes: 16 << 20,
             inline_data_bytes: 64 << 10,
+            late_data_bytes: 1 << 10,
         }
     }
 }
@@ -71,6 +74,8 @@ pub(crate) enum Shape {
     Submission,
     /// The body is one payload, perhaps of a type that is known beforehand.
     Resource(Option<KnownType>),
+    /// At `Bundle.entry[i].resource`.
+    Bundle,
     /// Nowhere: nothing is taken out, and a long string is refused.
     #[cfg_attr(
         not(test),

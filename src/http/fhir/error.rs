@@ -111,9 +111,9 @@ pub(super) fn status(error: &InteractionError) -> StatusCode {
         InteractionError::Conflict(_) => StatusCode::CONFLICT,
         InteractionError::Body(BodyError::Idle | BodyError::TooSlow) => StatusCode::REQUEST_TIMEOUT,
         InteractionError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-        InteractionError::Db(DbError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
+        InteractionError::Full | InteractionError::Db(DbError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
         InteractionError::Db(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
-        InteractionError::Db(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        InteractionError::Storage(_) | InteractionError::Db(_) => StatusCode::INTERNAL_SERVER_ERROR,
         InteractionError::Entry { error, .. } => status(error),
     }
 }
@@ -123,6 +123,12 @@ fn log(error: &InteractionError) {
     match error {
         InteractionError::Db(cause) => {
             tracing::error!(error = cause as &dyn std::error::Error, "an interaction could not be done");
+        }
+        InteractionError::Storage(cause) => {
+            tracing::error!(
+                error = cause as &dyn std::error::Error,
+                "the upload store failed an interaction"
+            );
         }
         InteractionError::Entry { error, .. } => log(error),
         _ => {}

@@ -10,14 +10,14 @@ use super::error::FhirError;
 use super::metadata::acceptable;
 use super::prefer::Preferences;
 use super::respond::Form;
-use super::{DoorState, operation};
+use super::{DoorState, binary, operation};
 use crate::auth::Caller;
 use crate::clock::Timestamp;
-use crate::exchange::interaction::{Call, Content, InteractionError, Method, Requester};
+use crate::exchange::interaction::{BinaryHeader, Call, Content, Done, InteractionError, Method, Requester};
 use crate::exchange::precondition::{Conditions, Tags};
 use crate::exchange::store_resource::PatchFormat;
 use crate::fhir::address::parameters;
-use crate::fhir::{self, Address, Issue, IssueType, UnknownAddress};
+use crate::fhir::{self, Address, Issue, IssueType, MediaTypeError, UnknownAddress};
 use crate::http::body;
 use crate::http::extract::Authenticated;
 use crate::http::middleware::CurrentRequest;
@@ -49,6 +49,7 @@ pub(super) async fn serve(
         now: state.exchange.clock.now(),
     };
     match interact(&state, caller, &current, &path, form.preferences.strict, request).await {
+        Ok(Answer::Binary(response)) => *response,
         Ok(Answer::Options(allowed)) => (StatusCode::NO_CONTENT, [(header::ALLOW, allowed)]).into_response(),
         Ok(Answer::Done(done)) => form.answer(*done),
         Err(error) => error.into_response(),
@@ -57,7 +58,8 @@ pub(super) async fn serve(
 
 enum Answer {
     Options(&'static str),
-    Done(Box<crate::exchange::interaction::Done>),
+    Binary(Box<Response>),
+    Done(Box<Done>),
 }
 
 async fn interact(
@@ -75,15 +77,25 @@ async fn interact(
     }
     let method = Method::from_name(request.method().as_str()).filter(|method| method.is_allowed(&address));
     let method = method.ok_or(FhirError::MethodNotAllowed(allowed))?;
-    acceptable(request.uri(), request.headers())?;
+    let is_binary = method == Method::Get
+        && matches!(address, Address::Instance("Binary", _) | Address::Version("Binary", ..));
+    if !is_binary {
+        acceptable(request.uri(), request.headers())?;
+    }
     let conditions = conditions(request.headers())?;
+    let (uri, headers) = (request.uri().clone(), request.headers().clone());
     let mut given = parameters(request.uri().query().unwrap_or_default());
     let content = content(state, method, &address, &mut given, request).await?;
     let requester =
         Requester { caller, request_id: current.as_str().to_owned(), base: state.fhir_base.clone() };
     let call = Call { method, address, parameters: given, conditions, strict, content };
-    let done = state.exchange.interact(&requester, call).await?;
-    Ok(Answer::Done(Box::new(done)))
+    match state.exchange.interact(&requester, call).await? {
+        Done::Read(resource, _) if is_binary => {
+            let response = binary::answer(&state.exchange, &requester, resource, &uri, &headers).await?;
+            Ok(Answer::Binary(Box::new(response)))
+        }
+        done => Ok(Answer::Done(Box::new(done))),
+    }
 }
 
 /// An update under an id of another form is a mistake of the request; nothing else can be there.
@@ -141,6 +153,22 @@ async fn content(
             let format = PatchFormat::of(content_type);
             let format = format.map_err(|error| FhirError::UnsupportedMediaType(error.issue()))?;
             Ok(Content::ArrivingPatch(format, routes::body(request, limit)))
+        }
+        // FHIR R4 binary: whatever is not FHIR is the content itself.
+        Address::Type("Binary") | Address::Instance("Binary", _)
+            if content_type.is_some() && fhir::media_type(content_type) == Err(MediaTypeError::NotJson) =>
+        {
+            let id = match address {
+                Address::Instance(_, id) => Some(id.clone()),
+                _ => None,
+            };
+            let context = headers.get(binary::SECURITY_CONTEXT).and_then(|value| value.to_str().ok());
+            let header = BinaryHeader {
+                content_type: content_type.unwrap_or_default().to_owned(),
+                security_context: context.map(str::to_owned),
+                id,
+            };
+            Ok(Content::Bytes(header, routes::body(request, state.limits.payload_bytes)))
         }
         _ => {
             let checked = fhir::media_type(content_type);

@@ -35,15 +35,17 @@ pub(super) async fn read(State(state): State<DoorState>, uri: Uri, headers: Head
 /// Whether the client accepts what this door writes. `_format` goes before `Accept` (FHIR R4 http, General
 /// Parameters).
 pub(super) fn acceptable(uri: &Uri, headers: &HeaderMap) -> Result<(), FhirError> {
+    fhir::negotiate(Some(&accepted(uri, headers)))
+        .map_err(|NotAcceptable| FhirError::NotAcceptable(NotAcceptable::issue()))
+}
+
+/// The media ranges that the client accepts.
+pub(super) fn accepted(uri: &Uri, headers: &HeaderMap) -> String {
     let Query(Format { format }) = Query::try_from_uri(uri).unwrap_or_default();
     if let Some(format) = format {
         // A `+` in a query is a space once decoded, and nobody who writes `fhir+json` there means one.
-        let format = format.replace(' ', "+");
-        return fhir::negotiate(Some(&format))
-            .map_err(|NotAcceptable| FhirError::NotAcceptable(NotAcceptable::issue()));
+        return format.replace(' ', "+");
     }
     let accept = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok());
-    let accept: Vec<&str> = accept.collect();
-    fhir::negotiate(Some(&accept.join(",")))
-        .map_err(|NotAcceptable| FhirError::NotAcceptable(NotAcceptable::issue()))
+    accept.collect::<Vec<_>>().join(",")
 }

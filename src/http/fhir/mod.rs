@@ -2,8 +2,9 @@
 //! that cannot be answered in JSON is refused before anything happens.
 //!
 //! [`interaction`] reads requests of the REST API and [`respond`] writes its answers, [`bundle`] those that are Bundles;
-//! [`operation`] serves what begins with `$`, [`metadata`] says what there is, [`error`] what went wrong.
+//! [`binary`] moves raw bytes, [`operation`] serves what begins with `$`, [`metadata`] says what there is, [`error`] what went wrong.
 
+mod binary;
 mod bundle;
 mod error;
 mod interaction;

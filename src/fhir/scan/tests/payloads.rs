@@ -205,3 +205,21 @@ fn many_attachments_that_are_each_small_do_not_fill_the_skeleton() {
     let taken = &scanned.payloads[0].taken;
     assert!(taken.len() > 450 && taken.iter().all(|taken| spool.bytes(&taken.spooled).len() == 30_000));
 }
+
+#[test]
+fn each_entry_of_a_bundle_is_a_payload() {
+    let body = format!(
+        r#"{{"resourceType":"Bundle","entry":[{{"fullUrl":"urn:x"}},
+           {{"resource":{{"resourceType":"Binary","data":"{LONG}"}}}},
+           {{"request":{{"method":"GET"}},"resource":{{"resourceType":"Patient"}}}}]}}"#
+    );
+    let (outcome, spool) = scan(&body, Shape::Bundle);
+    let scanned = outcome.expect("it is a body");
+    let found: Vec<_> = scanned
+        .payloads
+        .iter()
+        .map(|payload| (payload.parameter, payload.resource_type.as_deref(), payload.taken.len()))
+        .collect();
+    assert_eq!(found, [(1, Some("Binary"), 1), (2, Some("Patient"), 0)]);
+    assert_eq!(spool.bytes(&scanned.payloads[0].taken[0].spooled), b"ABCDEFGHIJKLMNOPQRSTUVWX");
+}
