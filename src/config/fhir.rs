@@ -1,10 +1,10 @@
-//! `[fhir]`: limits of the FHIR door.
+//! `[fhir]`: limits of the FHIR door; what lies behind it elsewhere is in `[fhir.upstream]`.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Problems, unit};
+use super::{Problems, UpstreamConfig, unit};
 
 /// How large FHIR bodies and their parts may be.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,6 +21,8 @@ pub struct FhirConfig {
     /// How long an `Idempotency-Key` is remembered.
     #[serde(rename = "idempotency_hours", deserialize_with = "unit::hours")]
     pub idempotency: Duration,
+    /// Resources that live on another server.
+    pub upstream: UpstreamConfig,
 }
 
 impl FhirConfig {
@@ -32,5 +34,6 @@ impl FhirConfig {
         if self.skeleton_limit_bytes < self.inline_data_bytes {
             problems.add("fhir.skeleton_limit_bytes", "must not be smaller than fhir.inline_data_bytes");
         }
+        self.upstream.validate(problems);
     }
 }

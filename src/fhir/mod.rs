@@ -20,12 +20,12 @@ mod structure;
 pub(crate) mod testing;
 mod validate;
 
-pub(crate) use codec::{NotAcceptable, media_type, negotiate, parse};
+pub(crate) use codec::{FHIR_JSON, NotAcceptable, media_type, negotiate, parse};
 #[cfg(test)]
 pub(crate) use outcome::Severity;
 pub(crate) use outcome::{Issue, IssueType, operation_outcome};
 pub(crate) use profile::Profiles;
 pub(crate) use scan::{KnownType, ScanError, ScanLimits, Scanned, ScannedPayload, Scanner, Shape, convert};
 pub(crate) use spool::{Spool, SpoolError, Spooled};
-pub(crate) use structure::check as check_structure;
+pub(crate) use structure::{check as check_structure, resource_type};
 pub(crate) use validate::validate;
