@@ -160,12 +160,12 @@ fn upstream_credentials(
         Some(url) => TokenEndpoint::At(url.clone()),
         None => TokenEndpoint::Discovered(base.clone()),
     };
-    Ok(Credentials::Client(ClientSettings {
+    Ok(Credentials::Client(Box::new(ClientSettings {
         client_id: client_id.clone(),
         key,
         scope: section.scope(),
         endpoint,
-    }))
+    })))
 }
 
 /// The database of these settings.
@@ -257,3 +257,7 @@ pub(super) fn limits(config: &Config) -> Limits {
 pub(super) fn metadata_mode(config: &Config) -> MetadataMode {
     if config.manifest.lenient_metadata { MetadataMode::Lenient } else { MetadataMode::Strict }
 }
+
+#[cfg(test)]
+#[path = "wiring_tests.rs"]
+mod tests;

@@ -8,9 +8,7 @@ pub(crate) mod testing;
 
 use std::sync::Arc;
 
-pub(crate) use client::{
-    AccessToken, ClientSettings, KeyError, SigningKey, TokenClient, TokenEndpoint, TokenError,
-};
+pub(crate) use client::{AccessToken, ClientSettings, SigningKey, TokenClient, TokenEndpoint, TokenError};
 
 /// The tenant of a gateway that serves one organisation.
 pub(crate) const DEFAULT_TENANT: &str = "default";

@@ -137,13 +137,19 @@ impl UpstreamConfig {
             );
         }
         for (name, url) in [("url", &self.url), ("token_url", &self.token_url)] {
-            if url.as_deref().is_some_and(|url| url.starts_with("http://")) {
+            if url.as_deref().is_some_and(is_unprotected) {
                 warnings.push(format!(
                     "fhir.upstream.{name}: not https, so that patients' data and tokens go unprotected"
                 ));
             }
         }
     }
+}
+
+/// Whether what is sent there can be read on its way.
+fn is_unprotected(url: &str) -> bool {
+    let own_machine = ["localhost", "127.", "[::1]"];
+    url.strip_prefix("http://").is_some_and(|rest| !own_machine.iter().any(|host| rest.starts_with(host)))
 }
 
 fn path(key: &str) -> String {
@@ -174,13 +180,23 @@ mod tests {
         problems.iter().map(|problem| problem.path.trim_start_matches("fhir.upstream.").to_owned()).collect()
     }
 
-    fn text(text: &str) -> Option<String> {
-        Some(text.to_owned())
+    fn with_key(config: &mut UpstreamConfig) {
+        config.client_id = Some("gateway".to_owned());
+        config.key_file = Some("key.pem".into());
     }
 
-    fn with_key(config: &mut UpstreamConfig) {
-        config.client_id = text("gateway");
-        config.key_file = Some("key.pem".into());
+    #[test]
+    fn only_lines_that_others_can_read_are_warned_about() {
+        for (url, is_told) in [
+            ("https://ehr.example.org/fhir", false),
+            ("http://127.0.0.1:8080/fhir", false),
+            ("http://localhost/fhir", false),
+            ("http://[::1]/fhir", false),
+            ("http://ehr.example.org/fhir", true),
+            ("http://10.1.2.3/fhir", true),
+        ] {
+            assert_eq!(is_unprotected(url), is_told, "{url}");
+        }
     }
 
     #[test]
@@ -192,8 +208,8 @@ mod tests {
             (|c| (c.static_token, c.types) = (Some(Secret::new("abc")), vec!["Binary".to_owned()]), &[]),
             (|c| (c.url, c.types) = (None, Vec::new()), &[]),
             (|c| c.url = None, &["url"]),
-            (|c| c.url = text("ehr.example.org"), &["url"]),
-            (|c| c.url = text("https://ehr.example.org/?a=b"), &["url"]),
+            (|c| c.url = Some("ehr.example.org".to_owned()), &["url"]),
+            (|c| c.url = Some("https://ehr.example.org/?a=b".to_owned()), &["url"]),
             (|c| c.types.clear(), &["types"]),
             (
                 |c| c.types = ["Task", "Patient", "Patient"].map(str::to_owned).into(),
@@ -203,11 +219,11 @@ mod tests {
                 |c| c.types = ["Subscription", "Parameters"].map(str::to_owned).into(),
                 &["types[0]", "types[1]"],
             ),
-            (|c| c.client_id = text("gateway"), &["key_file"]),
+            (|c| c.client_id = Some("gateway".to_owned()), &["key_file"]),
             (|c| c.key_file = Some("key.pem".into()), &["client_id"]),
-            (|c| c.scope = text("system/*.rs"), &["client_id", "key_file"]),
-            (|c| (with_key(c), c.token_url = text("nowhere")).1, &["token_url"]),
-            (|c| (with_key(c), c.key_id = text("")).1, &["key_id"]),
+            (|c| c.scope = Some("system/*.rs".to_owned()), &["client_id", "key_file"]),
+            (|c| (with_key(c), c.token_url = Some("nowhere".to_owned())).1, &["token_url"]),
+            (|c| (with_key(c), c.key_id = Some("".to_owned())).1, &["key_id"]),
             (|c| (with_key(c), c.static_token = Some(Secret::new("abc"))).1, &["client_id", "key_file"]),
             (|c| c.static_token = Some(Secret::new("a b")), &["static_token"]),
             (|c| c.static_token = Some(Secret::new("")), &["static_token"]),

@@ -84,6 +84,8 @@ pub(crate) fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -140,5 +142,22 @@ mod tests {
     fn a_form_is_encoded_so_that_no_value_becomes_another_field() {
         let fields = [("name", "A & B=c+d"), ("code", "http://x|y é")];
         assert_eq!(form(fields), "name=A%20%26%20B%3Dc%2Bd&code=http%3A%2F%2Fx%7Cy%20%C3%A9");
+    }
+
+    proptest! {
+        /// Links put together from whatever has a meaning in a URL.
+        #[test]
+        fn no_link_leads_out_of_the_base(link in prop::collection::vec(prop::sample::select(vec![
+            "http:", "https:", "//", "/", "\\", "ehr.example.org", "evil.example", "fhir", "Patient", "..", ".",
+            "%2e", "%2f", "%5c", "@", ":", ":8443", "?", "#", "\t", " ", "é",
+        ]), 0..10)) {
+            let base = Base::parse("https://ehr.example.org/fhir").expect("a base");
+            if let Some(place) = base.place_of(&link.concat()) {
+                let url = callable(&base.at(&place), Reach::Everywhere).expect("it can be called");
+                prop_assert_eq!(url.origin(), base.url.origin());
+                prop_assert!(url.path() == "/fhir" || url.path().starts_with("/fhir/"), "{}", url);
+                prop_assert_eq!(base.place_of(url.as_str()), Some(place.clone()), "{}", place);
+            }
+        }
     }
 }

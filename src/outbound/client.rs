@@ -206,7 +206,7 @@ impl Call<'_> {
 }
 
 fn classify(error: &reqwest::Error) -> OutboundError {
-    if causes(error).any(|cause| cause.is::<Forbidden>()) {
+    if causes(error).any(<dyn Error>::is::<Forbidden>) {
         OutboundError::Forbidden
     } else if error.is_connect() {
         OutboundError::Connect

@@ -24,7 +24,7 @@ pub(super) enum Tokens {
     /// With a token that never changes.
     Fixed(AccessToken),
     /// With tokens that are fetched.
-    Fetched(TokenClient),
+    Fetched(Box<TokenClient>),
 }
 
 impl Tokens {

@@ -71,7 +71,7 @@ pub(crate) enum Credentials {
     /// With a token that never changes.
     Token(Secret, AccessToken),
     /// As a client of SMART Backend Services.
-    Client(ClientSettings),
+    Client(Box<ClientSettings>),
 }
 
 /// The server cannot be called.
@@ -148,7 +148,8 @@ impl Upstream {
             Credentials::Token(_, token) => Tokens::Fixed(token),
             Credentials::Client(client) => {
                 let limits = Limits { answer_bytes: TOKEN_ANSWER_BYTES, ..limits };
-                Tokens::Fetched(TokenClient::new(Client::new(limits)?, clock.clone(), client))
+                let client = TokenClient::new(Client::new(limits)?, clock.clone(), *client);
+                Tokens::Fetched(Box::new(client))
             }
         };
         // A string may be as long as an answer: a Binary is little else.
@@ -230,14 +231,13 @@ impl Upstream {
             return Err(UpstreamError::NotFound);
         }
         let subject = Subject::History(resource_type, id);
-        let request = match cursor {
-            Some(cursor) => self.following(cursor, subject, view)?,
-            None => {
-                let within = id.map(|id| format!("/{id}")).unwrap_or_default();
-                let known = parameters.iter().filter(|(name, _)| name == "_since" || name == "_at").cloned();
-                let fields: Vec<_> = known.chain(count_field(count)).collect();
-                Request::Get(place(&format!("/{resource_type}{within}/_history"), &fields))
-            }
+        let request = if let Some(cursor) = cursor {
+            self.following(cursor, subject, view)?
+        } else {
+            let within = id.map(|id| format!("/{id}")).unwrap_or_default();
+            let known = parameters.iter().filter(|(name, _)| name == "_since" || name == "_at").cloned();
+            let fields: Vec<_> = known.chain(count_field(count)).collect();
+            Request::Get(place(&format!("/{resource_type}{within}/_history"), &fields))
         };
         let page = self.page(&request, Wanted::History(resource_type, id), subject, view).await?;
         // A resource of which the caller sees no version is one that the caller must not know of.

@@ -14,7 +14,7 @@ fn as_client(server: &FakeServer, key: &TestKey) -> UpstreamSettings {
         scope: "system/Patient.rs".to_owned(),
         endpoint: TokenEndpoint::At(format!("{}/token", server.url())),
     };
-    UpstreamSettings { credentials: Credentials::Client(client), ..settings(server) }
+    UpstreamSettings { credentials: Credentials::Client(Box::new(client)), ..settings(server) }
 }
 
 /// Issues `token-1`, `token-2`, … and lets in whoever has the last one that `is_good`.

@@ -199,7 +199,7 @@ async fn pages_follow_each_other_by_cursors_of_ours() {
 #[tokio::test]
 async fn a_view_confined_to_a_patient_shows_nothing_of_another() {
     let (server, upstream) = upstream(|request| match request.line() {
-        line if line.contains("/Condition/9") => Reply::json(&condition("9", "2")),
+        "GET /ehr/Condition/9" => Reply::json(&condition("9", "2")),
         line if line.contains("_history") => Reply::json(&json!({
             "resourceType": "Bundle", "type": "history", "entry": [
                 { "resource": condition("9", "2"), "request": { "method": "PUT", "url": "Condition/9" } },
