@@ -78,6 +78,11 @@ id!(
     Uuid::now_v7()
 );
 id!(
+    /// Names one assertion by which the gateway proves who it is (RFC 7519 `jti`).
+    AssertionId,
+    Uuid::new_v4()
+);
+id!(
     /// Names one HTTP request in answers, logs and audit rows.
     RequestId,
     Uuid::now_v7()

@@ -35,6 +35,7 @@ pub(crate) mod outbound;
 pub(crate) mod report;
 pub(crate) mod repository;
 pub(crate) mod telemetry;
+pub(crate) mod upstream;
 
 /// Entry points of the fuzz targets in `tests/fuzz`.
 #[cfg(fuzzing)]

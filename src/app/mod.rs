@@ -29,6 +29,7 @@ use crate::http::state::{Check, EdgeState, Readiness};
 use crate::manifest::FhirMapping;
 use crate::telemetry::Metrics;
 use crate::upload::{FileBlobs, UploadError, Uploads};
+use crate::upstream::{Upstream, UpstreamSettings};
 
 use data_dir::DataDir;
 pub use data_dir::DataDirError;
@@ -45,7 +46,7 @@ pub enum AppError {
     /// The data folder cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// DEX files that the settings name are wrong.
+    /// Files that the settings name are wrong.
     #[error(transparent)]
     Files(#[from] FileProblems),
     /// The database cannot be used.
@@ -54,6 +55,9 @@ pub enum AppError {
     /// The upload store cannot be used.
     #[error("upload.store_url: {0}")]
     UploadStore(String),
+    /// The upstream FHIR server cannot be called.
+    #[error("fhir.upstream: {0}")]
+    Upstream(String),
     /// A FHIR rule file is wrong.
     #[error("{0}")]
     Profile(String),
@@ -97,9 +101,10 @@ pub async fn migrate(config: Config) -> Result<(), AppError> {
     Ok(())
 }
 
-/// Whether the DEX files that the settings name are sound, with what is legal but surely not meant.
+/// Whether the files that the settings name are sound, with what is legal but surely not meant.
 pub fn check_files(config: &Config) -> Result<Vec<String>, AppError> {
-    Ok(DexFiles::load(config)?.warnings())
+    let (dex, _) = wiring::files(config)?;
+    Ok(dex.warnings())
 }
 
 /// A gateway that runs.
@@ -114,7 +119,7 @@ impl App {
     /// Starts a gateway; when this returns it answers.
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let clock: SharedClock = Arc::new(SystemClock);
-        let files = DexFiles::load(&config)?;
+        let (files, upstream) = wiring::files(&config)?;
         for warning in files.warnings() {
             tracing::warn!("{warning}");
         }
@@ -123,7 +128,7 @@ impl App {
         let lifecycle = Lifecycle::new(config.server.stop_timeout);
         let main = bind("server.listen", config.server.listen).await?;
         let address = main.local_addr().unwrap_or(config.server.listen);
-        let exchange = exchange(&config, files, &db, &clock, &lifecycle).await?;
+        let exchange = exchange(&config, (files, upstream), &db, &clock, &lifecycle).await?;
         start_workers(&exchange, &lifecycle);
 
         let settings = Arc::new(config.server.clone());
@@ -175,7 +180,7 @@ impl App {
 /// Wires the use cases, and mends what a crash left before anything new can come in.
 async fn exchange(
     config: &Config,
-    files: DexFiles,
+    (files, upstream): (DexFiles, Option<UpstreamSettings>),
     db: &Db,
     clock: &SharedClock,
     lifecycle: &Lifecycle,
@@ -203,6 +208,7 @@ async fn exchange(
         let now = clock.now();
         db.write((), move |(), tx| Box::pin(delivery::free_all_leases(tx, now))).await?;
     }
+    let upstream = upstream.map(|settings| Upstream::new(settings, clock).map(Arc::new)).transpose();
     let exchange = Arc::new(Exchange {
         deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets)),
         db: db.clone(),
@@ -212,6 +218,7 @@ async fn exchange(
         streams: files.streams,
         mapping: FhirMapping::new(&config.manifest.fhir),
         profiles: Profiles::built_in().map_err(|error| AppError::Profile(error.to_string()))?,
+        upstream: upstream.map_err(|error| AppError::Upstream(error.to_string()))?,
         settings: wiring::exchange_settings(config),
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),

@@ -1,22 +1,25 @@
 //! From settings to live objects. Each function takes the part of the configuration it needs and makes one
 //! thing of it; what is wrong with files that the settings name is reported all at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::auth::{AccessToken, ClientSettings, SigningKey, TokenEndpoint};
 use crate::clock::SharedClock;
-use crate::config::{Config, Durability, Unrouted, environment};
+use crate::config::{Config, Durability, Unrouted, UpstreamConfig, environment};
 use crate::db::{Db, DbSettings};
 use crate::delivery::{
     Deliveries, Destination, FileDestination, FileSettings, Routing, Schedule, TargetConfig, WorkerSettings,
 };
 use crate::exchange::{ExchangeSettings, RestSettings};
-use crate::fhir::ScanLimits;
+use crate::fhir::{self, ScanLimits};
 use crate::http::routes::Limits;
 use crate::manifest::{ConfigProblem, StreamConfigs};
+use crate::outbound::{Base, Reach, names_private};
 use crate::telemetry;
 use crate::upload::{MetadataMode, UploadSettings, Uploads};
+use crate::upstream::{Credentials, UpstreamSettings};
 
 /// Values of one FHIR body that are held in memory as a tree: enough for a Bundle of thousands of resources, and
 /// few enough that several bodies at once stay small.
@@ -25,7 +28,7 @@ const NODES: usize = 250_000;
 /// Long bodies that are held in memory at once.
 pub(super) const LONG_BODIES: usize = 4;
 
-/// Everything that is wrong with the DEX files that the settings name.
+/// Everything that is wrong with the files that the settings name, and with what only the stages can judge.
 #[derive(Debug, Clone)]
 pub struct FileProblems(Vec<ConfigProblem>);
 
@@ -39,6 +42,17 @@ impl fmt::Display for FileProblems {
 
 impl std::error::Error for FileProblems {}
 
+/// What the files that the settings name say; everything that is wrong with them at once.
+pub(super) fn files(config: &Config) -> Result<(DexFiles, Option<UpstreamSettings>), FileProblems> {
+    match (DexFiles::load(config), upstream_settings(config)) {
+        (Ok(dex), Ok(upstream)) => Ok((dex, upstream)),
+        (dex, upstream) => {
+            let found = [dex.err(), upstream.err()].into_iter().flatten();
+            Err(FileProblems(found.flat_map(|problems| problems.0).collect()))
+        }
+    }
+}
+
 /// What the DEX files say: the rules of the data streams, and where each stream goes.
 pub(super) struct DexFiles {
     pub(super) streams: StreamConfigs,
@@ -47,7 +61,7 @@ pub(super) struct DexFiles {
 
 impl DexFiles {
     /// Reads them, once for the life of the process.
-    pub(super) fn load(config: &Config) -> Result<Self, FileProblems> {
+    fn load(config: &Config) -> Result<Self, FileProblems> {
         let mut problems = Vec::new();
         let streams = match &config.manifest.config_dir {
             None => Ok(StreamConfigs::built_in()),
@@ -86,6 +100,72 @@ impl DexFiles {
     pub(super) fn warnings(&self) -> Vec<String> {
         self.routing.warnings(&self.streams)
     }
+}
+
+/// The server that some resources live on, if there is one.
+fn upstream_settings(config: &Config) -> Result<Option<UpstreamSettings>, FileProblems> {
+    let section = &config.fhir.upstream;
+    let Some(url) = &section.url else { return Ok(None) };
+    let mut problems = Vec::new();
+    let mut problem = |key: &str, rule: String| {
+        problems.push(ConfigProblem::new(format!("fhir.upstream.{key}"), rule));
+    };
+    let mut types = BTreeSet::new();
+    for (index, name) in section.types.iter().enumerate() {
+        match fhir::resource_type(name) {
+            Some(name) => {
+                types.insert(name);
+            }
+            None => problem(&format!("types[{index}]"), "is no resource type of FHIR R4".to_owned()),
+        }
+    }
+    let base = Base::parse(url).map_err(|_| problem("url", "cannot be called".to_owned()));
+    let credentials = base
+        .as_ref()
+        .ok()
+        .and_then(|base| upstream_credentials(section, base).map_err(|(key, rule)| problem(key, rule)).ok());
+    let (Ok(base), Some(credentials), []) = (base, credentials, problems.as_slice()) else {
+        return Err(FileProblems(problems));
+    };
+    let is_private = section.allow_private_addresses || names_private(url);
+    Ok(Some(UpstreamSettings {
+        base,
+        types,
+        credentials,
+        timeout: section.timeout,
+        answer_bytes: section.max_answer_bytes,
+        scan: ScanLimits { nodes: NODES, ..ScanLimits::default() },
+        reach: if is_private { Reach::Everywhere } else { Reach::Public },
+    }))
+}
+
+/// How the gateway says who it is upstream, or the key and the rule that it breaks.
+fn upstream_credentials(
+    section: &UpstreamConfig,
+    base: &Base,
+) -> Result<Credentials, (&'static str, String)> {
+    if let Some(secret) = &section.static_token {
+        let token = AccessToken::new(secret.reveal());
+        let token = token.ok_or_else(|| ("static_token", "cannot be sent in a header field".to_owned()))?;
+        return Ok(Credentials::Token(secret.clone(), token));
+    }
+    let (Some(client_id), Some(key_file)) = (&section.client_id, &section.key_file) else {
+        return Ok(Credentials::None);
+    };
+    let pem = std::fs::read(key_file)
+        .map_err(|error| ("key_file", format!("{}: {}", key_file.display(), error.kind())))?;
+    let key = SigningKey::from_pem(&pem, section.key_id.as_deref())
+        .map_err(|error| ("key_file", format!("{}: {error}", key_file.display())))?;
+    let endpoint = match &section.token_url {
+        Some(url) => TokenEndpoint::At(url.clone()),
+        None => TokenEndpoint::Discovered(base.clone()),
+    };
+    Ok(Credentials::Client(Box::new(ClientSettings {
+        client_id: client_id.clone(),
+        key,
+        scope: section.scope(),
+        endpoint,
+    })))
 }
 
 /// The database of these settings.
@@ -204,3 +284,7 @@ pub(super) fn limits(config: &Config) -> Limits {
 pub(super) fn metadata_mode(config: &Config) -> MetadataMode {
     if config.manifest.lenient_metadata { MetadataMode::Lenient } else { MetadataMode::Strict }
 }
+
+#[cfg(test)]
+#[path = "wiring_tests.rs"]
+mod tests;

@@ -1,7 +1,14 @@
-//! Who is calling and what that caller may see. Token verification comes here; until it does, the only
-//! mode is `none`, in which everybody is [`Caller::anonymous`] and the gateway listens on loopback only.
+//! Who is calling and what that caller may see; and who we are when we call ([`client`]). Token verification comes
+//! here; until it does, the only mode is `none`, in which everybody is [`Caller::anonymous`] and the gateway listens on
+//! loopback only.
+
+mod client;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
+
+pub(crate) use client::{AccessToken, ClientSettings, SigningKey, TokenClient, TokenEndpoint, TokenError};
 
 /// The tenant of a gateway that serves one organisation.
 pub(crate) const DEFAULT_TENANT: &str = "default";

@@ -1,10 +1,10 @@
-//! `[fhir]`: limits of the FHIR door.
+//! `[fhir]`: limits of the FHIR door; what lies behind it elsewhere is in `[fhir.upstream]`.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Problems, unit};
+use super::{Problems, UpstreamConfig, unit};
 
 /// How large FHIR bodies and their parts may be.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +35,8 @@ pub struct FhirConfig {
     pub max_page_size: u32,
     /// Entries of a batch or transaction at most.
     pub bundle_entries: usize,
+    /// Resources that live on another server.
+    pub upstream: UpstreamConfig,
 }
 
 /// How strictly resources are held to the rules before they are kept. What breaks the JSON form or the elements of its
@@ -66,5 +68,6 @@ impl FhirConfig {
         if self.skeleton_limit_bytes < self.inline_data_bytes {
             problems.add("fhir.skeleton_limit_bytes", "must not be smaller than fhir.inline_data_bytes");
         }
+        self.upstream.validate(problems);
     }
 }

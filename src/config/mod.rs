@@ -19,6 +19,7 @@ mod server;
 mod telemetry;
 mod unit;
 mod upload;
+mod upstream;
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,7 @@ pub use secret::Secret;
 pub use server::ServerConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use upload::UploadConfig;
+pub use upstream::UpstreamConfig;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Deserialize)]
@@ -117,6 +119,7 @@ impl Config {
             warnings.push("durability: acknowledged data may be lost when the power fails".to_owned());
         }
         self.delivery.warn(&mut warnings);
+        self.fhir.upstream.warn(self.server.handler_timeout, &mut warnings);
         warnings
     }
 
@@ -153,7 +156,9 @@ impl Config {
                 problems.add("data_dir", "cannot be made absolute: the working directory is not readable");
             }
         }
-        for path in [&mut self.manifest.config_dir, &mut self.delivery.config_file].into_iter().flatten() {
+        let files =
+            [&mut self.manifest.config_dir, &mut self.delivery.config_file, &mut self.fhir.upstream.key_file];
+        for path in files.into_iter().flatten() {
             if let Ok(absolute) = std::path::absolute(&*path) {
                 *path = absolute;
             }

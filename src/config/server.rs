@@ -80,7 +80,8 @@ impl ServerConfig {
     }
 }
 
-fn is_web_url(text: &str) -> bool {
+/// Whether a text is a URL of the web: a host, and perhaps a path.
+pub(super) fn is_web_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         let host = rest.split('/').next().unwrap_or_default();

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 
 use super::DemoError;
 use super::console::Compared;
-use crate::outbound::{Answer, Call, Client, Limits, OutboundError};
+use crate::outbound::{Answer, Call, Client, Limits, OutboundError, Reach};
 
 /// How long anything may take; a slow disk under a busy machine is no failure.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -41,7 +41,12 @@ pub(super) struct DeliveredFile {
 impl Gateway {
     /// The gateway that listens there and keeps everything in `folder`.
     pub(super) fn at(address: SocketAddr, folder: &Path) -> Result<Self, DemoError> {
-        let limits = Limits { timeout: PATIENCE, read_timeout: PATIENCE, ..Limits::default() };
+        let limits = Limits {
+            timeout: PATIENCE,
+            read_timeout: PATIENCE,
+            reach: Reach::Everywhere,
+            ..Limits::default()
+        };
         let client = Client::new(limits)
             .map_err(|source| DemoError::Call { call: "a first call".to_owned(), source })?;
         Ok(Self { client, address, base: format!("http://{address}"), folder: folder.to_owned() })

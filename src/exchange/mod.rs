@@ -38,6 +38,7 @@ use crate::delivery::{Deliveries, Routing};
 use crate::fhir::{Profiles, ScanLimits};
 use crate::manifest::{FhirMapping, StreamConfigs};
 use crate::upload::Uploads;
+use crate::upstream::Upstream;
 
 pub(crate) use body::{Body, BodyError};
 
@@ -59,6 +60,8 @@ pub(crate) struct Exchange {
     pub(crate) mapping: FhirMapping,
     /// FHIR profiles to validate against.
     pub(crate) profiles: Profiles,
+    /// The server where resources of some types live, if there is one.
+    pub(crate) upstream: Option<Arc<Upstream>>,
     /// Settings of the use cases themselves.
     pub(crate) settings: ExchangeSettings,
     /// Keys of submissions that are being received.

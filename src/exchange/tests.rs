@@ -77,6 +77,7 @@ impl Gateway {
             streams: StreamConfigs::built_in(),
             mapping: FhirMapping::new(&FhirMappingConfig::default()),
             profiles: Profiles::built_in().expect("the built-in profiles load"),
+            upstream: None,
             settings: ExchangeSettings {
                 refuse_unrouted: false,
                 payload_limit_bytes: 1 << 20,

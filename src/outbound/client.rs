@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,7 +10,8 @@ use futures_util::Stream;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url, redirect};
 
-use super::OutboundError;
+use super::guard::{self, Forbidden, PublicOnly, Reach};
+use super::{OutboundError, form};
 
 /// Bounds of every call.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +24,8 @@ pub(crate) struct Limits {
     pub(crate) timeout: Duration,
     /// The largest answer, unless the call sets its own.
     pub(crate) answer_bytes: usize,
+    /// Which addresses may be called.
+    pub(crate) reach: Reach,
 }
 
 impl Default for Limits {
@@ -31,6 +35,7 @@ impl Default for Limits {
             read_timeout: Duration::from_secs(30),
             timeout: Duration::from_mins(1),
             answer_bytes: 1024 * 1024,
+            reach: Reach::Public,
         }
     }
 }
@@ -86,14 +91,18 @@ impl Client {
         Call {
             client: self,
             answer_bytes: self.limits.answer_bytes,
-            request: callable(url).map(|url| reqwest::Request::new(method, url)),
+            request: callable(url, self.limits.reach).map(|url| reqwest::Request::new(method, url)),
         }
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that makes clients")]
 fn builder(limits: Limits) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+    let builder = match limits.reach {
+        Reach::Public => reqwest::Client::builder().dns_resolver(Arc::new(PublicOnly)),
+        Reach::Everywhere => reqwest::Client::builder(),
+    };
+    builder
         .redirect(redirect::Policy::none())
         .referer(false)
         .no_proxy()
@@ -106,11 +115,21 @@ fn builder(limits: Limits) -> reqwest::ClientBuilder {
 }
 
 /// The URL, if it is one that may be called: a user in it would become an `Authorization` field.
-fn callable(text: &str) -> Result<Url, OutboundError> {
+pub(super) fn callable(text: &str, reach: Reach) -> Result<Url, OutboundError> {
     let url = Url::parse(text).map_err(|_| OutboundError::Url)?;
     let plain = matches!(url.scheme(), "http" | "https") && url.has_host();
     let anonymous = url.username().is_empty() && url.password().is_none();
-    if plain && anonymous { Ok(url) } else { Err(OutboundError::Url) }
+    if !plain || !anonymous {
+        return Err(OutboundError::Url);
+    }
+    // The resolver is not asked about a host that is an address (O-04).
+    let literal = url.host_str().and_then(guard::literal);
+    match reach {
+        Reach::Public if literal.is_some_and(|address| !guard::is_public(address)) => {
+            Err(OutboundError::Forbidden)
+        }
+        Reach::Public | Reach::Everywhere => Ok(url),
+    }
 }
 
 /// A call that is being put together. What is wrong with it is told by [`Call::send`].
@@ -137,6 +156,12 @@ impl Call<'_> {
     pub(crate) fn body(self, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         self.change(|request| *request.body_mut() = Some(bytes.into()))
+    }
+
+    /// Sends a form.
+    pub(crate) fn form(self, fields: &[(&str, &str)]) -> Self {
+        let body = form(fields.iter().copied());
+        self.header("content-type", "application/x-www-form-urlencoded").body(body)
     }
 
     /// Sends what the stream brings, `length` bytes in all. An error of the stream breaks the call off.
@@ -181,7 +206,9 @@ impl Call<'_> {
 }
 
 fn classify(error: &reqwest::Error) -> OutboundError {
-    if error.is_connect() {
+    if causes(error).any(<dyn Error>::is::<Forbidden>) {
+        OutboundError::Forbidden
+    } else if error.is_connect() {
         OutboundError::Connect
     } else if error.is_timeout() || caused_by_timeout(error) {
         OutboundError::Timeout
@@ -194,10 +221,13 @@ fn classify(error: &reqwest::Error) -> OutboundError {
 
 /// A time-out of the socket is not always shown on the outside.
 fn caused_by_timeout(error: &reqwest::Error) -> bool {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes
+    causes(error)
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::TimedOut)
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }
 
 /// What came back.

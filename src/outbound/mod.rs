@@ -1,11 +1,19 @@
 //! Every HTTP call that leaves the gateway: [`Client`].
 //!
 //! No redirect is followed and no proxy of the environment is used, so a call reaches the host it names or
-//! none; every wait has an end and every answer a limit. URLs, header fields and bodies are in no error text.
+//! none; [`guard`] keeps names that lead into the gateway's own network from being called, and [`Base`] keeps calls to
+//! one server below its base URL. Every wait has an end and every answer a limit. URLs, header fields and bodies are
+//! in no error text.
 
+mod base;
 mod client;
+mod guard;
+#[cfg(test)]
+pub(crate) mod testing;
 
+pub(crate) use base::{Base, form};
 pub(crate) use client::{Answer, Call, Client, Limits};
+pub(crate) use guard::{Reach, names_private};
 
 /// A call did not bring an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +27,9 @@ pub(crate) enum OutboundError {
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls,
+    /// The host has only addresses that must not be called. Nothing was sent.
+    #[error("the address must not be called")]
+    Forbidden,
     /// Nobody answers there, or not with the right certificate. Nothing was sent.
     #[error("the other side cannot be reached")]
     Connect,
@@ -38,7 +49,7 @@ impl OutboundError {
     #[cfg_attr(not(test), expect(dead_code, reason = "targets over HTTP will need it"))]
     pub(crate) fn nothing_was_sent(self) -> bool {
         match self {
-            Self::Url | Self::Header | Self::Tls | Self::Connect => true,
+            Self::Url | Self::Header | Self::Tls | Self::Forbidden | Self::Connect => true,
             Self::Timeout | Self::TooLarge | Self::Broken => false,
         }
     }

@@ -10,7 +10,8 @@ use tokio_util::task::TaskTracker;
 use super::*;
 
 fn client() -> Client {
-    Client::new(Limits { answer_bytes: 10, ..Limits::default() }).expect("TLS can be set up")
+    Client::new(Limits { answer_bytes: 10, reach: Reach::Everywhere, ..Limits::default() })
+        .expect("TLS can be set up")
 }
 
 /// A server that answers one connection with `answer` and gives what it was sent, up to and with `until`.
@@ -94,4 +95,20 @@ async fn tls_is_set_up_and_a_server_without_it_is_not_reached() {
     let (url, _server) = answering("HTTP/1.1 200 OK\r\n\r\n", "").await;
     let failed = client().get(&url.replace("http://", "https://")).send().await;
     assert_eq!(failed.expect_err("it fails"), OutboundError::Connect);
+}
+
+#[tokio::test]
+async fn names_and_addresses_of_the_own_network_are_not_called() {
+    let (open, _server) = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "\r\n\r\n").await;
+    let port = open.trim_start_matches("http://127.0.0.1:").split('/').next().expect("a port");
+    let guarded = Client::new(Limits::default()).expect("TLS can be set up");
+    // Spellings of loopback, by address and by name (O-04).
+    let hosts =
+        ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "127.0.0.1.", "[::1]", "[::ffff:7f00:1]", "localhost"];
+    for host in hosts {
+        let failed = guarded.get(&format!("http://{host}:{port}/")).send().await.expect_err("it fails");
+        assert_eq!(failed, OutboundError::Forbidden, "{host}");
+        assert!(failed.nothing_was_sent());
+    }
+    assert_eq!(client().get(&open).send().await.expect("an answer").status, 200);
 }

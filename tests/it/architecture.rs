@@ -21,7 +21,7 @@ const RANKS: &[(u8, &[&str])] = &[
     (6, &["delivery"]),
     (5, &["upload", "subscription"]),
     (4, &["manifest"]),
-    (3, &["cdex", "repository", "report", "audit"]),
+    (3, &["cdex", "repository", "report", "audit", "upstream"]),
     (2, &["fhir", "auth"]),
     (1, &["db", "outbound", "telemetry"]),
     (0, &["config", "clock", "id"]),
@@ -35,7 +35,8 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["fhirbolt"], &["fhir/"]),
     (&["jsonwebtoken"], &["auth/", "cdex/signature/jws.rs"]),
     (&["sqlx"], &["db/", "*/store.rs", "*/store/", "repository/query.rs"]),
-    (&["reqwest"], &["outbound/"]),
+    (&["reqwest", "form_urlencoded"], &["outbound/"]),
+    (&["aws_lc_rs"], &["upstream/cursor.rs"]),
     (&["tracing_subscriber", "metrics_exporter_prometheus"], &["telemetry/"]),
     (&["figment"], &["config/"]),
 ];

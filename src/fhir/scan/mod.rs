@@ -77,10 +77,6 @@ pub(crate) enum Shape {
     /// At `Bundle.entry[i].resource`.
     Bundle,
     /// Nowhere: nothing is taken out, and a long string is refused.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the bodies of other interactions come with the repository")
-    )]
     Plain,
 }
 
@@ -158,6 +154,16 @@ impl Scanner {
         }
         Ok(())
     }
+}
+
+/// Reads a body that is here as a whole and of which nothing is taken out.
+///
+/// # Errors
+/// The first rule that the body breaks.
+pub(crate) fn check(limits: ScanLimits, body: &Bytes) -> Result<(), ScanError> {
+    let mut machine = Machine::new(limits, Shape::Plain, None);
+    machine.scan(body)?;
+    Ok(machine.finish()?)
 }
 
 /// Reads the raw text of a payload again, now that its type is known: gives its skeleton and what was taken
