@@ -9,6 +9,11 @@ use super::place::Place;
 
 /// Checks a code, Coding or CodeableConcept.
 pub(super) fn check(binding: &Binding, value: &Value, at: &Place<'_>, issues: &mut Vec<Issue>) {
+    // FHIR R4, extensible: where no code of the set fits, another or words alone may stand in its place.
+    let is_in_words = value.get("coding").is_none() && value.get("text").is_some();
+    if is_in_words && binding.strength == BindingStrength::Extensible {
+        return;
+    }
     if !is_coded(value) || binding.value_sets.iter().any(|value_set| contains(value_set, value)) {
         return;
     }

@@ -8,12 +8,16 @@
 //!
 //! Expressions are those of the structure check: property names and indexes, as in
 //! `Task.input[2].valueCodeableConcept`. What is missing is named by its parent and its own name,
-//! `Task.input[2].value[x]`; a missing parameter of Parameters, which the name of the element does not
+//! `Task.input[2].value`; a missing parameter of Parameters, which the name of the element does not
 //! tell, by `Parameters.parameter.where(name='MemberId')`.
 
 mod binding;
 mod cardinality;
+#[cfg(test)]
+mod example_tests;
 mod invariant;
+#[cfg(test)]
+mod mutation_tests;
 mod place;
 mod reference;
 mod slicing;
@@ -61,6 +65,35 @@ pub(crate) fn validate(resource: &Value, profile: &str, profiles: &Profiles) -> 
     walk.issues
 }
 
+/// Whether a value, of a datatype perhaps, breaks no rule of the profile with this canonical URL. None is kept
+/// whose rules are not loaded.
+pub(crate) fn keeps(value: &Value, profile: &str, profiles: &Profiles) -> bool {
+    keeps_within(value, profile, profiles, Surroundings::of(value))
+}
+
+fn keeps_within<'v>(
+    value: &'v Value,
+    profile: &str,
+    profiles: &Profiles,
+    surroundings: Surroundings<'v>,
+) -> bool {
+    let Some(structure) = profiles.structure(profile) else { return false };
+    let root = &structure.root;
+    if value.get("resourceType").is_some_and(|name| *name != root.name) {
+        return false;
+    }
+    let mut walk = Walk {
+        profiles,
+        surroundings,
+        root,
+        follows_references: false,
+        walked: Vec::new(),
+        issues: Vec::new(),
+    };
+    walk.structure(structure, value, &Place::root(&root.name));
+    !walk.issues.iter().any(Issue::is_error)
+}
+
 struct Walk<'p, 'v> {
     profiles: &'p Profiles,
     surroundings: Surroundings<'v>,
@@ -98,20 +131,7 @@ impl<'p, 'v> Walk<'p, 'v> {
 
     /// Whether a value keeps the rules of a profile, without a word about what breaks them.
     fn keeps(&self, value: &'v Value, profile: &str) -> bool {
-        let Some(structure) = self.profiles.structure(profile) else { return false };
-        if value.get("resourceType").is_some_and(|name| *name != structure.root.name) {
-            return false;
-        }
-        let mut walk = Walk {
-            profiles: self.profiles,
-            surroundings: self.surroundings,
-            root: &structure.root,
-            follows_references: false,
-            walked: Vec::new(),
-            issues: Vec::new(),
-        };
-        walk.structure(structure, value, &Place::root(&structure.root.name));
-        !walk.issues.iter().any(Issue::is_error)
+        keeps_within(value, profile, self.profiles, self.surroundings)
     }
 
     /// Checks one occurrence of an element, whose property may have told its type.
@@ -243,7 +263,7 @@ impl<'p, 'v> Walk<'p, 'v> {
         kinds.sort_unstable();
         kinds.dedup();
         let [first, ..] = kinds[..] else {
-            let at = parent.child(&rule.name).called(stem);
+            let at = parent.child(stem);
             for rule in std::iter::once(rule).chain(&rule.slices) {
                 cardinality::check(rule, 0, &at, &at, &mut self.issues);
             }
@@ -253,7 +273,7 @@ impl<'p, 'v> Walk<'p, 'v> {
         let at = parent.child(&property).called(stem);
         cardinality::check(rule, 1, &at, &at, &mut self.issues);
         if kinds.len() > 1 {
-            let at = parent.child(&rule.name).called(stem);
+            let at = parent.child(stem);
             self.issues.push(at.error(IssueType::Structure, "is given in more than one type"));
             return;
         }
@@ -363,6 +383,6 @@ fn occurrences<'v>(object: &'v Map<String, Value>, rule: &ElementRule) -> Vec<Oc
                 |(index, twin)| Occurrence { index: Some(index), value: None, twin: not_null(twin) };
             twins.iter().enumerate().map(occurrence).collect()
         }
-        (single, twin) => vec![Occurrence { index: None, value: single.and_then(not_null), twin }],
+        (single, twin) => vec![Occurrence { index: None, value: single, twin }],
     }
 }

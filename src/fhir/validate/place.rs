@@ -9,7 +9,7 @@ use super::super::path::{push_index, push_member};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     parent: Option<&'a Place<'a>>,
-    /// The property, or the element's name where there is none.
+    /// The property, or the element's name where that has none.
     name: &'a str,
     index: Option<usize>,
     /// What a person calls it: the slice's name, or the element's.
@@ -51,11 +51,7 @@ impl<'a> Place<'a> {
     pub(super) fn expression(&self) -> String {
         let mut expression = self.parent.map(Place::expression).unwrap_or_default();
         match self.parent {
-            Some(_) if !self.name.ends_with("[x]") => push_member(&mut expression, self.name.as_bytes()),
-            Some(_) => {
-                expression.push('.');
-                expression.push_str(self.name);
-            }
+            Some(_) => push_member(&mut expression, self.name.as_bytes()),
             None => expression.push_str(self.name),
         }
         if let Some(index) = self.index {
