@@ -12,6 +12,8 @@ mod built_in;
 mod element;
 mod error;
 mod loader;
+#[cfg(test)]
+mod published_tests;
 mod slicing;
 mod structure;
 #[cfg(test)]
