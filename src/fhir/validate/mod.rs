@@ -14,12 +14,16 @@
 mod binding;
 mod cardinality;
 #[cfg(test)]
+mod discriminator_tests;
+#[cfg(test)]
 mod example_tests;
 mod invariant;
 #[cfg(test)]
 mod mutation_tests;
 mod place;
 mod reference;
+#[cfg(test)]
+mod rule_file_tests;
 mod slicing;
 mod surroundings;
 #[cfg(test)]
