@@ -140,12 +140,6 @@ impl ElementRule {
         }
     }
 
-    /// This rule and all rules below it.
-    pub(super) fn iter(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
-        let below = self.slices.iter().chain(&self.children).flat_map(Self::iter);
-        Box::new(std::iter::once(self).chain(below))
-    }
-
     /// The rule below this one, which is a type's, that has an element id without slices.
     pub(crate) fn by_id(&self, id: &str) -> Option<&Self> {
         let mut steps = id.split('.');

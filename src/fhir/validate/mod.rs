@@ -69,12 +69,7 @@ pub(crate) fn validate(resource: &Value, profile: &str, profiles: &Profiles) -> 
     walk.issues
 }
 
-/// Whether a value, of a datatype perhaps, breaks no rule of the profile with this canonical URL. None is kept
-/// whose rules are not loaded.
-pub(crate) fn keeps(value: &Value, profile: &str, profiles: &Profiles) -> bool {
-    keeps_within(value, profile, profiles, Surroundings::of(value))
-}
-
+/// Whether a value breaks no rule of a profile. None is kept whose rules are not loaded.
 fn keeps_within<'v>(
     value: &'v Value,
     profile: &str,
