@@ -116,7 +116,7 @@ impl Structure {
             let read = root.of_element(element, source).and_then(|rule| rule.read(element, source, known));
             errors.extend(read.err());
         }
-        root.settle_slicing(source, known, &mut errors);
+        root.settle_slicing(source, &mut errors);
         if errors.is_empty() { Ok(Self { url: url.to_owned(), root }) } else { Err(errors) }
     }
 }

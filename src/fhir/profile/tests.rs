@@ -9,8 +9,10 @@ use crate::fhir::validate;
 fn every_rule_file_is_compiled_in() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles");
     let entries = std::fs::read_dir(folder).expect("the folder of rule files");
-    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".json")).collect();
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let names = files.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let mut names: Vec<String> = names.collect();
     names.sort();
     let listed: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     assert_eq!(listed, names);

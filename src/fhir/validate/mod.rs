@@ -216,8 +216,9 @@ impl<'p, 'v> Walk<'p, 'v> {
         match &kind.profiles[..] {
             [] => {}
             [profile] => {
-                let structure = self.profiles.structure(profile);
-                structure.into_iter().for_each(|structure| self.structure(structure, value, at));
+                if let Some(structure) = self.profiles.structure(profile) {
+                    self.structure(structure, value, at);
+                }
             }
             several if several.iter().any(|profile| self.keeps(value, profile)) => {}
             several => {
@@ -357,7 +358,9 @@ impl<'p, 'v> Walk<'p, 'v> {
         if let Some(value) = found.value {
             invariant::check_parameter(&rule.path, value, at, &mut self.issues);
         }
-        slice.into_iter().for_each(|slice| self.occurrence(slice, found, None, at));
+        if let Some(slice) = slice {
+            self.occurrence(slice, found, None, at);
+        }
         self.surroundings = outer;
     }
 }
