@@ -114,3 +114,19 @@ fn tar_files(mut archive: &[u8]) -> impl Iterator<Item = (String, &[u8])> {
         Some((name, content))
     })
 }
+
+/// The names of the JSON files in a folder of published material, in order; none, where it is missing.
+pub(crate) fn published_names(path: &str) -> Vec<String> {
+    let folder = shared().join(path);
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        // Says that it is not there.
+        read(&folder);
+        return Vec::new();
+    };
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let names = files.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
