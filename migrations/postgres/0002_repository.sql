@@ -12,6 +12,7 @@ CREATE TABLE resource (
     version      BIGINT NOT NULL,
     last_updated BIGINT NOT NULL,
     change       TEXT COLLATE "C" NOT NULL,
+    bytes        TEXT COLLATE "C",
     content      BYTEA,
     UNIQUE (kind, id)
 );
@@ -30,6 +31,7 @@ CREATE TABLE resource_history (
     last_updated BIGINT NOT NULL,
     replaced_at  BIGINT NOT NULL,
     change       TEXT COLLATE "C" NOT NULL,
+    bytes        TEXT COLLATE "C",
     content      BYTEA,
     PRIMARY KEY (resource, version)
 );

@@ -1,8 +1,8 @@
 -- FHIR resources, their history and what they can be found by. `kind` and `space` are hashes over tenant, resource
 -- type and (`space`) search parameter. The PostgreSQL folder has the same tables and columns under the same number.
 
--- The current version of each resource; a deleted one has no content. `key` is the order of creation. The content
--- stands last: what comes before it is read without it.
+-- The current version of each resource; a deleted one has no content. `key` is the order of creation; `bytes` names
+-- those of a Binary that are too long for its content. The content stands last: what comes before it is read without it.
 CREATE TABLE resource (
     key          INTEGER NOT NULL PRIMARY KEY,
     kind         INTEGER NOT NULL,
@@ -13,6 +13,7 @@ CREATE TABLE resource (
     version      INTEGER NOT NULL,
     last_updated INTEGER NOT NULL,
     change       TEXT    NOT NULL,
+    bytes        TEXT,
     content      BLOB,
     UNIQUE (kind, id)
 ) STRICT;
@@ -31,6 +32,7 @@ CREATE TABLE resource_history (
     last_updated INTEGER NOT NULL,
     replaced_at  INTEGER NOT NULL,
     change       TEXT    NOT NULL,
+    bytes        TEXT,
     content      BLOB,
     PRIMARY KEY (resource, version)
 ) STRICT;

@@ -29,7 +29,9 @@ pub(crate) mod testing;
 mod validate;
 
 pub(crate) use address::{Address, UnknownAddress};
-pub(crate) use codec::{Chosen, FHIR_JSON, MediaTypeError, NotAcceptable, choose, media_type, negotiate, parse};
+pub(crate) use codec::{
+    Chosen, FHIR_JSON, MediaTypeError, NotAcceptable, choose, media_type, negotiate, parse,
+};
 #[cfg(test)]
 pub(crate) use outcome::Severity;
 pub(crate) use outcome::{Issue, IssueType, operation_outcome};

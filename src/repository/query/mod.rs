@@ -98,9 +98,13 @@ impl Branch {
 
 /// The columns of a resource, without content if it is a deleted one.
 pub(super) fn columns(sql: &mut Sql, row: Name) {
-    sql.list(["key", "type", "id", "version", "last_updated", "change", "content"], ", ", |sql, column| {
-        sql.column(row, column);
-    });
+    sql.list(
+        ["key", "type", "id", "version", "last_updated", "change", "bytes", "content"],
+        ", ",
+        |sql, column| {
+            sql.column(row, column);
+        },
+    );
 }
 
 /// Whether the values of an order's first key can be passed in their order.

@@ -43,7 +43,7 @@ pub(super) fn page(mut sql: Sql, access: &Access, history: &History) -> Sql {
     }
     let (row, version, part) = (sql.name("r"), sql.name("h"), sql.name("v"));
     sql.push("SELECT * FROM (SELECT ").column(row, "key, ").column(row, "type, ").column(row, "id, ");
-    sql.list(["version", "last_updated", "change", "content"], ", ", |sql, column| {
+    sql.list(["version", "last_updated", "change", "bytes", "content"], ", ", |sql, column| {
         sql.column(version, column);
     });
     match &history.of {

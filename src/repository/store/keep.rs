@@ -7,25 +7,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use sqlx::QueryBuilder;
 
-use super::stamp::stamp;
 use super::{change_of, column_of, number_of};
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, on_db};
+use crate::fhir::resource::stamp;
 use crate::repository::entry::{Entry, Space};
 use crate::repository::model::{Change, Deleted, Draft, Kept, Precondition, StoredResource};
 
 const INSERT: &str = "INSERT INTO resource \
-     (kind, tenant, owner, type, id, version, last_updated, change, content) ";
+     (kind, tenant, owner, type, id, version, last_updated, change, bytes, content) ";
 const UNLESS_TAKEN: &str = " ON CONFLICT (kind, id) DO NOTHING RETURNING key, kind, id";
 pub(super) const LOOK_SQLITE: &str = "SELECT key, owner, version, last_updated, change FROM resource \
      WHERE kind = $1 AND id = $2 AND tenant = $3";
 pub(super) const LOOK_POSTGRES: &str = "SELECT key, owner, version, last_updated, change FROM resource \
      WHERE kind = $1 AND id = $2 AND tenant = $3 FOR UPDATE";
 pub(super) const SUPERSEDE: &str = "INSERT INTO resource_history \
-     (resource, version, kind, tenant, owner, last_updated, replaced_at, change, content) \
-     SELECT key, version, kind, tenant, owner, last_updated, $2, change, content FROM resource WHERE key = $1";
-pub(super) const REPLACE: &str = "UPDATE resource SET version = $2, last_updated = $3, change = $4, content = $5 \
+     (resource, version, kind, tenant, owner, last_updated, replaced_at, change, bytes, content) \
+     SELECT key, version, kind, tenant, owner, last_updated, $2, change, bytes, content FROM resource WHERE key = $1";
+pub(super) const REPLACE: &str = "UPDATE resource SET version = $2, last_updated = $3, change = $4, bytes = $5, \
+     content = $6 \
      WHERE key = $1";
 const FORGET: &str = "DELETE FROM search_entry WHERE resource IN (";
 const REMEMBER: &str = "INSERT INTO search_entry (space, value, resource, extra) ";
@@ -131,6 +132,7 @@ pub(in crate::repository) async fn delete(
         last_updated: at,
         change: Change::Delete,
         content: None,
+        bytes: None,
     };
     replace(tx, &resource).await?;
     forget(tx, &[current.key]).await?;
@@ -169,6 +171,7 @@ async fn update(
         last_updated: at,
         change: if is_there { Change::Update } else { Change::Create },
         content: Some(text_of(draft, version, at)?.into()),
+        bytes: draft.bytes,
     };
     replace(tx, &resource).await?;
     Ok(if is_there { Kept::Updated(resource) } else { Kept::Created(resource) })
@@ -201,6 +204,7 @@ async fn replace(tx: &mut Tx<'_>, resource: &StoredResource) -> Result<(), DbErr
             .bind(number_of(resource.version))
             .bind(at)
             .bind(column_of(resource.change))
+            .bind(resource.bytes.map(|id| id.to_string()))
             .bind(resource.content.as_deref())
             .execute(conn)
             .await
@@ -234,6 +238,7 @@ async fn insert<'d>(
                     .push_bind(1_i64)
                     .push_bind(now.as_nanos())
                     .push_bind(column_of(Change::Create))
+                    .push_bind(draft.bytes.map(|id| id.to_string()))
                     .push_bind(&**text);
             });
             insert.push(UNLESS_TAKEN);
@@ -251,6 +256,7 @@ async fn insert<'d>(
                 last_updated: now,
                 change: Change::Create,
                 content: Some(text),
+                bytes: draft.bytes,
             };
             inserted.insert((draft.resource_type, &*draft.id), resource);
         }

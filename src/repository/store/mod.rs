@@ -5,7 +5,6 @@ mod history;
 mod include;
 mod keep;
 mod search;
-mod stamp;
 mod statement;
 
 use super::entry::Space;
@@ -19,11 +18,11 @@ pub(super) use include::{referred, referring};
 pub(super) use keep::{delete, keep};
 pub(super) use search::{matches, search};
 
-const READ: &str = "SELECT key, type, id, version, last_updated, change, content FROM resource \
+const READ: &str = "SELECT key, type, id, version, last_updated, change, bytes, content FROM resource \
      WHERE kind = $1 AND id = $2 AND tenant = $3 AND owner = COALESCE($4, owner)";
-const READ_VERSION: &str = "SELECT key, type, id, version, last_updated, change, content FROM resource \
+const READ_VERSION: &str = "SELECT key, type, id, version, last_updated, change, bytes, content FROM resource \
      WHERE kind = $1 AND id = $2 AND tenant = $3 AND owner = COALESCE($4, owner) AND version = $5 \
-     UNION ALL SELECT r.key, r.type, r.id, h.version, h.last_updated, h.change, h.content \
+     UNION ALL SELECT r.key, r.type, r.id, h.version, h.last_updated, h.change, h.bytes, h.content \
      FROM resource r JOIN resource_history h ON h.resource = r.key \
      WHERE r.kind = $1 AND r.id = $2 AND r.tenant = $3 AND r.owner = COALESCE($4, r.owner) AND h.version = $5";
 
@@ -48,6 +47,7 @@ struct ResourceRow {
     version: i64,
     last_updated: i64,
     change: String,
+    bytes: Option<String>,
     content: Option<Vec<u8>>,
 }
 
@@ -60,6 +60,10 @@ impl TryFrom<ResourceRow> for StoredResource {
             key: row.key,
             version: u64::try_from(row.version).map_err(|_| inconsistent("version"))?,
             change: change_of(&row.change).ok_or_else(|| inconsistent("change"))?,
+            bytes: match &row.bytes {
+                Some(id) => Some(id.parse().map_err(|_| inconsistent("bytes"))?),
+                None => None,
+            },
             resource_type: row.r#type,
             id: row.id,
             last_updated: Timestamp::from_nanos(row.last_updated),

@@ -44,7 +44,7 @@ pub(super) async fn resources(tx: &mut Tx<'_>, sql: &Sql) -> Result<Vec<StoredRe
 /// A page. `is_value` says of each key of its order whether it is the value of an entry.
 pub(super) async fn page(tx: &mut Tx<'_>, sql: &Sql, is_value: &[bool]) -> Result<Vec<Found>, DbError> {
     // What a resource has comes first, the keys after it.
-    const KEYS: usize = 7;
+    const KEYS: usize = 8;
     type Fetched = (ResourceRow, Vec<Option<Vec<u8>>>, Option<i64>);
     let rows: Vec<Fetched> = on_db!(tx, conn => {
         let rows = bound!(sqlx::query::<Driver>(AssertSqlSafe(sql.text())), sql).fetch_all(conn).await?;
