@@ -4,9 +4,18 @@
 //! that SQL, `store` keeps the rows. Everything works on a [`Tx`] that the use cases begin.
 
 pub(crate) mod criteria;
+mod encoding;
 pub(crate) mod entry;
 pub(crate) mod index;
+#[cfg(test)]
+mod memory;
 mod model;
+#[cfg(test)]
+mod naive;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod testing;
 
 use crate::auth::Access;
 use crate::clock::Timestamp;

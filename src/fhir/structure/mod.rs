@@ -15,7 +15,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{Issue, IssueType, path};
 
-pub(crate) use self::resource_type::resource_type;
+pub(crate) use self::resource_type::{resource_type, resource_types};
 
 /// More issues than anybody reads are not collected: a hostile body must not make the answer huge.
 const MOST_ISSUES: usize = 200;

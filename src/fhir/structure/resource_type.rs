@@ -6,6 +6,11 @@ pub(crate) fn resource_type(name: &str) -> Option<&'static str> {
     RESOURCE_TYPES.binary_search(&name).ok().map(|index| RESOURCE_TYPES[index])
 }
 
+/// All of them, in alphabetical order.
+pub(crate) fn resource_types() -> &'static [&'static str] {
+    &RESOURCE_TYPES
+}
+
 /// In alphabetical order, for the search.
 #[rustfmt::skip]
 const RESOURCE_TYPES: [&str; 146] = [
