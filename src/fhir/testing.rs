@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
@@ -45,12 +46,12 @@ pub(crate) fn published(path: &str) -> Option<Value> {
     Some(serde_json::from_slice(&text).expect("published files are JSON"))
 }
 
-/// The resources in one of the published Bundles of R4 definitions (`FHIR_R4_DIR`, else `fhir-r4` below that folder),
-/// or the one resource that is there.
+/// The resources in one of the published Bundles of R4 definitions (`FHIR_R4_DIR`, else `fhir-r4` below that folder), or the
+/// one resource that is there.
 pub(crate) fn r4_definitions(name: &str) -> Option<Vec<Value>> {
     let bytes = read(&r4().join("definitions").join(format!("{name}.json.gz")))?;
-    let mut published: Value = serde_json::from_slice(&unpacked(&bytes)).expect("published files are JSON");
-    let Some(entries) = published["entry"].as_array_mut() else { return Some(vec![published]) };
+    let mut bundle: Value = serde_json::from_slice(&unpacked(&bytes)).expect("published files are JSON");
+    let Some(entries) = bundle["entry"].as_array_mut() else { return Some(vec![bundle]) };
     Some(entries.iter_mut().map(|entry| entry["resource"].take()).collect())
 }
 
@@ -64,10 +65,13 @@ pub(crate) fn r4_examples() -> Vec<(String, Value)> {
 }
 
 /// The published examples of R4 by file name, as published.
-pub(crate) fn published_examples() -> Vec<(String, Vec<u8>)> {
-    let Some(bytes) = read(&r4().join("examples.tar.gz")) else { return Vec::new() };
-    let archive = unpacked(&bytes);
-    tar_files(&archive).map(|(name, content)| (name, content.to_vec())).collect()
+pub(crate) fn published_examples() -> &'static [(String, Vec<u8>)] {
+    static EXAMPLES: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
+        let Some(bytes) = read(&r4().join("examples.tar.gz")) else { return Vec::new() };
+        let archive = unpacked(&bytes);
+        tar_files(&archive).map(|(name, content)| (name, content.to_vec())).collect()
+    });
+    &EXAMPLES
 }
 
 /// Every published example of CDex that is a resource, by its path.

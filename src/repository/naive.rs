@@ -212,30 +212,24 @@ fn is(parameter: &SearchParameter, element: &Value, wanted: &Wanted, sample: &Sa
 
 /// Codes with their systems: those of a concept, a coding, an identifier, a contact; a code alone.
 fn tokens(element: &Value) -> Vec<(Option<&str>, &str)> {
-    fn one(coded: &Value) -> Option<(Option<&str>, &str)> {
-        let is_contact =
-            coded.get("use").is_some() || matches!(coded["system"].as_str(), Some("phone" | "email"));
-        let system = coded.get(if is_contact { "use" } else { "system" }).and_then(Value::as_str);
-        let code = coded["code"].as_str().or(coded["value"].as_str());
-        (code.is_some() || system.is_some()).then(|| (system, code.unwrap_or_default()))
-    }
+    let has = |name: &str| element[name].is_string();
     match element {
         Value::String(code) => vec![(None, code)],
         Value::Bool(code) => vec![(None, if *code { "true" } else { "false" })],
-        _ => match element["coding"].as_array() {
-            Some(codings) => codings.iter().filter_map(one).collect(),
-            None => one(element)
-                .into_iter()
-                .filter(|_| {
-                    element.get("value").is_some() || element.get("code").is_some() || !is_contact(element)
-                })
-                .collect(),
-        },
+        _ if element.get("coding").is_some() => {
+            let codings = element["coding"].as_array().into_iter().flatten();
+            codings.flat_map(tokens).collect()
+        }
+        // Of a contact the use is the system, and without a value it is nothing.
+        _ if matches!(element["system"].as_str(), Some("phone" | "email")) => {
+            element["value"].as_str().map(|value| (element["use"].as_str(), value)).into_iter().collect()
+        }
+        _ if has("system") || has("code") || has("value") => {
+            let code = element["code"].as_str().or(element["value"].as_str()).unwrap_or_default();
+            vec![(element["system"].as_str(), code)]
+        }
+        _ => Vec::new(),
     }
-}
-
-fn is_contact(element: &Value) -> bool {
-    element.get("use").is_some() || matches!(element["system"].as_str(), Some("phone" | "email"))
 }
 
 fn texts(element: &Value) -> Vec<&str> {
@@ -307,7 +301,7 @@ fn range(element: &Value) -> Option<(Timestamp, Timestamp)> {
         start.map_or(Some(Timestamp::from_nanos(i64::MIN)), |text| stretch(text).map(|(from, _)| from));
     let until =
         end.map_or(Some(Timestamp::from_nanos(i64::MAX)), |text| stretch(text).map(|(_, until)| until));
-    Some((from?, until?))
+    Some((from?, until?)).filter(|(from, until)| from <= until)
 }
 
 fn compares(found: (Timestamp, Timestamp), comparator: Comparator, wanted: (Timestamp, Timestamp)) -> bool {

@@ -30,7 +30,7 @@ fn found(query: &Query, samples: &[Sample]) -> Vec<usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 100_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, max_shrink_iters: 100_000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_search_finds_what_reading_every_resource_finds((name, parameters) in searches(), samples in samples()) {

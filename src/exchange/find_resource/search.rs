@@ -61,7 +61,7 @@ impl Exchange {
         let known_total = cursor.as_ref().and_then(|cursor| cursor.total);
         let search = Search {
             types: query.types.iter().map(|name| Space::of_type(tenant, name)).collect(),
-            criterion: criteria::of(&query, tenant),
+            criterion: criteria::of(&query, tenant, self.clock.now()),
             order,
             count: if counts_only { 0 } else { count },
             count_to: match (&cursor, query.total) {

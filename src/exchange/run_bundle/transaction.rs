@@ -5,6 +5,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::Performed;
 use super::entry::Entry;
 use super::references::{References, conditional};
@@ -109,7 +111,7 @@ impl Exchange {
                 if known.insert(reference.clone()) {
                     let (name, query) = reference.split_once('?').unwrap_or((&reference, ""));
                     let Some(resource_type) = crate::fhir::resource_type(name) else { continue };
-                    let criteria = Self::criteria(&requester, resource_type, &address::parameters(query));
+                    let criteria = self.criteria(&requester, resource_type, &address::parameters(query));
                     let criteria = criteria.map_err(of_entry)?;
                     lookups.push((index, reference, resource_type, criteria));
                 }
@@ -280,14 +282,13 @@ impl Transaction {
             references.resolve(reference, format!("{resource_type}/{}", found.id));
         }
         let mut planned;
-        let planned: &[Planned] = match &self.prepared {
-            Some(prepared) => prepared,
-            None => {
-                planned = self.plan(subjects, &mut references);
-                let patches = self.plan_patches(tx, subjects, &references, done).await?;
-                planned.extend(patches);
-                &planned
-            }
+        let planned: &[Planned] = if let Some(prepared) = &self.prepared {
+            prepared
+        } else {
+            planned = self.plan(subjects, &mut references);
+            let patches = self.plan_patches(tx, subjects, &references, done).await?;
+            planned.extend(patches);
+            &planned
         };
         for may_create in [true, false] {
             let some: Vec<&Planned> = planned.iter().filter(|one| one.may_create == may_create).collect();
@@ -413,7 +414,8 @@ impl Transaction {
         received: &Received,
         references: &References,
     ) -> Prepared {
-        let mut tree = received.tree.clone();
+        // A text that nothing is changed in stays as it was received.
+        let mut tree = if references.is_empty() { Value::Null } else { received.tree.clone() };
         if !references.apply(&mut tree) {
             return Exchange::draft(&self.requester, resource_type, id, received);
         }

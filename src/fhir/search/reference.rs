@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::fhir::resource_type;
+use crate::fhir::r4::resource_type;
 
 /// Where a reference leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

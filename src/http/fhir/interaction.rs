@@ -77,18 +77,21 @@ async fn interact(
     }
     let method = Method::from_name(request.method().as_str()).filter(|method| method.is_allowed(&address));
     let method = method.ok_or(FhirError::MethodNotAllowed(allowed))?;
-    let is_binary = method == Method::Get
-        && matches!(address, Address::Instance("Binary", _) | Address::Version("Binary", ..));
-    if !is_binary {
-        acceptable(request.uri(), request.headers())?;
-    }
-    let conditions = conditions(request.headers())?;
-    let (uri, headers) = (request.uri().clone(), request.headers().clone());
-    let mut given = parameters(request.uri().query().unwrap_or_default());
-    let content = content(state, method, &address, &mut given, request).await?;
     let requester =
         Requester { caller, request_id: current.as_str().to_owned(), base: state.fhir_base.clone() };
-    let call = Call { method, address, parameters: given, conditions, strict, content };
+    let is_binary = is_binary(method, &address);
+    let (uri, headers) = (request.uri().clone(), request.headers().clone());
+    let call = match call(state, method, address.clone(), strict, request).await {
+        Ok(call) => call,
+        Err(error) => {
+            // What the use case refused it has audited itself; the rest did not come that far.
+            if let Some(reason) = error.refused_at_the_door() {
+                let audited = state.exchange.audit_refused_call(&requester, (method, &address), reason);
+                audited.await.map_err(InteractionError::from)?;
+            }
+            return Err(error);
+        }
+    };
     match state.exchange.interact(&requester, call).await? {
         Done::Read(resource, _) if is_binary => {
             let response = binary::answer(&state.exchange, &requester, resource, &uri, &headers).await?;
@@ -96,6 +99,29 @@ async fn interact(
         }
         done => Ok(Answer::Done(Box::new(done))),
     }
+}
+
+/// The request as the use case takes it, its body still to come.
+async fn call(
+    state: &DoorState,
+    method: Method,
+    address: Address,
+    strict: bool,
+    request: Request,
+) -> Result<Call, FhirError> {
+    // A Binary has a media type of its own.
+    if !is_binary(method, &address) {
+        acceptable(request.uri(), request.headers())?;
+    }
+    let conditions = conditions(request.headers())?;
+    let mut parameters = parameters(request.uri().query().unwrap_or_default());
+    let content = content(state, method, &address, &mut parameters, request).await?;
+    Ok(Call { method, address, parameters, conditions, strict, content })
+}
+
+/// Whether the answer may be the bytes of a Binary.
+fn is_binary(method: Method, address: &Address) -> bool {
+    method == Method::Get && matches!(address, Address::Instance("Binary", _) | Address::Version("Binary", ..))
 }
 
 /// An update under an id of another form is a mistake of the request; nothing else can be there.

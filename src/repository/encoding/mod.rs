@@ -49,14 +49,20 @@ pub(super) fn joined(first: &[u8], second: &[u8]) -> Vec<u8> {
 pub(super) fn normalised(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for word in text.split_whitespace() {
-        if !plain.is_empty() {
+        let before = plain.len();
+        if before > 0 {
             plain.push(' ');
         }
+        let start = plain.len();
         if word.is_ascii() {
             plain.extend(word.chars().map(|character| character.to_ascii_lowercase()));
         } else {
             let lower = word.chars().flat_map(char::to_lowercase);
             plain.extend(lower.nfd().filter(|character| !is_combining_mark(*character)));
+        }
+        // Nothing is left of a word of accents alone, not even a space.
+        if plain.len() == start {
+            plain.truncate(before);
         }
     }
     plain
@@ -97,6 +103,7 @@ mod tests {
             ("Mu\u{308}ller", "muller"),
             ("Ångström É", "angstrom e"),
             ("İstanbul", "istanbul"),
+            ("a \u{301} b", "a b"),
             ("ΣΊΣΥΦΟΣ", "σισυφοσ"),
             ("O'Neil-Ба", "o'neil-ба"),
         ] {

@@ -137,16 +137,13 @@ pub(super) fn date(element: &Value) -> Option<Filed> {
     Some((moment(from), Some(moment(until))))
 }
 
-/// What a Period leaves open has no end.
+/// What a Period leaves open has no end. One that ends before it begins is no stretch of time (FHIR R4, per-1).
 fn period(element: &Value) -> Option<(Timestamp, Timestamp)> {
     let end = |name| string(element, name).map(|text| stretch(text).ok_or(())).transpose();
-    match (end("start").ok()?, end("end").ok()?) {
-        (None, None) => None,
-        (start, end) => Some((
-            start.map_or(Timestamp::from_nanos(i64::MIN), |(from, _)| from),
-            end.map_or(Timestamp::from_nanos(i64::MAX), |(_, until)| until),
-        )),
-    }
+    let (start, end) = (end("start").ok()?, end("end").ok()?);
+    let from = start.map_or(Timestamp::from_nanos(i64::MIN), |(from, _)| from);
+    let until = end.map_or(Timestamp::from_nanos(i64::MAX), |(_, until)| until);
+    (start.or(end).is_some() && from <= until).then_some((from, until))
 }
 
 fn timing(element: &Value) -> Option<(Timestamp, Timestamp)> {

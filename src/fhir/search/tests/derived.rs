@@ -7,10 +7,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::model::{Element, Model};
+use crate::fhir::r4::resource_type;
 use crate::fhir::search::expression::{Alternative, CHOICES, Condition, Step, compile};
 use crate::fhir::search::parameter::Kind;
 use crate::fhir::search::table::{self, ANY_TYPE, URL_PREFIX};
-use crate::fhir::structure::resource_type;
 use crate::fhir::testing::{r4_definitions, variable};
 
 const PARAMETERS_HEADER: &str = "\
