@@ -121,7 +121,8 @@ async fn call(
 
 /// Whether the answer may be the bytes of a Binary.
 fn is_binary(method: Method, address: &Address) -> bool {
-    method == Method::Get && matches!(address, Address::Instance("Binary", _) | Address::Version("Binary", ..))
+    method == Method::Get
+        && matches!(address, Address::Instance("Binary", _) | Address::Version("Binary", ..))
 }
 
 /// An update under an id of another form is a mistake of the request; nothing else can be there.

@@ -11,7 +11,6 @@ use crate::auth::Caller;
 use crate::clock::SystemClock;
 use crate::db::Db;
 use crate::db::testing::{assert_prepares, for_each_database};
-use crate::fhir::Spool;
 
 fn open(db: &Db, folder: &std::path::Path) -> Uploads {
     let blobs = FileBlobs::open(folder.join("uploads"), true).expect("the store opens");
