@@ -285,6 +285,49 @@ mod tests {
     }
 
     #[test]
+    fn an_oid_a_uuid_a_time_and_a_narrative_have_theirs() {
+        for (is_one, right, wrong) in [
+            (
+                is_oid as fn(&str) -> bool,
+                &["urn:oid:1.2", "urn:oid:2.16.0.840"][..],
+                &[
+                    "",
+                    "1.2",
+                    "urn:oid:1",
+                    "urn:oid:3.1",
+                    "urn:oid:1.02",
+                    "urn:oid:1.",
+                    "urn:oid:1.a",
+                    "URN:OID:1.2",
+                ][..],
+            ),
+            (
+                is_uuid,
+                &["urn:uuid:c757873d-ec9a-4326-a141-556f43239520"],
+                &[
+                    "c757873d-ec9a-4326-a141-556f43239520",
+                    "urn:uuid:C757873D-ec9a-4326-a141-556f43239520",
+                    "urn:uuid:c757873dec9a-4326-a141-556f43239520",
+                    "urn:uuid:g757873d-ec9a-4326-a141-556f43239520",
+                ],
+            ),
+            (
+                is_time,
+                &["00:00:00", "23:59:60", "10:00:00.25"],
+                &["10:00", "24:00:00", "10:60:00", "10:00:00.", "10:00:00Z", "1:00:00", "10:00:00:00"],
+            ),
+            (
+                is_narrative,
+                &["<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>", " <div>x</div>\n", "<div/>"],
+                &["x", "<p>x</p>", "<div>x", "<divx></divx>"],
+            ),
+        ] {
+            assert!(right.iter().all(|text| is_one(text)), "{right:?}");
+            assert!(!wrong.iter().any(|text| is_one(text)), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn views_take_what_has_the_right_form_and_leave_the_rest() {
         let attachment =
             json!({ "contentType": "text/plain", "size": 5120, "hash": 7, "data": null, "title": "t" });

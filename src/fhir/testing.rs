@@ -57,7 +57,8 @@ pub(crate) fn r4_definitions(name: &str) -> Option<Vec<Value>> {
 pub(crate) fn r4_examples() -> Vec<(String, Value)> {
     let Some(bytes) = read(&r4().join("examples.tar.gz")) else { return Vec::new() };
     let archive = unpacked(&bytes);
-    let files = tar_files(&archive).filter(|(name, _)| name.ends_with(".json"));
+    let is_json = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "json");
+    let files = tar_files(&archive).filter(|(name, _)| is_json(name));
     resources(files.map(|(name, content)| (name, content.to_vec())))
 }
 

@@ -2,7 +2,7 @@
 //! datatype, their cardinalities, types, reference targets and required bindings, and the codes of those.
 //!
 //! The facts are the tables in `profiles/r4/`, compiled in and parsed once; a test derives them from the published
-//! definitions. [`model`](self) shapes what [`table`] reads; [`primitive`] holds the lexical forms. Nothing here looks at
+//! definitions. [`model`] shapes what [`table`] reads; [`primitive`] holds the lexical forms. Nothing here looks at
 //! a resource: that is [`super::structure`].
 
 mod model;
@@ -16,7 +16,7 @@ use self::table::MODEL;
 
 pub(crate) use self::model::{Binding, Element, ElementType, Form, Property, Type};
 pub(crate) use self::primitive::Primitive;
-pub(crate) use self::value_set::{ValueSet, value_set};
+pub(crate) use self::value_set::ValueSet;
 
 /// The resource type of this name. Abstract types (Resource, DomainResource) are not among them: nothing is of such
 /// a type.

@@ -3,7 +3,7 @@
 
 use super::primitive::Primitive;
 use super::table::MODEL;
-use super::value_set::{ValueSet, value_set};
+use super::value_set::{ValueSet, has_form, value_set, whole_url};
 
 /// A resource type, a complex datatype, or the inner type of one element (`Patient.contact`).
 #[derive(Debug)]
@@ -182,7 +182,12 @@ impl Binding {
 
     /// The canonical URL of the value set, without a version.
     pub(crate) fn url(&self) -> String {
-        super::value_set::whole_url(self.name)
+        whole_url(self.name)
+    }
+
+    /// Whether a plain code may be there. Of a set that nobody can list the form decides, as far as it has one.
+    pub(crate) fn accepts(&self, code: &str) -> bool {
+        self.codes.map_or_else(|| has_form(self.name, code), |codes| codes.contains(code))
     }
 
     /// The codes, where they can be listed.

@@ -3,9 +3,8 @@
 
 use crate::fhir::{base64, datatype};
 
-/// A primitive type of FHIR R4.
+/// A primitive type of FHIR R4; each variant is the one of that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is the type of that name")]
 pub(crate) enum Primitive {
     Base64Binary,
     Boolean,

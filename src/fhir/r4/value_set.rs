@@ -1,5 +1,5 @@
 //! The value sets that R4 binds as required, as lists of codes. Sets that nobody can list (all languages, all media
-//! types, all units, all currencies) are not here: a code bound to one of them is not looked up.
+//! types, all units, all currencies) are not here: of a code bound to one of them only the form is looked at.
 
 use std::sync::LazyLock;
 
@@ -65,6 +65,19 @@ pub(crate) fn value_set(url: &str) -> Option<&'static ValueSet> {
 /// The whole URL of what the tables call a value set.
 pub(super) fn whole_url(name: &str) -> String {
     if name.contains(':') { name.to_owned() } else { format!("{URL_PREFIX}{name}") }
+}
+
+/// Whether a code looks like one of an open value set: three capitals for a currency, `type/subtype` or FHIR's own
+/// short name for a media type.
+pub(super) fn has_form(name: &str, code: &str) -> bool {
+    match name {
+        "currencies" => code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()),
+        "mimetypes" => {
+            let is_type = |(top, sub): (&str, &str)| !top.is_empty() && !sub.is_empty();
+            matches!(code, "json" | "xml" | "ttl") || code.split_once('/').is_some_and(is_type)
+        }
+        _ => true,
+    }
 }
 
 fn read(table: &'static str) -> Vec<ValueSet> {

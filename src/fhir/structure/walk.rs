@@ -119,7 +119,7 @@ impl Walk {
                 // Looked at together with its element.
                 continue;
             }
-            if seen & (1 << index) != 0 {
+            if element.is_choice && seen & (1 << index) != 0 {
                 self.report(Problem::SecondChoice, &place.member(name));
             }
             seen |= 1 << index;
@@ -138,7 +138,7 @@ impl Walk {
             }
         }
         if self.is_thorough() {
-            self.whole(members, of, place, scope, of.required() & !seen);
+            self.whole(members, of, place, of.required() & !seen);
         }
     }
 
@@ -148,7 +148,6 @@ impl Walk {
         members: &Map<String, Value>,
         of: &'static Type,
         place: &Place<'_>,
-        scope: Scope<'_>,
         mut missing: u64,
     ) {
         while missing != 0 {
@@ -159,8 +158,8 @@ impl Walk {
         if members.len() == 1 && !of.is_resource() && members.contains_key("id") {
             self.report(Problem::Broken(&invariant::ELE_1), place);
         }
-        let node = Node { members, resource: scope.resource };
-        for broken in invariant::of(of).iter().filter(|invariant| !(invariant.holds)(&node)) {
+        let node = Node { members };
+        for broken in invariant::of(of).iter().filter(|invariant| !(invariant.holds)(node)) {
             self.report(Problem::Broken(broken), place);
         }
     }
@@ -238,7 +237,7 @@ impl Walk {
             match (value, repeats) {
                 (Value::Array(_), false) => self.report(Problem::NotRepeating, place),
                 (Value::Array(entries), true) if entries.is_empty() => {
-                    self.report(Problem::EmptyArray, place)
+                    self.report(Problem::EmptyArray, place);
                 }
                 (Value::Array(entries), true) => {
                     let twins = twin.and_then(Value::as_array);
@@ -337,8 +336,7 @@ impl Walk {
         if !plain.primitive.accepts(text) {
             return self.report(Problem::Form(plain.primitive), place);
         }
-        let value_set = plain.element.binding.as_ref().and_then(Binding::value_set);
-        if value_set.is_some_and(|value_set| !value_set.contains(text)) {
+        if plain.element.binding.is_some_and(|binding| !binding.accepts(text)) {
             self.report(Problem::NotInValueSet, place);
         }
     }

@@ -3,6 +3,8 @@
 //! | Variable | Meaning |
 //! |---|---|
 //! | `CDEX_SHARED_DIR` | published examples and data files; else the folder `shared` beside the checkout |
+//! | `FHIR_R4_DIR` | the published definitions and examples of R4; else `fhir-r4` in that folder |
+//! | `CDEX_REWRITE_TABLES` | `1`: the tables in `profiles/r4` are written anew from those definitions |
 //! | `CDEX_TEST_LARGE` | `1`: the 1 GiB attachment and 100 MiB client uploads too |
 //! | `CDEX_TEST_KILL_ROUNDS` | rounds of the crash test, 5 unless set |
 //! | `CDEX_TEST_SEED` | seed of the crash test, to repeat a run |

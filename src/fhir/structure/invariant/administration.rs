@@ -43,6 +43,6 @@ pub(super) const RULES: &[Invariant] = &[
     rule("lnk-1", "Linkage", "There are several items", |n| n.list("item").len() > 1),
 ];
 
-fn is_home(n: &Node<'_>, name: &str) -> bool {
+fn is_home(n: Node<'_>, name: &str) -> bool {
     n.each(name).any(|entry| entry.is("use", &["home"]))
 }

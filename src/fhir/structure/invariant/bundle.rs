@@ -61,16 +61,16 @@ pub(super) const RULES: &[Invariant] = &[
     }),
 ];
 
-fn has_entries_or_reason(n: &Node<'_>) -> bool {
+fn has_entries_or_reason(n: Node<'_>) -> bool {
     !(n.has("emptyReason") && n.has("entry"))
 }
 
-fn begins_with(n: &Node<'_>, resource_type: &str) -> bool {
+fn begins_with(n: Node<'_>, resource_type: &str) -> bool {
     let resource = n.first("entry").and_then(|entry| entry.first("resource"));
     resource.is_some_and(|resource| resource.is("resourceType", &[resource_type]))
 }
 
-fn have_distinct_urls(n: &Node<'_>) -> bool {
+fn have_distinct_urls(n: Node<'_>) -> bool {
     let mut urls: Vec<_> = n
         .each("entry")
         .filter_map(|entry| {

@@ -96,17 +96,17 @@ pub(super) const RULES: &[Invariant] = &[
     }),
 ];
 
-fn is_allergy_in_error(n: &Node<'_>) -> bool {
+fn is_allergy_in_error(n: Node<'_>) -> bool {
     n.is_coded("verificationStatus", ALLERGY_VERIFICATION, &["entered-in-error"])
 }
 
-fn has_component_of_own_code(n: &Node<'_>) -> bool {
+fn has_component_of_own_code(n: Node<'_>) -> bool {
     let Some(code) = n.first("code") else { return false };
     let own = code.list("coding");
     let mut components = n.each("component").filter_map(|component| component.first("code"));
     components.any(|code| code.list("coding").iter().any(|coding| own.contains(coding)))
 }
 
-fn is_in_order(n: &Node<'_>, first: &str, then: &str) -> bool {
+fn is_in_order(n: Node<'_>, first: &str, then: &str) -> bool {
     !matches!((n.text(first), n.text(then)), (Some(first), Some(then)) if is_certainly_after(first, then))
 }

@@ -96,9 +96,9 @@ pub(super) const RULES: &[Invariant] = &[
     }),
 ];
 
-fn collect_codes<'a>(n: &Node<'a>, codes: &mut Vec<&'a str>) {
+fn collect_codes<'a>(n: Node<'a>, codes: &mut Vec<&'a str>) {
     for concept in n.each("concept") {
         codes.extend(concept.text("code"));
-        collect_codes(&concept, codes);
+        collect_codes(concept, codes);
     }
 }

@@ -100,10 +100,10 @@ pub(super) const RULES: &[Invariant] = &[
     }),
 ];
 
-fn is_coded_in_ucum(n: &Node<'_>) -> bool {
+fn is_coded_in_ucum(n: Node<'_>) -> bool {
     (n.has("code") || !n.has("value")) && (!n.has("system") || n.is("system", &[UCUM]))
 }
 
-fn either_path(n: &Node<'_>) -> bool {
+fn either_path(n: Node<'_>) -> bool {
     n.has("path") != n.has("searchParam")
 }

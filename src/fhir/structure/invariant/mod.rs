@@ -30,14 +30,14 @@ pub(super) struct Invariant {
     /// What it asks, in few words.
     pub(super) says: &'static str,
     /// Whether an element keeps it.
-    pub(super) holds: fn(&Node<'_>) -> bool,
+    pub(super) holds: fn(Node<'_>) -> bool,
 }
 
 const fn rule(
     key: &'static str,
     on: &'static str,
     says: &'static str,
-    holds: fn(&Node<'_>) -> bool,
+    holds: fn(Node<'_>) -> bool,
 ) -> Invariant {
     Invariant { key, on, says, holds }
 }

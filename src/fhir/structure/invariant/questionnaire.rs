@@ -62,13 +62,13 @@ pub(super) const RULES: &[Invariant] = &[
     }),
 ];
 
-fn is_display(n: &Node<'_>) -> bool {
+fn is_display(n: Node<'_>) -> bool {
     n.is("type", &["display"])
 }
 
-fn collect_link_ids<'a>(n: &Node<'a>, ids: &mut Vec<&'a str>) {
+fn collect_link_ids<'a>(n: Node<'a>, ids: &mut Vec<&'a str>) {
     for item in n.each("item") {
         ids.extend(item.text("linkId"));
-        collect_link_ids(&item, ids);
+        collect_link_ids(item, ids);
     }
 }

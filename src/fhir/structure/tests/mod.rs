@@ -5,6 +5,7 @@ mod mutations;
 mod oracle;
 mod rules;
 mod shape;
+mod speed;
 
 use std::sync::LazyLock;
 

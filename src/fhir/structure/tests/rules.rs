@@ -114,6 +114,17 @@ fn a_required_binding_is_kept() {
         (patient(json!({ "gender": "Male" })), vec![("R.gender", CodeInvalid)]),
         (patient(json!({ "name": [{ "use": "home" }] })), vec![("R.name[0].use", CodeInvalid)]),
         (task(json!({ "intent": "request" })), vec![("R.intent", CodeInvalid)]),
+        // Of what nobody can list, the form.
+        (
+            patient(json!({ "photo": [{ "contentType": "image" }, { "contentType": "image/png; q=1" }] })),
+            vec![("R.photo[0].contentType", CodeInvalid)],
+        ),
+        (
+            patient(
+                json!({ "extension": [{ "url": "u", "valueMoney": { "value": 1, "currency": "dollar" } }] }),
+            ),
+            vec![("R.extension[0].valueMoney.currency", CodeInvalid)],
+        ),
         (condition(json!({ "coding": [{ "system": status, "code": "active" }] })), vec![]),
         (
             condition(
