@@ -211,7 +211,10 @@ async fn exchange(
         routing: files.routing,
         streams: files.streams,
         mapping: FhirMapping::new(&config.manifest.fhir),
-        profiles: Profiles::built_in().map_err(|error| AppError::Profile(error.to_string()))?,
+        profiles: Profiles::built_in().map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            AppError::Profile(lines.join("\n"))
+        })?,
         settings: wiring::exchange_settings(config),
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),

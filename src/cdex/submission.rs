@@ -146,7 +146,7 @@ impl<'a> Reading<'a> {
     fn identifier(&mut self, name: &str) -> Option<Identifier> {
         let identifier = datatype::Identifier::of(self.value(name, "valueIdentifier")?);
         if identifier.value.is_none() && !self.was_refused(name) {
-            let expression = format!("{}.value.value", picked(name));
+            let expression = format!("{}.valueIdentifier.value", self.place(name));
             let text = format!("{name} has no value, and an Identifier without one identifies nothing");
             self.issues.push(Issue::error(IssueType::Required, expression, text));
         }
@@ -171,14 +171,15 @@ impl<'a> Reading<'a> {
         let Some(service_date) = service_date else {
             if !self.was_refused(NAME) {
                 let text = "ServiceDate is required when the attachments belong to a claim";
-                self.issues.push(Issue::error(IssueType::Required, picked(NAME), text));
+                self.issues.push(Issue::error(IssueType::Required, self.place(NAME), text));
             }
             return;
         };
         // What is no dateTime at all was refused by the profile.
         if date_time_precision(service_date).is_some() && !is_precise_to_the_day(service_date) {
             let text = "ServiceDate must be precise to the day when the attachments belong to a claim";
-            self.issues.push(Issue::error(IssueType::Value, format!("{}.value", picked(NAME)), text));
+            let at = format!("{}.valueDateTime", self.place(NAME));
+            self.issues.push(Issue::error(IssueType::Value, at, text));
         }
     }
 
@@ -188,7 +189,7 @@ impl<'a> Reading<'a> {
         let attachments = attachments.unwrap_or_default();
         if attachments.is_empty() && !self.issues.iter().any(Issue::is_error) {
             let text = "An Attachment with a resource as its Content is required";
-            self.issues.push(Issue::error(IssueType::Required, picked("Attachment"), text));
+            self.issues.push(Issue::error(IssueType::Required, missing("Attachment"), text));
         }
         for attachment in &attachments {
             // CONF-002. Nothing here tells whether a submission was solicited, and the answer to a
@@ -207,17 +208,25 @@ impl<'a> Reading<'a> {
     fn require<T>(&mut self, name: &str, read: Option<T>) -> Option<T> {
         if read.is_none() && !self.was_refused(name) {
             let text = format!("{name} is required");
-            self.issues.push(Issue::error(IssueType::Required, picked(name), text));
+            self.issues.push(Issue::error(IssueType::Required, self.place(name), text));
         }
         read
     }
 
     fn was_refused(&self, name: &str) -> bool {
-        let place = picked(name);
+        let place = self.place(name);
         self.issues
             .iter()
             .filter(|issue| issue.is_error())
             .any(|issue| issue.expression.as_ref().is_some_and(|expression| expression.starts_with(&place)))
+    }
+
+    /// Where the parameter of this name is, or would be.
+    fn place(&self, name: &str) -> String {
+        match self.entries.iter().position(|entry| is_named(entry, name)) {
+            Some(index) => format!("Parameters.parameter[{index}]"),
+            None => missing(name),
+        }
     }
 
     fn entry(&self, name: &str) -> Option<&'a Value> {
@@ -255,7 +264,7 @@ fn is_named(entry: &Value, name: &str) -> bool {
     entry.get("name").is_some_and(|own| own == name)
 }
 
-/// The expression of a parameter that may be there once.
-fn picked(name: &str) -> String {
+/// The expression of a parameter that is not there: only its name tells which is meant.
+fn missing(name: &str) -> String {
     format!("Parameters.parameter.where(name='{name}')")
 }

@@ -45,6 +45,20 @@ pub(crate) fn published(path: &str) -> Option<Value> {
     Some(serde_json::from_slice(&text).expect("published files are JSON"))
 }
 
+/// The names of the JSON files in a folder of published material, in order; none, where it is missing.
+pub(crate) fn published_names(path: &str) -> Vec<String> {
+    let folder = shared().join(path);
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        // Says that it is not there.
+        read(&folder);
+        return Vec::new();
+    };
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".json")).collect();
+    names.sort();
+    names
+}
+
 /// The resources in one of the published Bundles of R4 definitions (`FHIR_R4_DIR`, else `fhir-r4` below that folder).
 pub(crate) fn r4_definitions(name: &str) -> Option<Vec<Value>> {
     let bytes = read(&r4().join("definitions").join(format!("{name}.json.gz")))?;

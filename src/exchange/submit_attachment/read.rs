@@ -20,14 +20,24 @@ fn payload_count(content: &Value) -> usize {
     }
 }
 
-/// Whether an issue about the parameter of some index is also among `found`, which names parameters.
-fn is_told_by_name(issue: &Issue, body: &Value, found: &[Issue]) -> bool {
-    let expression = issue.expression.as_deref().unwrap_or_default();
-    let index = expression.strip_prefix("Parameters.parameter[").and_then(|rest| rest.split(']').next());
-    let parameter = index.and_then(|index| body["parameter"].get(index.parse::<usize>().ok()?));
-    let Some(name) = parameter.and_then(|parameter| parameter["name"].as_str()) else { return false };
-    let named = format!("Parameters.parameter.where(name='{name}')");
-    found.iter().any(|issue| issue.expression.as_deref().is_some_and(|told| told.starts_with(&named)))
+/// The parameter or part that an issue is about: `Parameters.parameter[3]`, `Parameters.parameter[8].part[1]`.
+fn parameter_of(issue: &Issue) -> Option<&str> {
+    let expression = issue.expression.as_deref()?;
+    let end = expression.strip_prefix("Parameters.parameter[").and(expression.find(']'))?;
+    match expression[end..].strip_prefix("].part") {
+        None => Some(&expression[..=end]),
+        Some(part) if part.starts_with('[') => {
+            let end = end + "].part".len() + part.find(']')?;
+            Some(&expression[..=end])
+        }
+        Some(_) => None,
+    }
+}
+
+/// Whether the profile has told something about the same parameter or part.
+fn is_told(issue: &Issue, found: &[Issue]) -> bool {
+    let parameter = parameter_of(issue);
+    parameter.is_some() && found.iter().any(|told| parameter_of(told) == parameter)
 }
 
 /// What is wrong first, remarks after it.
@@ -117,8 +127,8 @@ impl Exchange {
                 Some(submission)
             }
             Err(found) => {
-                // One mistake is told once, and by the parameter's name where the profile told it.
-                issues.retain(|issue| !is_told_by_name(issue, &body, &found));
+                // One mistake is told once, and with the parameter's name where the profile told it.
+                issues.retain(|issue| !is_told(issue, &found));
                 issues.extend(found);
                 None
             }

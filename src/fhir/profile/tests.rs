@@ -1,102 +1,104 @@
-//! Our rule files against the published ones, and what the loader refuses.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! What the loader takes, resolves and refuses.
 
 use serde_json::{Value, json};
 
-use super::super::testing::published;
-use super::{BUILT_IN, ProfileError, Profiles};
-use crate::cdex::PARAMETERS_SUBMIT_ATTACHMENT;
+use super::{BUILT_IN, Profiles};
 use crate::fhir::datatype::Coding;
 
-/// What an element rules, by key; everything that only explains is left out.
-fn rules(structure: &Value) -> BTreeMap<String, BTreeMap<String, Value>> {
-    let elements = structure["differential"]["element"].as_array().expect("a differential");
-    elements
-        .iter()
-        .filter(|element| element["path"].as_str().is_some_and(|path| path.contains('.')))
-        .map(|element| {
-            let mut rules = BTreeMap::new();
-            for (key, value) in element.as_object().expect("an element") {
-                match key.as_str() {
-                    "path" | "sliceName" | "min" | "max" | "type" => {
-                        rules.insert(key.clone(), value.clone());
-                    }
-                    "slicing" => {
-                        rules.insert("slicing".to_owned(), json!([value["discriminator"], value["rules"]]));
-                    }
-                    "binding" => {
-                        let additional = value.pointer("/extension/0/extension").and_then(Value::as_array);
-                        let value_set =
-                            additional.into_iter().flatten().find(|part| part["url"] == "valueSet");
-                        let additional = value_set.map(|part| &part["valueCanonical"]);
-                        let binding = json!([value["strength"], value["valueSet"], additional]);
-                        rules.insert(key.clone(), binding);
-                    }
-                    _ if key.starts_with("fixed") || key.starts_with("pattern") => {
-                        rules.insert(key.clone(), value.clone());
-                    }
-                    _ => {}
-                }
-            }
-            (element["id"].as_str().expect("an id").to_owned(), rules)
-        })
-        .collect()
-}
-
-fn built_in(file: &str) -> Value {
-    let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == file).expect("a built-in file");
-    serde_json::from_str(text).expect("JSON")
+#[test]
+fn every_rule_file_is_compiled_in() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles");
+    let entries = std::fs::read_dir(folder).expect("the folder of rule files");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".json")).collect();
+    names.sort();
+    let listed: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    assert_eq!(listed, names);
 }
 
 #[test]
-fn our_structure_rules_element_by_element_what_the_published_one_does() {
-    let name = "cdex-parameters-submit-attachment";
-    let Some(published) = published(&format!("cdex/definitions/structuredefinition-{name}.json")) else {
-        return;
+fn a_rule_file_is_named_by_the_url_that_it_is_in_force_for() {
+    for (name, text) in BUILT_IN {
+        let json: Value = serde_json::from_str(text).expect("JSON");
+        let url = json["url"].as_str().expect("a URL");
+        let id = url.rsplit('/').next().expect("an id");
+        assert_eq!(*name, format!("{}-{id}.json", json["resourceType"].as_str().expect("a type")));
+    }
+}
+
+#[test]
+fn a_resource_claims_known_profiles_of_any_version_once() {
+    let profiles = Profiles::built_in().expect("the built-in rules");
+    let patient = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient";
+    let claims = [format!("{patient}|3.1.1"), "urn:unknown".to_owned(), format!("{patient}|7.0.0")];
+    let resource = json!({ "resourceType": "Patient", "meta": { "profile": claims } });
+    let claimed: Vec<&str> = profiles.of(&resource).iter().map(|structure| structure.url.as_str()).collect();
+    assert_eq!(claimed, [patient]);
+}
+
+fn profile(url: &str, base: &str, elements: &Value) -> String {
+    let json = json!({
+        "resourceType": "StructureDefinition",
+        "url": url,
+        "type": "Basic",
+        "baseDefinition": base,
+        "differential": { "element": elements },
+    });
+    json.to_string()
+}
+
+#[test]
+fn a_profile_has_the_rules_of_the_one_it_builds_on_in_whatever_order_they_come() {
+    let code = |rules: Value| {
+        let mut element = json!({ "id": "Basic.code", "path": "Basic.code" });
+        element.as_object_mut().expect("an object").extend(rules.as_object().expect("an object").clone());
+        json!([element])
     };
-    let ours = built_in(&format!("StructureDefinition-{name}.json"));
-    assert_eq!(ours["url"], published["url"]);
-    assert_eq!(ours["type"], published["type"]);
-    let (ours, published) = (rules(&ours), rules(&published));
-    assert!(ours.keys().eq(published.keys()), "the same elements");
-    for (id, rules) in &published {
-        assert_eq!(&ours[id], rules, "{id}");
-    }
+    let derived = profile("urn:a", "urn:b|1.0", &code(json!({ "min": 1 })));
+    let base =
+        profile("urn:b", "http://hl7.org/fhir/StructureDefinition/Basic", &code(json!({ "max": "1" })));
+    let profiles = Profiles::with_files([("a", derived.as_str()), ("b", base.as_str())]).expect("rules");
+    let rule = |url: &str| {
+        let structure = profiles.structure(url).expect("a structure");
+        let code = structure.root.by_id("Basic.code").expect("the element");
+        (code.min, code.max)
+    };
+    assert_eq!(rule("urn:a"), (1, Some(1)));
+    assert_eq!(rule("urn:b"), (0, Some(1)));
 }
 
 #[test]
-fn our_value_sets_have_the_codes_of_the_published_ones() {
-    for name in ["cdex-claim-use", "cdex-loinc-attachment-codes", "cdex-pwk01-attachment-report-type-code"] {
-        let Some(published) = published(&format!("cdex/definitions/valueset-{name}.json")) else { return };
-        let ours = built_in(&format!("ValueSet-{name}.json"));
-        assert_eq!(ours["url"], published["url"]);
-        let codes = |value_set: &Value| -> BTreeSet<(String, Option<String>)> {
-            let includes = value_set["compose"]["include"].as_array().expect("includes").iter();
-            includes
-                .flat_map(|include| {
-                    let system = include["system"].as_str().expect("a system").to_owned();
-                    match include.get("concept").and_then(Value::as_array) {
-                        None => vec![(system, None)],
-                        Some(concepts) => concepts
-                            .iter()
-                            .map(|c| (system.clone(), c["code"].as_str().map(str::to_owned)))
-                            .collect(),
-                    }
-                })
-                .collect()
-        };
-        assert_eq!(codes(&ours), codes(&published), "{name}");
-    }
+fn profiles_that_lead_nowhere_are_told_once_each() {
+    let none = json!([]);
+    let a = profile("urn:a", "urn:b", &none);
+    let b = profile("urn:b", "urn:a", &none);
+    let on_a = profile("urn:c", "urn:a", &none);
+    let on_unknown = profile("urn:d", "urn:e", &none);
+    let files = [("a", a.as_str()), ("b", &b), ("c", &on_a), ("d", &on_unknown)];
+    assert_eq!(
+        told(files),
+        [
+            "a, StructureDefinition: the profile builds on itself",
+            "b, StructureDefinition: the profile builds on itself",
+            "d, StructureDefinition: the profile urn:e is not defined",
+        ]
+    );
 }
 
 #[test]
-fn a_published_rule_file_can_be_read_as_it_is() {
-    let path = "cdex/definitions/structuredefinition-cdex-parameters-submit-attachment.json";
-    let Some(published) = published(path) else { return };
-    let text = published.to_string();
-    let profiles = Profiles::with_files([("published.json", text.as_str())]).expect("it is understood");
-    assert!(profiles.structure(PARAMETERS_SUBMIT_ATTACHMENT).is_some());
+fn a_folder_is_read_whole_and_all_its_mistakes_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    write("a.json", &profile("urn:a", "http://hl7.org/fhir/StructureDefinition/Basic", &json!([])));
+    write("notes.txt", "no rules");
+    let profiles = Profiles::load(folder.path()).expect("rules");
+    assert!(profiles.structure("urn:a").is_some());
+    write("b.json", "{");
+    write("c.json", "{}");
+    let errors = Profiles::load(folder.path()).expect_err("two mistakes");
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors, ["b.json is not JSON", "c.json is neither a StructureDefinition nor a ValueSet"]);
+    assert!(Profiles::load(&folder.path().join("missing")).is_err());
 }
 
 #[test]
@@ -126,6 +128,12 @@ fn a_later_file_takes_the_place_of_one_with_the_same_url() {
     }
 }
 
+/// What is wrong with these files.
+fn told<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let errors = Profiles::with_files(files).expect_err("something is wrong");
+    errors.iter().map(ToString::to_string).collect()
+}
+
 #[test]
 fn what_cannot_be_enforced_is_refused_by_file_and_element() {
     let structure = |element: Value| {
@@ -147,14 +155,21 @@ fn what_cannot_be_enforced_is_refused_by_file_and_element() {
         (json!("text"), "rules.json is neither a StructureDefinition nor a ValueSet"),
         (json!({ "resourceType": "Basic" }), "rules.json is neither a StructureDefinition nor a ValueSet"),
         (at(json!({ "maxLength": 3 })), "rules.json, Basic.code: maxLength cannot be enforced"),
-        (at(json!({ "constraint": [] })), "rules.json, Basic.code: constraint cannot be enforced"),
+        (
+            at(json!({ "constraint": [{ "key": "own-1" }] })),
+            "rules.json, Basic.code: the invariant own-1 cannot be enforced",
+        ),
+        (
+            at(json!({ "constraint": [{ "key": "cdex-3" }] })),
+            "rules.json, Basic.code: the invariant cdex-3 cannot be enforced",
+        ),
         (at(json!({ "min": "1" })), "rules.json, Basic.code: min is not a number"),
         (at(json!({ "max": "many" })), "rules.json, Basic.code: max is neither a number nor *"),
         (at(json!({ "path": "Basic.other" })), "rules.json, Basic.code: the path is not the one of the id"),
-        (at(json!({ "sliceName": "a" })), "rules.json, Basic.code: the slice name is not the one of the id"),
+        (at(json!({ "sliceName": "a" })), "rules.json, Basic.code: either id or sliceName names no slice"),
         (
-            at(json!({ "type": [{ "code": "Reference", "targetProfile": ["urn:p"] }] })),
-            "rules.json, Basic.code: targetProfile cannot be enforced",
+            at(json!({ "type": [{ "code": "Signature", "profile": ["urn:p|1"] }] })),
+            "rules.json, Basic.code: the profile urn:p is not defined",
         ),
         (
             at(json!({ "slicing": { "rules": "openAtEnd" } })),
@@ -166,7 +181,7 @@ fn what_cannot_be_enforced_is_refused_by_file_and_element() {
         ),
         (
             at(
-                json!({ "slicing": { "rules": "open", "discriminator": [{ "type": "profile", "path": "x" }] } }),
+                json!({ "slicing": { "rules": "open", "discriminator": [{ "type": "position", "path": "x" }] } }),
             ),
             "rules.json, Basic.code: a discriminator of this type cannot be enforced",
         ),
@@ -180,7 +195,7 @@ fn what_cannot_be_enforced_is_refused_by_file_and_element() {
         ),
         (
             at(json!({ "binding": { "strength": "required", "valueSet": "urn:none|2" } })),
-            "urn:test, Basic.code: the value set urn:none is not defined",
+            "rules.json, Basic.code: the value set urn:none|2 is not defined",
         ),
         (value_set(json!({})), "rules.json, ValueSet.compose: include is missing"),
         (
@@ -194,9 +209,7 @@ fn what_cannot_be_enforced_is_refused_by_file_and_element() {
     ];
     for (file, expected) in cases {
         let text = file.to_string();
-        let error = Profiles::with_files([("rules.json", text.as_str())]).expect_err(expected);
-        assert_eq!(error.to_string(), expected);
+        assert_eq!(told([("rules.json", text.as_str())]), [expected]);
     }
-    let error = Profiles::with_files([("rules.json", "{")]).expect_err("no JSON");
-    assert!(matches!(error, ProfileError::Json { .. }), "{error}");
+    assert_eq!(told([("rules.json", "{")]), ["rules.json is not JSON"]);
 }

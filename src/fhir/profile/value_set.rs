@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::{ProfileError, Source};
+use super::ProfileError;
+use super::error::Source;
 use crate::fhir::datatype::Coding;
 
 /// The codes that an element may hold.

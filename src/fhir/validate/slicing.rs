@@ -1,52 +1,80 @@
-//! Which slice an occurrence belongs to: the one whose fixed or pattern values it has at every
-//! discriminator. FHIR R4, Profiling, Slicing.
+//! Which slice an occurrence belongs to: the one whose tests it passes. FHIR R4, Profiling, Slicing.
 
 use serde_json::Value;
 
 use super::super::outcome::{Issue, IssueType};
-use super::super::profile::{ElementRule, Slicing, SlicingRules};
+use super::super::profile::{Demand, ElementRule, SliceTest, Slicing, SlicingRules, Step};
 use super::place::Place;
-use super::value;
+use super::{Walk, binding, value};
 
-/// The slice that an occurrence belongs to, as an index into `slices`.
-pub(super) fn slice_of(
-    slicing: &Slicing,
-    slices: &[ElementRule],
-    occurrence: Option<&Value>,
-) -> Option<usize> {
-    let occurrence = occurrence?;
-    slices.iter().position(|slice| {
-        slicing.discriminators.iter().all(|path| {
-            // The loader has made sure that there is one.
-            slice.discriminating(path).is_some_and(|rule| is_there(rule, occurrence, path))
-        })
-    })
-}
-
-/// Whether a value that satisfies `rule` is found at `path`, in any repetition on the way.
-fn is_there(rule: &ElementRule, value: &Value, path: &[String]) -> bool {
-    if let Value::Array(items) = value {
-        return items.iter().any(|item| is_there(rule, item, path));
+impl<'v> Walk<'_, 'v> {
+    /// The slice that an occurrence belongs to, as an index into `slices`.
+    pub(super) fn slice_of(&self, slices: &[ElementRule], occurrence: Option<&'v Value>) -> Option<usize> {
+        let occurrence = occurrence?;
+        slices.iter().position(|slice| slice.tests.iter().all(|test| self.passes(test, occurrence)))
     }
-    match path.split_first() {
-        None => value::has_demanded_value(rule, value),
-        Some((step, rest)) => value.get(step).is_some_and(|inner| is_there(rule, inner, rest)),
-    }
-}
 
-/// Where a slice is, or would be: `….parameter.where(name='MemberId')`. A slice that no single text makes
-/// what it is goes by the element alone.
-pub(super) fn place(slicing: &Slicing, slice: &ElementRule, at: &Place) -> Place {
-    let place = match &slicing.discriminators[..] {
-        [path] => {
-            let rule = slice.discriminating(path);
-            let text = rule.and_then(|rule| rule.fixed.as_ref().or(rule.pattern.as_ref())?.as_str());
-            let path = if path.is_empty() { "$this".to_owned() } else { path.join(".") };
-            text.map(|text| at.picked_by(&format!("{path}='{text}'")))
+    fn passes(&self, test: &SliceTest, occurrence: &'v Value) -> bool {
+        match test.demand {
+            Demand::Exists(wanted) => self.is_there(occurrence, None, &test.path, &|_, _| true) == wanted,
+            _ => self
+                .is_there(occurrence, None, &test.path, &|found, kind| self.meets(&test.demand, found, kind)),
         }
-        _ => None,
-    };
-    place.unwrap_or_else(|| at.clone()).of_slice(slice)
+    }
+
+    /// Whether a value that is wanted is found at the path, in any repetition on the way. `kind` is the type
+    /// that the property's name tells, where it tells one.
+    fn is_there(
+        &self,
+        value: &'v Value,
+        kind: Option<&str>,
+        path: &[Step],
+        wanted: &dyn Fn(&'v Value, Option<&str>) -> bool,
+    ) -> bool {
+        if let Value::Array(items) = value {
+            return items.iter().any(|item| self.is_there(item, kind, path, wanted));
+        }
+        let Some((step, rest)) = path.split_first() else { return wanted(value, kind) };
+        match step {
+            Step::Element(name) => {
+                value.get(name).is_some_and(|inner| self.is_there(inner, None, rest, wanted))
+            }
+            Step::Choice(stem) => value.as_object().is_some_and(|members| {
+                members.iter().any(|(key, inner)| {
+                    value::kind_of_choice(stem, key)
+                        .is_some_and(|kind| self.is_there(inner, Some(kind), rest, wanted))
+                })
+            }),
+            Step::Extension(url) => {
+                let extensions = value.get("extension").and_then(Value::as_array).into_iter().flatten();
+                extensions
+                    .filter(|extension| extension.get("url").is_some_and(|own| own == url))
+                    .any(|extension| self.is_there(extension, None, rest, wanted))
+            }
+            Step::Resolve => self
+                .surroundings
+                .resolve(value)
+                .is_some_and(|target| self.is_there(target, None, rest, wanted)),
+            Step::OfType(name) => {
+                kind.is_none_or(|kind| value::is_kind(name, kind)) && self.is_there(value, kind, rest, wanted)
+            }
+        }
+    }
+
+    fn meets(&self, demand: &Demand, value: &'v Value, kind: Option<&str>) -> bool {
+        match demand {
+            Demand::Fixed(fixed) => value == fixed,
+            Demand::Pattern(pattern) => value::contains(value, pattern),
+            Demand::OneOf(value_sets) => value_sets.iter().any(|set| binding::contains(set, value)),
+            Demand::Type(names) => names.iter().any(|name| match (value.get("resourceType"), kind) {
+                (Some(resource_type), _) => resource_type == name,
+                (None, Some(kind)) => value::is_kind(name, kind),
+                (None, None) => false,
+            }),
+            Demand::Profile(urls) => urls.iter().any(|url| self.keeps(value, url)),
+            Demand::Exists(wanted) => *wanted,
+        }
+    }
 }
 
 /// Checks an occurrence that belongs to no slice.
@@ -54,26 +82,30 @@ pub(super) fn check_stranger(
     rule: &ElementRule,
     slicing: &Slicing,
     value: Option<&Value>,
-    at: &Place,
+    at: &Place<'_>,
     issues: &mut Vec<Issue>,
 ) {
     if slicing.rules == SlicingRules::Open {
         return;
     }
-    let [path] = &slicing.discriminators[..] else {
-        issues.push(at.error(IssueType::Value, "is none of those allowed here"));
-        return;
-    };
-    if !path.is_empty() && !value.is_some_and(Value::is_object) {
-        issues.push(at.error(IssueType::Structure, "must be an object"));
-        return;
-    }
-    let place = path.iter().fold(at.clone(), |place, step| place.child(step));
-    let pointer: String = path.iter().flat_map(|step| ["/", step]).collect();
-    let issue = match value.and_then(|value| value.pointer(&pointer)) {
-        None => place.error(IssueType::Required, "is required"),
-        Some(_) => place.error(IssueType::Value, "is none of those allowed here"),
-    };
+    let name_step = rule.slices.first().and_then(|slice| match &slice.tests[..] {
+        [SliceTest { path, .. }] => match &path[..] {
+            [Step::Element(name)] => Some(name),
+            _ => None,
+        },
+        _ => None,
+    });
     let names: Vec<&str> = rule.slices.iter().filter_map(|slice| slice.slice.as_deref()).collect();
+    let issue = match (name_step, value) {
+        (Some(_), value) if !value.is_some_and(Value::is_object) => {
+            issues.push(at.error(IssueType::Structure, "must be an object"));
+            return;
+        }
+        (Some(step), Some(value)) if value.get(step).is_none() => {
+            at.child(step).error(IssueType::Required, "is required")
+        }
+        (Some(step), _) => at.child(step).error(IssueType::Value, "is none of those allowed here"),
+        (None, _) => at.error(IssueType::Value, "is none of those allowed here"),
+    };
     issues.push(issue.advising(format!("Allowed: {}", names.join(", "))));
 }

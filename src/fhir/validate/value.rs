@@ -1,9 +1,7 @@
 //! Whether one value has the type it must have, and the fixed value or pattern. Types are followed as far
 //! as the gateway reads them; that a resource has no elements beside FHIR's is checked before this.
 
-use std::collections::BTreeSet;
-
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::datatype::{date_time_precision, is_code, is_date, is_id, is_instant, is_string, is_uri};
 use super::super::outcome::{Issue, IssueType};
@@ -56,37 +54,17 @@ fn form_of(kind: &str) -> Form {
     }
 }
 
-/// Checks one value against its type and against what the rule fixes. Returns whether the type was right,
-/// so that nothing is said about the content of what is not even of the right kind.
-pub(super) fn check(
-    rule: &ElementRule,
-    value: &Value,
-    kind: Option<&str>,
-    at: &Place,
-    issues: &mut Vec<Issue>,
-) -> bool {
-    let errors_before = issues.len();
-    if let Some(kind) = kind {
-        check_type(kind, value, at, issues);
-    }
-    if issues.len() > errors_before {
-        return false;
-    }
-    if !has_demanded_value(rule, value) {
+/// Checks one value against what the rule fixes.
+pub(super) fn check_demand(rule: &ElementRule, value: &Value, at: &Place<'_>, issues: &mut Vec<Issue>) {
+    let is_fixed = rule.fixed.as_ref().is_none_or(|fixed| fixed == value);
+    if !is_fixed || !rule.pattern.as_ref().is_none_or(|pattern| contains(value, pattern)) {
         issues.push(at.error(IssueType::Value, "does not have the value that the profile demands"));
     }
-    true
-}
-
-/// Whether a value is what the rule fixes, or has what its pattern demands.
-pub(super) fn has_demanded_value(rule: &ElementRule, value: &Value) -> bool {
-    rule.fixed.as_ref().is_none_or(|fixed| fixed == value)
-        && rule.pattern.as_ref().is_none_or(|pattern| contains(value, pattern))
 }
 
 /// FHIR R4, `ElementDefinition.pattern[x]`: all that the pattern has must be there; each item of its
 /// arrays must match some item.
-fn contains(value: &Value, pattern: &Value) -> bool {
+pub(super) fn contains(value: &Value, pattern: &Value) -> bool {
     match (value, pattern) {
         (Value::Object(members), Value::Object(wanted)) => {
             wanted.iter().all(|(key, wanted)| members.get(key).is_some_and(|member| contains(member, wanted)))
@@ -98,30 +76,29 @@ fn contains(value: &Value, pattern: &Value) -> bool {
     }
 }
 
-/// The types in which a choice element is given, as its property names end: `valueCode` gives `Code`.
+/// The type that a property gives a choice element: `Code`, if `valueCode` is one of `value[x]`.
 /// Extensions of a primitive without a value (`_valueCode`) give the element too.
-pub(super) fn kinds_of_choice<'v>(stem: &str, members: &'v Map<String, Value>) -> Vec<&'v str> {
-    let kinds: BTreeSet<&str> = members
-        .keys()
-        .filter_map(|key| key.strip_prefix('_').unwrap_or(key).strip_prefix(stem))
-        .filter(|kind| kind.starts_with(|c: char| c.is_ascii_uppercase()))
-        .collect();
-    kinds.into_iter().collect()
+pub(super) fn kind_of_choice<'k>(stem: &str, key: &'k str) -> Option<&'k str> {
+    let kind = key.strip_prefix('_').unwrap_or(key).strip_prefix(stem)?;
+    kind.starts_with(|first: char| first.is_ascii_uppercase()).then_some(kind)
 }
 
-/// The type that a property name's end means, if the rule allows it: `DateTime` means `dateTime`.
-pub(super) fn allowed_type(rule: &ElementRule, kind: &str) -> Option<String> {
-    if rule.types.is_empty() {
-        return Some(kind.to_owned());
-    }
-    let (first, rest) = kind.split_at_checked(1)?;
-    let means = |allowed: &&String| {
-        allowed.strip_suffix(rest).is_some_and(|allowed| allowed.eq_ignore_ascii_case(first))
-    };
-    rule.types.iter().find(means).cloned()
+/// Whether a property's end means this type: `DateTime` means `dateTime`.
+pub(super) fn is_kind(name: &str, kind: &str) -> bool {
+    kind.split_at_checked(1).is_some_and(|(first, rest)| {
+        name.strip_suffix(rest).is_some_and(|name_first| name_first.eq_ignore_ascii_case(first))
+    })
 }
 
-fn check_type(kind: &str, value: &Value, at: &Place, issues: &mut Vec<Issue>) {
+/// Checks a value against its type. Returns whether it was right, so that nothing is said about the content of
+/// what is not even of the right kind.
+pub(super) fn check_type(kind: &str, value: &Value, at: &Place<'_>, issues: &mut Vec<Issue>) -> bool {
+    let known = issues.len();
+    check_form(kind, value, at, issues);
+    issues.len() == known
+}
+
+fn check_form(kind: &str, value: &Value, at: &Place<'_>, issues: &mut Vec<Issue>) {
     let wrong_json = |wanted: &str| at.error(IssueType::Structure, &format!("must be {wanted}"));
     match form_of(kind) {
         Form::Boolean if !value.is_boolean() => issues.push(wrong_json("true or false")),
@@ -158,7 +135,7 @@ fn check_type(kind: &str, value: &Value, at: &Place, issues: &mut Vec<Issue>) {
     }
 }
 
-fn check_elements(kind: &str, value: Option<&Value>, at: &Place, issues: &mut Vec<Issue>) {
+fn check_elements(kind: &str, value: Option<&Value>, at: &Place<'_>, issues: &mut Vec<Issue>) {
     match value {
         None => {}
         Some(Value::Array(items)) => {
@@ -166,9 +143,9 @@ fn check_elements(kind: &str, value: Option<&Value>, at: &Place, issues: &mut Ve
                 if issues.len() >= MOST_ISSUES {
                     break;
                 }
-                check_type(kind, item, &at.indexed(Some(index)), issues);
+                check_form(kind, item, &at.indexed(Some(index)), issues);
             }
         }
-        Some(single) => check_type(kind, single, at, issues),
+        Some(single) => check_form(kind, single, at, issues),
     }
 }

@@ -1,0 +1,71 @@
+//! The rule files of the project, compiled in. They are listed by hand, so that a build needs nothing but
+//! the compiler; a test holds the list against the folder.
+
+/// Pairs each file name with the text of the file.
+macro_rules! rule_files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../profiles/", $name)))),*]
+    };
+}
+
+/// Name and text of each rule file in `profiles/`.
+pub(super) const BUILT_IN: &[(&str, &str)] = rule_files![
+    "StructureDefinition-backport-subscription.json",
+    "StructureDefinition-cdex-digital-signature.json",
+    "StructureDefinition-cdex-parameters-submit-attachment.json",
+    "StructureDefinition-cdex-patient-demographics.json",
+    "StructureDefinition-cdex-practitionerrole.json",
+    "StructureDefinition-cdex-sdc-questionnaireresponse.json",
+    "StructureDefinition-cdex-signature-bundle.json",
+    "StructureDefinition-cdex-task-attachment-request.json",
+    "StructureDefinition-cdex-task-data-request.json",
+    "StructureDefinition-hrex-consent.json",
+    "StructureDefinition-hrex-coverage.json",
+    "StructureDefinition-hrex-organization.json",
+    "StructureDefinition-hrex-parameters-member-match-in.json",
+    "StructureDefinition-hrex-parameters-member-match-out.json",
+    "StructureDefinition-hrex-patient-demographics.json",
+    "StructureDefinition-hrex-practitionerrole.json",
+    "StructureDefinition-hrex-provenance.json",
+    "StructureDefinition-hrex-task-data-request.json",
+    "StructureDefinition-us-core-allergyintolerance.json",
+    "StructureDefinition-us-core-careplan.json",
+    "StructureDefinition-us-core-careteam.json",
+    "StructureDefinition-us-core-condition-encounter-diagnosis.json",
+    "StructureDefinition-us-core-condition-problems-health-concerns.json",
+    "StructureDefinition-us-core-condition.json",
+    "StructureDefinition-us-core-coverage.json",
+    "StructureDefinition-us-core-diagnosticreport-lab.json",
+    "StructureDefinition-us-core-diagnosticreport-note.json",
+    "StructureDefinition-us-core-documentreference.json",
+    "StructureDefinition-us-core-encounter.json",
+    "StructureDefinition-us-core-goal.json",
+    "StructureDefinition-us-core-immunization.json",
+    "StructureDefinition-us-core-implantable-device.json",
+    "StructureDefinition-us-core-location.json",
+    "StructureDefinition-us-core-medicationrequest.json",
+    "StructureDefinition-us-core-observation-lab.json",
+    "StructureDefinition-us-core-organization.json",
+    "StructureDefinition-us-core-patient.json",
+    "StructureDefinition-us-core-practitioner.json",
+    "StructureDefinition-us-core-practitionerrole.json",
+    "StructureDefinition-us-core-procedure.json",
+    "StructureDefinition-us-core-provenance.json",
+    "StructureDefinition-us-core-questionnaireresponse.json",
+    "StructureDefinition-us-core-relatedperson.json",
+    "StructureDefinition-us-core-servicerequest.json",
+    "ValueSet-PASTaskCodes.json",
+    "ValueSet-backport-content-value-set.json",
+    "ValueSet-cdex-POU.json",
+    "ValueSet-cdex-claim-use.json",
+    "ValueSet-cdex-data-request-task-code.json",
+    "ValueSet-cdex-identifier-types.json",
+    "ValueSet-cdex-loinc-attachment-codes.json",
+    "ValueSet-cdex-pwk01-attachment-report-type-code.json",
+    "ValueSet-cdex-work-queue.json",
+    "ValueSet-hrex-consent-policy.json",
+    "ValueSet-hrex-task-status.json",
+    "ValueSet-us-core-documentreference-type.json",
+    "ValueSet-us-core-problem-or-health-concern.json",
+    "ValueSet-us-core-provenance-participant-type.json",
+];
