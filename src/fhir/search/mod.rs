@@ -1,11 +1,13 @@
 //! FHIR R4 search as such: which parameters there are ([`parameter`]) and what a client asked for ([`Query`]). How a
 //! query is answered is the repository's business.
 
+mod escape;
 mod parameter;
 mod query;
 
 use super::Issue;
 
+pub(crate) use escape::escaped;
 pub(crate) use parameter::{Component, Kind, SearchParameter};
 pub(crate) use query::{
     Comparator, Compartment, Filter, Include, Query, ReferenceValue, SortBy, SortKey, Summary, SystemTest,
