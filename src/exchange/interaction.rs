@@ -66,12 +66,12 @@ impl Method {
     /// What an address takes, as the `Allow` field lists it.
     pub(crate) fn allowed(address: &Address) -> &'static str {
         match address {
-            Address::System => "GET, HEAD, POST",
             Address::Type(_) => "GET, HEAD, POST, PUT, PATCH, DELETE",
             Address::Instance(..) => "GET, HEAD, PUT, PATCH, DELETE",
-            Address::SystemSearch | Address::TypeSearch(_) | Address::CompartmentSearch(..) => {
-                "GET, HEAD, POST"
-            }
+            Address::System
+            | Address::SystemSearch
+            | Address::TypeSearch(_)
+            | Address::CompartmentSearch(..) => "GET, HEAD, POST",
             Address::TypeHistory(_)
             | Address::InstanceHistory(..)
             | Address::Version(..)

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::repository::{Precondition, StoredResource};
 
 /// The conditions of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Conditions {
     /// `If-Match`
     pub(crate) if_match: Option<Tags>,
@@ -61,10 +61,6 @@ impl Tags {
 }
 
 impl Conditions {
-    /// No conditions at all.
-    pub(crate) const NONE: Self =
-        Self { if_match: None, if_none_match: None, if_modified_since: None, if_none_exist: None };
-
     /// What must be true of the present version for a change. With `require_if_match` a resource that is there is
     /// changed by those only who say which version they mean.
     pub(super) fn for_change(&self, require_if_match: bool) -> Precondition {
@@ -118,15 +114,15 @@ mod tests {
     #[test]
     fn the_conditions_of_a_change_are_those_of_its_fields() {
         let tags = |value: &str| Some(Tags::parse(value).expect("tags"));
-        let versions = Conditions { if_match: tags("\"2\", \"x\""), ..Conditions::NONE };
-        let present = Conditions { if_match: tags("*"), ..Conditions::NONE };
-        let absent = Conditions { if_none_match: tags("*"), ..Conditions::NONE };
+        let versions = Conditions { if_match: tags("\"2\", \"x\""), ..Conditions::default() };
+        let present = Conditions { if_match: tags("*"), ..Conditions::default() };
+        let absent = Conditions { if_none_match: tags("*"), ..Conditions::default() };
         for required in [false, true] {
             assert_eq!(versions.for_change(required), Precondition::Version(vec![2]));
             assert_eq!(present.for_change(required), Precondition::Present);
             assert_eq!(absent.for_change(required), Precondition::Absent);
         }
-        assert_eq!(Conditions::NONE.for_change(false), Precondition::None);
-        assert_eq!(Conditions::NONE.for_change(true), Precondition::Absent);
+        assert_eq!(Conditions::default().for_change(false), Precondition::None);
+        assert_eq!(Conditions::default().for_change(true), Precondition::Absent);
     }
 }

@@ -1,12 +1,14 @@
 //! `POST [base]`: many interactions in one request (FHIR R4 http, batch/transaction).
 //!
 //! [`entry`] reads the entries into calls. A [`batch`] makes them one after the other, each for itself; a
-//! [`transaction`] all or none, in one unit, with the references between them put right ([`references`]). Bundles of
+//! [`transaction`] all or none, in one unit: its [`step`]s are checked first, and the [`references`] between them put
+//! right. Bundles of
 //! other types are resources like any other and are created at `[base]/Bundle`.
 
 mod batch;
 mod entry;
 mod references;
+mod step;
 mod transaction;
 
 use std::sync::Arc;

@@ -5,21 +5,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::Performed;
 use super::entry::Entry;
 use super::references::{References, conditional};
+use super::step::{Action, Named, Step};
 use crate::audit;
 use crate::db::Tx;
 use crate::exchange::Exchange;
 use crate::exchange::find_resource::present;
-use crate::exchange::interaction::{Call, Content, Done, InteractionError, Method, Requester};
+use crate::exchange::interaction::{Done, InteractionError, Method, Requester};
 use crate::exchange::store_resource::{
     Criteria, Patched, Received, WriteContext, delete_now, id_mismatch, outcome, several, told,
 };
-use crate::fhir::{Address, Issue, IssueType, Patch, address};
-use crate::id::ResourceId;
+use crate::fhir::{Issue, IssueType, address};
 use crate::repository::{self, Draft, Precondition, StoredResource};
 
 /// A transaction that is ready to run.
@@ -34,30 +32,6 @@ struct Transaction {
     lookups: Vec<(usize, String, &'static str, Criteria)>,
     /// The drafts, where no criteria decide about them.
     prepared: Option<Vec<Planned>>,
-}
-
-/// What one entry asks for.
-struct Step {
-    full_url: Option<String>,
-    resource_type: &'static str,
-    action: Action,
-    conditions: crate::exchange::precondition::Conditions,
-    remarks: Vec<Issue>,
-}
-
-enum Action {
-    Create { received: Received, new_id: String, unless: Option<(String, Criteria)> },
-    Update { received: Received, id: String },
-    UpdateMatching { received: Received, new_id: String, has_id: bool, criteria: Criteria },
-    Patch { patch: Patch, target: Named },
-    Delete(Named),
-    Find { address: Address, parameters: Vec<(String, String)> },
-}
-
-/// A resource by its id, or by criteria.
-enum Named {
-    Id(String),
-    Matching(Criteria),
 }
 
 /// Which resource an entry turns out to be about.
@@ -145,89 +119,6 @@ impl Exchange {
         }
         Ok(transaction)
     }
-
-    /// What a call of a transaction comes to, its resource checked.
-    fn step(
-        &self,
-        requester: &Requester,
-        full_url: Option<String>,
-        call: Call,
-    ) -> Result<Step, InteractionError> {
-        let Call { method, address, parameters, conditions, content, .. } = call;
-        let criteria = |resource_type| Self::criteria(requester, resource_type, &parameters);
-        let mut remarks = Vec::new();
-        let mut checked = |resource_type, content| {
-            let received = received(content)?;
-            remarks = self.check_resource(&requester.caller, resource_type, &received.tree)?;
-            Ok::<_, InteractionError>(received)
-        };
-        let new_id = || ResourceId::new().to_string();
-        let (resource_type, action) = match (method, address) {
-            (Method::Post, Address::Type(name)) => {
-                let received = checked(name, content)?;
-                let unless = match &conditions.if_none_exist {
-                    None => None,
-                    Some(query) => {
-                        Some((query.clone(), Self::criteria(requester, name, &address::parameters(query))?))
-                    }
-                };
-                (name, Action::Create { received, new_id: new_id(), unless })
-            }
-            (Method::Put, Address::Instance(name, id)) => {
-                let received = checked(name, content)?;
-                if received.id() != Some(&*id) {
-                    return Err(id_mismatch(name, "The id is not that of the URL"));
-                }
-                (name, Action::Update { received, id })
-            }
-            (Method::Put, Address::Type(name)) => {
-                let received = checked(name, content)?;
-                let has_id = received.id().is_some();
-                let new_id = received.id().map_or_else(new_id, str::to_owned);
-                (name, Action::UpdateMatching { criteria: criteria(name)?, received, new_id, has_id })
-            }
-            (Method::Patch, Address::Instance(name, id)) => {
-                (name, Action::Patch { patch: patch(content)?, target: Named::Id(id) })
-            }
-            (Method::Patch, Address::Type(name)) => {
-                (name, Action::Patch { patch: patch(content)?, target: Named::Matching(criteria(name)?) })
-            }
-            (Method::Delete, Address::Instance(name, id)) => (name, Action::Delete(Named::Id(id))),
-            (Method::Delete, Address::Type(name)) => (name, Action::Delete(Named::Matching(criteria(name)?))),
-            (_, address) => ("", Action::Find { address, parameters }),
-        };
-        Ok(Step { full_url, resource_type, action, conditions, remarks })
-    }
-}
-
-fn received(content: Content) -> Result<Received, InteractionError> {
-    match content {
-        Content::Here(received) => Ok(received),
-        _ => Err(missing("The entry needs a resource")),
-    }
-}
-
-fn patch(content: Content) -> Result<Patch, InteractionError> {
-    match content {
-        Content::Patch(patch) => Ok(patch),
-        _ => Err(missing("The entry needs a patch as its resource")),
-    }
-}
-
-fn missing(text: &str) -> InteractionError {
-    InteractionError::Malformed(vec![Issue::refusal(IssueType::Required, text)])
-}
-
-impl Step {
-    /// The resource that it keeps.
-    fn tree(&self) -> Option<&Value> {
-        match &self.action {
-            Action::Create { received, .. }
-            | Action::Update { received, .. }
-            | Action::UpdateMatching { received, .. } => Some(&received.tree),
-            Action::Patch { .. } | Action::Delete(_) | Action::Find { .. } => None,
-        }
-    }
 }
 
 impl Transaction {
@@ -276,12 +167,9 @@ impl Transaction {
                 (None, Action::Create { new_id, unless: Some((query, criteria)), .. }) => {
                     match self.find_one(tx, index, criteria).await? {
                         Some(resource) => Subject::Existed(resource),
-                        None => match creating.get(&(step.resource_type, query.as_str())) {
-                            Some(first) => Subject::SameAs(*first),
-                            None => {
-                                creating.insert((step.resource_type, query), index);
-                                Subject::Kept { id: new_id.clone(), may_create: true }
-                            }
+                        None => match *creating.entry((step.resource_type, query)).or_insert(index) {
+                            first if first == index => Subject::Kept { id: new_id.clone(), may_create: true },
+                            first => Subject::SameAs(first),
                         },
                     }
                 }
@@ -399,10 +287,10 @@ impl Transaction {
         for (index, subject) in subjects.iter().enumerate() {
             let existed = match subject {
                 Subject::Existed(resource) => resource.clone(),
-                Subject::SameAs(first) => match &done[*first] {
-                    Some(Done::Created(stored)) => stored.resource.clone(),
-                    _ => continue,
-                },
+                Subject::SameAs(first) => {
+                    let Some(Done::Created(first)) = &done[*first] else { continue };
+                    first.resource.clone()
+                }
                 _ => continue,
             };
             done[index] = Some(Done::Existed(existed));
@@ -451,10 +339,10 @@ impl Transaction {
             let id = match subject {
                 Subject::Kept { id, .. } | Subject::Present(id) => id,
                 Subject::Existed(resource) => &resource.id,
-                Subject::SameAs(first) => match &subjects[*first] {
-                    Subject::Kept { id, .. } => id,
-                    _ => continue,
-                },
+                Subject::SameAs(first) => {
+                    let Subject::Kept { id, .. } = &subjects[*first] else { continue };
+                    id
+                }
                 Subject::Nothing => continue,
             };
             references.add(full_url, &format!("{}/{id}", step.resource_type));
@@ -511,10 +399,10 @@ impl Transaction {
     ) -> Draft {
         let mut tree = received.tree.clone();
         if !references.apply(&mut tree) {
-            return self.exchange.draft(&self.requester, resource_type, id, received);
+            return Exchange::draft(&self.requester, resource_type, id, received);
         }
         let text = tree.to_string().into();
-        self.exchange.draft(&self.requester, resource_type, id, &Received { text, tree })
+        Exchange::draft(&self.requester, resource_type, id, &Received { text, tree })
     }
 }
 

@@ -63,9 +63,8 @@ impl Exchange {
             action,
             draft: (draft, precondition),
             may_create: match target {
-                Target::New | Target::Unless(_) => true,
                 // An id of the server's own making is no create-on-PUT.
-                Target::Matching { has_id: false, .. } => true,
+                Target::New | Target::Unless(_) | Target::Matching { has_id: false, .. } => true,
                 Target::Id | Target::Matching { .. } => {
                     self.settings.rest.update_creates && action != "patch"
                 }

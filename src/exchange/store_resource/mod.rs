@@ -78,7 +78,6 @@ impl Exchange {
 
     /// What a resource is kept as.
     pub(super) fn draft(
-        &self,
         requester: &Requester,
         resource_type: &'static str,
         id: String,
@@ -122,7 +121,7 @@ impl Exchange {
             }
             None => Target::New,
         };
-        let draft = self.draft(requester, resource_type, ResourceId::new().to_string(), &received);
+        let draft = Self::draft(requester, resource_type, ResourceId::new().to_string(), &received);
         self.change(requester, "create", draft, target, Precondition::None, remarks).await
     }
 
@@ -142,7 +141,7 @@ impl Exchange {
             None => return Err(id_mismatch(resource_type, "An update needs the id of the URL in its body")),
         }
         let precondition = conditions.for_change(self.settings.rest.require_if_match);
-        let draft = self.draft(requester, resource_type, id, &received);
+        let draft = Self::draft(requester, resource_type, id, &received);
         self.change(requester, "update", draft, Target::Id, precondition, remarks)
             .await
             .map_err(|error| self.tell_required(error, &conditions))
@@ -164,7 +163,7 @@ impl Exchange {
         };
         let precondition = conditions.for_change(self.settings.rest.require_if_match);
         let id = received.id().map_or_else(|| ResourceId::new().to_string(), str::to_owned);
-        let draft = self.draft(requester, resource_type, id, &received);
+        let draft = Self::draft(requester, resource_type, id, &received);
         self.change(requester, "update", draft, target, precondition, remarks)
             .await
             .map_err(|error| self.tell_required(error, &conditions))

@@ -16,7 +16,7 @@ use crate::fhir::{Issue, operation_outcome};
 use crate::repository::{Change, HistoryOf, StoredResource};
 
 /// A page of a search.
-pub(super) fn searchset(page: SearchPage, form: &Form) -> Vec<u8> {
+pub(super) fn searchset(page: &SearchPage, form: &Form) -> Vec<u8> {
     let path = match &page.scope {
         Scope::Type(name) => format!("/{name}"),
         Scope::System => String::new(),
@@ -44,7 +44,7 @@ pub(super) fn searchset(page: SearchPage, form: &Form) -> Vec<u8> {
 }
 
 /// A page of a history.
-pub(super) fn history(page: HistoryPage, form: &Form) -> Vec<u8> {
+pub(super) fn history(page: &HistoryPage, form: &Form) -> Vec<u8> {
     let path = match &page.of {
         HistoryOf::Instance { resource_type, id } => format!("{resource_type}/{id}/_history"),
         HistoryOf::Type(resource_type) => format!("{resource_type}/_history"),
@@ -79,10 +79,8 @@ fn version_entry(version: &StoredResource, view: &View, form: &Form) -> BundleEn
 
 /// What came of each entry of a batch or transaction, in their order.
 pub(super) fn performed(performed: Performed, form: &Form) -> Vec<u8> {
-    let bundle_type = match performed.is_transaction {
-        true => BundleType::TransactionResponse,
-        false => BundleType::BatchResponse,
-    };
+    let bundle_type =
+        if performed.is_transaction { BundleType::TransactionResponse } else { BundleType::BatchResponse };
     let entries = performed.entries.into_iter().map(|(method, done)| match done {
         Ok(done) => done_entry(method, done, form),
         Err(error) => failed_entry(&error),
@@ -119,8 +117,8 @@ fn done_entry(method: Option<Method>, done: Done, form: &Form) -> BundleEntry {
             response: Some(versioned(StatusCode::NOT_MODIFIED, &resource)),
             ..BundleEntry::default()
         },
-        Done::Page(page) => read(searchset(page, form).into(), response(StatusCode::OK)),
-        Done::History(page) => read(history(page, form).into(), response(StatusCode::OK)),
+        Done::Page(page) => read(searchset(&page, form).into(), response(StatusCode::OK)),
+        Done::History(page) => read(history(&page, form).into(), response(StatusCode::OK)),
         // Nested Bundles are refused when the entries are read.
         Done::Performed(_) => {
             debug_assert!(method.is_none(), "a batch in a batch");

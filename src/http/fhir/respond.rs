@@ -67,16 +67,16 @@ impl Form {
             }
             Done::Read(resource, view) => {
                 let mut response = self.text(StatusCode::OK, shown(&resource, &view));
-                self.put_version(&mut response, &resource);
+                Self::put_version(&mut response, &resource);
                 response
             }
             Done::NotModified(resource) => {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
-                self.put_version(&mut response, &resource);
+                Self::put_version(&mut response, &resource);
                 response
             }
-            Done::Page(page) => self.text(StatusCode::OK, bundle::searchset(page, self)),
-            Done::History(page) => self.text(StatusCode::OK, bundle::history(page, self)),
+            Done::Page(page) => self.text(StatusCode::OK, bundle::searchset(&page, self)),
+            Done::History(page) => self.text(StatusCode::OK, bundle::history(&page, self)),
             Done::Performed(performed) => self.text(StatusCode::OK, bundle::performed(performed, self)),
         }
     }
@@ -98,11 +98,11 @@ impl Form {
             }
         };
         put(&mut response, header::LOCATION, &format!("{}/{}", self.base, location(resource)));
-        self.put_version(&mut response, resource);
+        Self::put_version(&mut response, resource);
         response
     }
 
-    fn put_version(&self, response: &mut Response, resource: &StoredResource) {
+    fn put_version(response: &mut Response, resource: &StoredResource) {
         put(response, header::ETAG, &etag(resource));
         put(response, header::LAST_MODIFIED, &resource.last_updated.to_http_date());
     }
