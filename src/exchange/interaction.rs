@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::find_resource::{HistoryPage, SearchPage, View};
+use super::match_patient::MatchPage;
 use super::precondition::Conditions;
 use super::run_bundle::Performed;
 use super::store_resource::{PatchFormat, Received};
@@ -136,6 +137,12 @@ pub(crate) enum Done {
     History(HistoryPage),
     /// A batch or transaction.
     Performed(Performed),
+    /// All that there is to say of a resource.
+    Validated(Vec<Issue>),
+    /// Who may be meant.
+    Matched(MatchPage),
+    /// What an operation gives.
+    Answered(Value),
 }
 
 /// A resource as it was kept.
@@ -252,7 +259,7 @@ impl InteractionError {
     }
 
     /// Whether something was refused; otherwise something broke, or was not there.
-    fn is_refusal(&self) -> bool {
+    pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::Malformed(_)
             | Self::Invalid(_)
@@ -332,7 +339,7 @@ impl Exchange {
     }
 
     /// Writes the audit row of a change that was refused; `detail` are the kinds of its issues.
-    async fn audit_refused_interaction(
+    pub(super) async fn audit_refused_interaction(
         &self,
         requester: &Requester,
         action: &'static str,

@@ -87,7 +87,7 @@ impl Weights {
 }
 
 /// Numbers are unique but for typing errors and families that share one.
-const IDENTIFIER: Weights = Weights { same: 32, near: 10, different: -6 };
+const IDENTIFIER: Weights = Weights { same: 36, near: 10, different: -6 };
 const BIRTH_DATE: Weights = Weights { same: 12, near: 4, different: -7 };
 const FAMILY: Weights = Weights { same: 9, near: 5, different: -5 };
 const GIVEN: Weights = Weights { same: 7, near: 3, different: -4 };
