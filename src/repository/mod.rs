@@ -1,12 +1,17 @@
 //! FHIR resources at rest: their current versions, their history, and the index that searches look at.
 //!
 //! [`index`] says what of a resource can be searched for, [`criteria`] what a query asks of the index, `query` makes
-//! that SQL, `store` keeps the rows. Everything works on a [`Tx`] that the use cases begin.
+//! that SQL, `store` keeps the rows. Everything works on a [`Tx`] that the use cases begin, and sees only the rows that
+//! an [`Access`] allows: those of others are as if they were not there, inside a chain and among what comes along too.
 
 pub(crate) mod criteria;
 pub(crate) mod entry;
 pub(crate) mod index;
 mod model;
+mod query;
+mod store;
+#[cfg(test)]
+mod tests;
 
 use crate::auth::Access;
 use crate::clock::Timestamp;
@@ -26,7 +31,7 @@ pub(crate) async fn read(
     resource_type: &str,
     id: &str,
 ) -> Result<Option<StoredResource>, DbError> {
-    unimplemented!()
+    store::read(tx, access, resource_type, id).await
 }
 
 /// One version of a resource, the current one included.
@@ -37,7 +42,7 @@ pub(crate) async fn read_version(
     id: &str,
     version: u64,
 ) -> Result<Option<StoredResource>, DbError> {
-    unimplemented!()
+    store::read_version(tx, access, resource_type, id, version).await
 }
 
 /// Keeps resources, all under the same access and time; one outcome each, in order. `may_create` says whether an id
@@ -49,7 +54,7 @@ pub(crate) async fn keep(
     may_create: bool,
     now: Timestamp,
 ) -> Result<Vec<Kept>, DbError> {
-    unimplemented!()
+    store::keep(tx, access, drafts, may_create, now).await
 }
 
 /// Deletes a resource: its history stays.
@@ -60,7 +65,7 @@ pub(crate) async fn delete(
     precondition: &Precondition,
     now: Timestamp,
 ) -> Result<Deleted, DbError> {
-    unimplemented!()
+    store::delete(tx, access, (resource_type, id), precondition, now).await
 }
 
 /// A page of a history, newest first, and whether there is more.
@@ -69,12 +74,12 @@ pub(crate) async fn history(
     access: &Access,
     history: &History,
 ) -> Result<(Vec<StoredResource>, bool), DbError> {
-    unimplemented!()
+    store::history(tx, access, history).await
 }
 
 /// A page of a search.
 pub(crate) async fn search(tx: &mut Tx<'_>, access: &Access, search: &Search) -> Result<Page, DbError> {
-    unimplemented!()
+    store::search(tx, access, search).await
 }
 
 /// The resources of a type that a conditional interaction means: two at most, which is one too many. In a writing unit
@@ -85,7 +90,7 @@ pub(crate) async fn matches(
     kind: Space,
     criterion: &Criterion,
 ) -> Result<Vec<StoredResource>, DbError> {
-    unimplemented!()
+    store::matches(tx, access, kind, criterion).await
 }
 
 /// What these resources refer to from these spaces, each once, without themselves; at most `limit`.
@@ -98,7 +103,7 @@ pub(crate) async fn referred(
     targets: &[&str],
     limit: u32,
 ) -> Result<Vec<StoredResource>, DbError> {
-    unimplemented!()
+    store::referred(tx, access, keys, spaces, targets, limit).await
 }
 
 /// What refers to these resources (as `Type/id`) from these spaces, each once; at most `limit`.
@@ -109,5 +114,5 @@ pub(crate) async fn referring(
     spaces: &[Space],
     limit: u32,
 ) -> Result<Vec<StoredResource>, DbError> {
-    unimplemented!()
+    store::referring(tx, access, references, spaces, limit).await
 }

@@ -1,0 +1,291 @@
+//! The statements that find a page and count matches. All give the columns of a resource, then one column for each
+//! sort key by values, then (when gathered) how many matches there are.
+
+use super::condition::condition;
+use super::keys::each_of;
+use super::order::{Keys, Place, push_after, push_from, push_key, push_order_by, push_spaces};
+use super::sql::{EACH, Name, Sql};
+use super::{Branch, Source};
+use crate::auth::Access;
+use crate::db::Dialect;
+use crate::repository::criteria::{Criterion, Order};
+use crate::repository::entry::Space;
+use crate::repository::model::Position;
+
+/// What a page is asked of.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::repository) struct Page<'a> {
+    /// The database.
+    pub(in crate::repository) dialect: Dialect,
+    /// What the caller may see.
+    pub(in crate::repository) access: &'a Access,
+    /// The order.
+    pub(in crate::repository) order: &'a Keys,
+    /// Where it begins.
+    pub(in crate::repository) after: Option<&'a Position>,
+    /// How many rows it has at most.
+    pub(in crate::repository) limit: u64,
+}
+
+/// Gathers all matches, sorts them and gives the page. Not for [`Source::Value`].
+pub(in crate::repository) fn gathered(page: &Page<'_>, branches: &[(&Branch, Source)]) -> Sql {
+    let mut sql = Sql::new(page.dialect);
+    let (all, one) = (sql.name("m"), sql.name("p"));
+    sql.push("WITH ").push_name(all).push(" (key");
+    push_columns(&mut sql, page.order, |sql, n| {
+        sql.push("o").push_number(n);
+    });
+    sql.push(") AS MATERIALIZED (");
+    sql.list(branches, " UNION ALL ", |sql, (branch, source)| {
+        let row = sql.name("r");
+        sql.push("SELECT ").column(row, "key");
+        let place = Place::Row { row, first: None };
+        push_columns(sql, page.order, |sql, n| push_key(sql, page.order, to_usize(n), place));
+        sql.push(" FROM ");
+        let set = match source {
+            Source::Set(n) | Source::Value(n) => branch.conjuncts.get(*n),
+            Source::Kind => None,
+        };
+        each_of(sql, page.access, branch.kind, set, row);
+        push_conjuncts(sql, page.access, row, branch, *source);
+    });
+    sql.push("), ").push_name(one).push(" AS (SELECT * FROM ").push_name(all);
+    if let Some(after) = page.after {
+        sql.push(" WHERE ");
+        push_after(&mut sql, page.order, 0, Place::Columns(all), after);
+    }
+    push_order_by(&mut sql, page.order, 0, Place::Columns(all));
+    sql.push(" LIMIT ").push_number(page.limit).push(") ");
+    push_resources(&mut sql, page, one, |sql| {
+        sql.push(", (SELECT COUNT(*) FROM ").push_name(all).push(") AS total");
+    });
+    sql
+}
+
+/// Walks the sources of all branches in the order of creation.
+pub(in crate::repository) fn walked(page: &Page<'_>, branches: &[(&Branch, Source)]) -> Sql {
+    merged(page, branches, |sql, (branch, source)| {
+        let row = sql.name("r");
+        sql.push("SELECT ").column(row, "key FROM ");
+        let entry = push_source(sql, page.access, branch, *source, row);
+        push_conjuncts(sql, page.access, row, branch, *source);
+        let place = Place::Row { row, first: entry };
+        if let Some(after) = page.after {
+            sql.push(" AND ");
+            push_after(sql, &[], 0, place, after);
+        }
+        push_order_by(sql, &[], 0, place);
+    })
+}
+
+/// Passes the values of the first key in their order; what has none does not come.
+pub(in crate::repository) fn sorted(page: &Page<'_>, branch: &Branch) -> Sql {
+    let keys = page.order;
+    let Some((Order::Values(levels), descends)) = keys.first() else {
+        return merged(page, &[branch], |sql, branch| {
+            let row = sql.name("r");
+            push_row_of(sql, page, row, Place::Row { row, first: None });
+            sql.push("resource ").push_name(row).push(" WHERE ");
+            push_rest(sql, page, branch, row, None);
+        });
+    };
+    let spaces =
+        |(level, spaces): (usize, &Vec<Space>)| spaces.iter().map(move |s| (level, *s)).collect::<Vec<_>>();
+    let walks: Vec<(usize, Space)> = levels.iter().enumerate().flat_map(spaces).collect();
+    merged(page, &walks, |sql, (level, space)| {
+        let (row, entry, other) = (sql.name("r"), sql.name("e"), sql.name("e"));
+        push_row_of(sql, page, row, Place::Row { row, first: Some(entry) });
+        sql.push("search_entry ").push_name(entry);
+        sql.look_up("resource", row, |sql| {
+            sql.column(row, "key = ").column(entry, "resource");
+        });
+        sql.push(" WHERE ").column(entry, "space = ").number(space.as_i64()).push(" AND ");
+        // Only the value that counts, and of several entries with it only one.
+        sql.push("NOT EXISTS (SELECT 1 FROM search_entry ").push_name(other).push(" WHERE ");
+        sql.column(other, "resource = ").column(entry, "resource AND ");
+        push_spaces(sql, other, &levels[*level]);
+        sql.push(" AND (").column(other, "value").push(if *descends { " > " } else { " < " });
+        sql.column(entry, "value OR ").column(other, "value = ").column(entry, "value AND (");
+        sql.column(other, "extra < ").column(entry, "extra OR ").column(other, "extra = ");
+        sql.column(entry, "extra AND ").column(other, "space < ").column(entry, "space))").push(EACH);
+        for earlier in &levels[..*level] {
+            sql.push(" AND ");
+            push_lacks(sql, row, earlier);
+        }
+        sql.push(" AND ");
+        push_rest(sql, page, branch, row, Some(entry));
+    })
+}
+
+/// Walks what has no value of the first key, which is one by values.
+pub(in crate::repository) fn unsorted(page: &Page<'_>, branch: &Branch) -> Sql {
+    merged(page, &[branch], |sql, branch| {
+        let row = sql.name("r");
+        let place = Place::Row { row, first: None };
+        push_row_of(sql, page, row, place);
+        each_of(sql, page.access, branch.kind, None, row);
+        if let Some((Order::Values(levels), _)) = page.order.first() {
+            for level in levels {
+                sql.push(" AND ");
+                push_lacks(sql, row, level);
+            }
+        }
+        push_conjuncts(sql, page.access, row, branch, Source::Kind);
+        if let Some(after) = page.after {
+            sql.push(" AND ");
+            push_after(sql, page.order, 1, place, after);
+        }
+        push_order_by(sql, page.order, 1, place);
+    })
+}
+
+/// Counts matches up to `limit`, from the same sources as a walk.
+pub(in crate::repository) fn count(
+    dialect: Dialect,
+    access: &Access,
+    branches: &[(&Branch, Source)],
+    limit: Option<u64>,
+) -> Sql {
+    let mut sql = Sql::new(dialect);
+    let counted = sql.name("c");
+    sql.push("SELECT COUNT(*) FROM (");
+    sql.list(branches, " UNION ALL ", |sql, (branch, source)| {
+        let row = sql.name("r");
+        sql.push("SELECT 1 FROM ");
+        push_source(sql, access, branch, *source, row);
+        push_conjuncts(sql, access, row, branch, *source);
+    });
+    if let Some(limit) = limit {
+        sql.push(" LIMIT ").push_number(limit);
+    }
+    sql.push(") ").push_name(counted);
+    sql
+}
+
+/// The pages of several walks as one.
+fn merged<T>(page: &Page<'_>, walks: &[T], mut walk: impl FnMut(&mut Sql, &T)) -> Sql {
+    let mut sql = Sql::new(page.dialect);
+    let one = sql.name("p");
+    sql.push("WITH ").push_name(one).push(" AS (");
+    if let [only] = walks {
+        walk(&mut sql, only);
+    } else {
+        let all = sql.name("m");
+        sql.push("SELECT * FROM (");
+        sql.list(walks, " UNION ALL ", |sql, each| {
+            let name = sql.name("w");
+            sql.push("SELECT * FROM (");
+            walk(sql, each);
+            sql.push(" LIMIT ").push_number(page.limit).push(") ").push_name(name);
+        });
+        sql.push(") ").push_name(all);
+        push_order_by(&mut sql, page.order, 0, Place::Columns(all));
+    }
+    sql.push(" LIMIT ").push_number(page.limit).push(") ");
+    push_resources(&mut sql, page, one, |_| {});
+    sql
+}
+
+/// The resources of a page in its order; `more` adds columns.
+fn push_resources(sql: &mut Sql, page: &Page<'_>, of: Name, more: impl FnOnce(&mut Sql)) {
+    let row = sql.name("r");
+    sql.push("SELECT ");
+    super::columns(sql, row);
+    push_columns(sql, page.order, |sql, n| {
+        sql.column(of, "o").push_number(n);
+    });
+    more(sql);
+    sql.push(" FROM ").push_name(of);
+    sql.look_up("resource", row, |sql| {
+        sql.column(row, "key = ").column(of, "key");
+    });
+    push_order_by(sql, page.order, 0, Place::Columns(of));
+}
+
+/// `SELECT … FROM` with the columns of a page.
+fn push_row_of(sql: &mut Sql, page: &Page<'_>, row: Name, place: Place) {
+    sql.push("SELECT ").column(row, "key");
+    push_columns(sql, page.order, |sql, n| {
+        push_key(sql, page.order, to_usize(n), place);
+        sql.push(" AS o").push_number(n);
+    });
+    sql.push(" FROM ");
+}
+
+/// What a sorted walk asks of each resource, where it begins, and its order.
+fn push_rest(sql: &mut Sql, page: &Page<'_>, branch: &Branch, row: Name, entry: Option<Name>) {
+    let place = Place::Row { row, first: entry };
+    if let Some(after) = page.after {
+        push_from(sql, page.order, place, after);
+        push_after(sql, page.order, 0, place, after);
+        sql.push(" AND ");
+    }
+    sql.column(row, "kind = ").number(branch.kind.as_i64()).push(" AND ");
+    super::visible(sql, page.access, row);
+    push_conjuncts(sql, page.access, row, branch, Source::Kind);
+    push_order_by(sql, page.order, 0, place);
+}
+
+/// `… WHERE …` over a source; gives the entry that is walked, if that is what it is.
+fn push_source(sql: &mut Sql, access: &Access, branch: &Branch, source: Source, row: Name) -> Option<Name> {
+    let value = match source {
+        Source::Set(n) => {
+            each_of(sql, access, branch.kind, Some(&branch.conjuncts[n]), row);
+            return None;
+        }
+        Source::Value(n) => branch.one_value(n),
+        Source::Kind => None,
+    };
+    let Some((space, value)) = value else {
+        each_of(sql, access, branch.kind, None, row);
+        return None;
+    };
+    let (entry, other) = (sql.name("e"), sql.name("e"));
+    sql.push("search_entry ").push_name(entry);
+    sql.look_up("resource", row, |sql| {
+        sql.column(row, "key = ").column(entry, "resource");
+    });
+    sql.push(" WHERE ").column(entry, "space = ").number(space.as_i64()).push(" AND ");
+    sql.column(entry, "value = ").bytes(value).push(" AND ");
+    // Of several entries with the value only one.
+    sql.push("NOT EXISTS (SELECT 1 FROM search_entry ").push_name(other).push(" WHERE ");
+    sql.column(other, "space = ").column(entry, "space AND ").column(other, "value = ");
+    sql.column(entry, "value AND ").column(other, "resource = ").column(entry, "resource AND ");
+    sql.column(other, "extra < ").column(entry, "extra").push(EACH).push(" AND ");
+    sql.column(row, "kind = ").number(branch.kind.as_i64()).push(" AND ");
+    super::visible(sql, access, row);
+    Some(entry)
+}
+
+/// What the source has not already proved.
+fn push_conjuncts(sql: &mut Sql, access: &Access, row: Name, branch: &Branch, source: Source) {
+    for (n, conjunct) in branch.conjuncts.iter().enumerate() {
+        let is_exact = matches!(conjunct, Criterion::Has(..) | Criterion::Id(_) | Criterion::LastUpdated(..));
+        if is_exact && matches!(source, Source::Set(set) | Source::Value(set) if set == n) {
+            continue;
+        }
+        sql.push(" AND ");
+        condition(sql, access, row, conjunct);
+    }
+}
+
+/// That a resource has no value in any of these spaces.
+fn push_lacks(sql: &mut Sql, row: Name, spaces: &[Space]) {
+    let entry = sql.name("e");
+    sql.push("NOT EXISTS (SELECT 1 FROM search_entry ").push_name(entry).push(" WHERE ");
+    sql.column(entry, "resource = ").column(row, "key AND ");
+    push_spaces(sql, entry, spaces);
+    sql.push(EACH);
+}
+
+/// `, …` for each key.
+fn push_columns(sql: &mut Sql, keys: &Keys, mut each: impl FnMut(&mut Sql, u64)) {
+    for n in 0..keys.len() {
+        sql.push(", ");
+        each(sql, n as u64);
+    }
+}
+
+fn to_usize(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
