@@ -44,6 +44,8 @@ fn the_default_file_shows_every_key_of_every_section() {
             let name = line.trim_matches(['[', ']']);
             section = format!("{name}.");
             shown.push(name.to_owned());
+            // `[partner.NAME]` shows the section `partner`.
+            shown.extend(name.split('.').next().map(str::to_owned));
         } else if let Some((key, _)) = line.split_once(" = ") {
             shown.push(format!("{section}{key}"));
         }
@@ -112,6 +114,13 @@ fn each_problem_carries_the_path_of_its_key() {
         ("[fhir]\nidempotency_hours = 0", "fhir.idempotency_hours"),
         ("[manifest]\nlenient_metadata = \"yes\"", "manifest.lenient_metadata"),
         ("[manifest]\nconfig_dir = 1", "manifest.config_dir"),
+        ("[fhir]\nvalidation = \"some\"", "fhir.validation"),
+        ("[fhir]\npage_size = 0", "fhir.page_size"),
+        ("[fhir]\npage_size = 2000", "fhir.page_size"),
+        ("[fhir]\nmax_page_size = 10001", "fhir.max_page_size"),
+        ("[fhir]\nbundle_entries = 0", "fhir.bundle_entries"),
+        ("[partner.a]\nclient_id = \"\"", "partner.a.client_id"),
+        ("[partner.a]\nclient_id = \"c\"\n[partner.b]\nclient_id = \"c\"", "partner.b.client_id"),
         ("[delivery]\nunrouted = \"drop\"", "delivery.unrouted"),
         ("[delivery]\nretry_schedule_secs = [1, \"x\"]", "delivery.retry_schedule_secs"),
         ("[delivery]\nlease_secs = 0", "delivery.lease_secs"),

@@ -71,6 +71,7 @@ impl Care<'_> {
     /// That a resource of one of these types is not about other care. What does not say when it was is not left out.
     pub(super) fn of_types(
         self,
+        exchange: &Exchange,
         requester: &Requester,
         types: &[&'static str],
     ) -> Result<Criterion, InteractionError> {
@@ -79,8 +80,11 @@ impl Care<'_> {
             for name in types {
                 let Some(codes) = codes(name) else { continue };
                 let kind = Criterion::Type(Space::of_type(requester.caller.tenant(), name));
-                let mut alternatives = self.alternatives(requester, name, codes)?;
-                alternatives.extend([Criterion::Not(Box::new(kind)), undated(requester, name, codes)?]);
+                let mut alternatives = self.alternatives(exchange, requester, name, codes)?;
+                alternatives.extend([
+                    Criterion::Not(Box::new(kind)),
+                    dated(exchange, requester, name, missing(codes))?,
+                ]);
                 all.push(Criterion::Any(alternatives));
             }
         }
@@ -88,10 +92,16 @@ impl Care<'_> {
     }
 
     /// That a document says that it is about this care.
-    pub(super) fn of_documents(self, requester: &Requester) -> Result<Criterion, InteractionError> {
+    pub(super) fn of_documents(
+        self,
+        exchange: &Exchange,
+        requester: &Requester,
+    ) -> Result<Criterion, InteractionError> {
         let name = "DocumentReference";
         match codes(name) {
-            Some(codes) if !self.is_any() => Ok(Criterion::Any(self.alternatives(requester, name, codes)?)),
+            Some(codes) if !self.is_any() => {
+                Ok(Criterion::Any(self.alternatives(exchange, requester, name, codes)?))
+            }
             _ => Ok(Criterion::All(Vec::new())),
         }
     }
@@ -99,6 +109,7 @@ impl Care<'_> {
     /// That the first parameter that has a value has one in the stretch: one alternative for each parameter.
     fn alternatives(
         self,
+        exchange: &Exchange,
         requester: &Requester,
         name: &'static str,
         codes: &[&str],
@@ -109,8 +120,7 @@ impl Care<'_> {
                 let inside = bounds.iter().filter_map(|(prefix, date)| {
                     Some((codes[index].to_owned(), format!("{prefix}{}", (*date)?)))
                 });
-                let parameters: Vec<_> = missing(&codes[..index]).chain(inside).collect();
-                criterion(requester, name, &parameters)
+                dated(exchange, requester, name, missing(&codes[..index]).chain(inside))
             })
             .collect()
     }
@@ -120,20 +130,19 @@ fn codes(name: &str) -> Option<&'static [&'static str]> {
     CARE_DATES.iter().find(|(own, _)| *own == name).map(|(_, codes)| *codes)
 }
 
-fn undated(requester: &Requester, name: &'static str, codes: &[&str]) -> Result<Criterion, InteractionError> {
-    criterion(requester, name, &missing(codes).collect::<Vec<_>>())
-}
-
 fn missing(codes: &[&str]) -> impl Iterator<Item = (String, String)> {
     codes.iter().map(|code| (format!("{code}:missing"), "true".to_owned()))
 }
 
-fn criterion(
+/// What a search by these parameters asks for.
+fn dated(
+    exchange: &Exchange,
     requester: &Requester,
     name: &'static str,
-    parameters: &[(String, String)],
+    parameters: impl Iterator<Item = (String, String)>,
 ) -> Result<Criterion, InteractionError> {
-    let Criteria { criterion, .. } = Exchange::criteria(requester, name, parameters)?;
+    let parameters: Vec<_> = parameters.collect();
+    let Criteria { criterion, .. } = exchange.criteria(requester, name, &parameters)?;
     Ok(criterion)
 }
 

@@ -78,8 +78,8 @@ impl Exchange {
         let mut query = Query::parse(Scope::Type("DocumentReference"), &parameters, &requester.base, true)
             .map_err(InteractionError::Malformed)?;
         query.applied = inputs.applied();
-        let asked = criteria::of(&query, requester.caller.tenant());
-        let criterion = Criterion::All(vec![asked, care.of_documents(requester)?]);
+        let asked = criteria::of(&query, requester.caller.tenant(), self.clock.now());
+        let criterion = Criterion::All(vec![asked, care.of_documents(self, requester)?]);
         let path = format!("/{}", Place::Type("DocumentReference").path_of("docref"));
         self.page(tx, requester, PageRequest { path, query, criterion }).await
     }

@@ -56,8 +56,9 @@ impl Exchange {
             query.types.retain(|name| is_wanted(name));
         }
         let care = Care { start: inputs.text("start"), end: inputs.text("end") };
-        let care = care.of_types(requester, &query.types)?;
-        let criterion = Criterion::All(vec![criteria::of(&query, requester.caller.tenant()), care]);
+        let care = care.of_types(self, requester, &query.types)?;
+        let criterion =
+            Criterion::All(vec![criteria::of(&query, requester.caller.tenant(), self.clock.now()), care]);
         let path = format!("/{}", Place::Instance("Patient", id).path_of("everything"));
         let mut page = self.page(&mut tx, requester, PageRequest { path, query, criterion }).await?;
 

@@ -259,7 +259,7 @@ impl InteractionError {
     }
 
     /// Whether something was refused; otherwise something broke, or was not there.
-    pub(super) fn is_refusal(&self) -> bool {
+    fn is_refusal(&self) -> bool {
         match self {
             Self::Malformed(_)
             | Self::Invalid(_)
@@ -285,14 +285,43 @@ impl Exchange {
         requester: &Requester,
         call: Call,
     ) -> Result<Done, InteractionError> {
-        let action = action(&call);
+        let action = action(call.method, &call.address);
         let outcome = self.perform(requester, call).await;
-        if let (Err(error), Some(action)) = (&outcome, action)
-            && error.is_refusal()
-        {
-            self.audit_refused_interaction(requester, action, error).await?;
+        if let Some(action) = action {
+            self.audit_refusal_in(requester, action, &outcome).await?;
         }
         outcome
+    }
+
+    /// Writes the audit row of a change that its use case refused, if it did.
+    pub(super) async fn audit_refusal_in(
+        &self,
+        requester: &Requester,
+        action: &'static str,
+        outcome: &Result<Done, InteractionError>,
+    ) -> Result<(), DbError> {
+        match outcome {
+            Err(error) if error.is_refusal() => {
+                let issues = error.issues();
+                let errors = issues.iter().filter(|issue| issue.is_error());
+                let detail = errors.map(|issue| issue.code.as_code()).collect();
+                self.audit_refused_change(requester, action, detail).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the audit row of a change that did not come as far as its use case, for this kind of reason.
+    pub(crate) async fn audit_refused_call(
+        &self,
+        requester: &Requester,
+        (method, address): (Method, &Address),
+        reason: IssueType,
+    ) -> Result<(), DbError> {
+        match action(method, address) {
+            Some(action) => self.audit_refused_change(requester, action, vec![reason.as_code()]).await,
+            None => Ok(()),
+        }
     }
 
     async fn perform(self: &Arc<Self>, requester: &Requester, call: Call) -> Result<Done, InteractionError> {
@@ -339,18 +368,12 @@ impl Exchange {
     }
 
     /// Writes the audit row of a change that was refused; `detail` are the kinds of its issues.
-    pub(super) async fn audit_refused_interaction(
+    async fn audit_refused_change(
         &self,
         requester: &Requester,
         action: &'static str,
-        error: &InteractionError,
+        mut detail: Vec<&'static str>,
     ) -> Result<(), DbError> {
-        let mut detail: Vec<&str> = error
-            .issues()
-            .iter()
-            .filter(|issue| issue.is_error())
-            .map(|issue| issue.code.as_code())
-            .collect();
         detail.sort_unstable();
         detail.dedup();
         let entry = Entry {
@@ -368,8 +391,8 @@ impl Exchange {
 }
 
 /// The word of a change in audit rows; none where nothing would change.
-fn action(call: &Call) -> Option<&'static str> {
-    match (call.method, &call.address) {
+fn action(method: Method, address: &Address) -> Option<&'static str> {
+    match (method, address) {
         (Method::Get, _)
         | (_, Address::SystemSearch | Address::TypeSearch(_) | Address::CompartmentSearch(..)) => None,
         (Method::Post, Address::System) => Some("bundle"),

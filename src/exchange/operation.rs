@@ -27,12 +27,10 @@ impl Exchange {
         requester: &Requester,
         call: OperationCall,
     ) -> Result<Done, InteractionError> {
-        let action = call.definition.affects_state.then_some(call.definition.code);
+        let definition = call.definition;
         let outcome = self.perform_operation(requester, call).await;
-        if let (Err(error), Some(action)) = (&outcome, action)
-            && error.is_refusal()
-        {
-            self.audit_refused_interaction(requester, action, error).await?;
+        if definition.affects_state {
+            self.audit_refusal_in(requester, definition.code, &outcome).await?;
         }
         outcome
     }

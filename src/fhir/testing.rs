@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
@@ -77,10 +78,13 @@ pub(crate) fn r4_examples() -> Vec<(String, Value)> {
 }
 
 /// The published examples of R4 by file name, as published.
-pub(crate) fn published_examples() -> Vec<(String, Vec<u8>)> {
-    let Some(bytes) = read(&r4().join("examples.tar.gz")) else { return Vec::new() };
-    let archive = unpacked(&bytes);
-    tar_files(&archive).map(|(name, content)| (name, content.to_vec())).collect()
+pub(crate) fn published_examples() -> &'static [(String, Vec<u8>)] {
+    static EXAMPLES: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
+        let Some(bytes) = read(&r4().join("examples.tar.gz")) else { return Vec::new() };
+        let archive = unpacked(&bytes);
+        tar_files(&archive).map(|(name, content)| (name, content.to_vec())).collect()
+    });
+    &EXAMPLES
 }
 
 /// Every published example of CDex that is a resource, by its path.

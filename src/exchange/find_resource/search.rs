@@ -60,7 +60,7 @@ impl Exchange {
         let path = path(&scope);
         let query =
             Query::parse(scope, parameters, &requester.base, strict).map_err(InteractionError::Malformed)?;
-        let criterion = criteria::of(&query, requester.caller.tenant());
+        let criterion = criteria::of(&query, requester.caller.tenant(), self.clock.now());
         self.page(tx, requester, PageRequest { path, query, criterion }).await
     }
 
@@ -124,7 +124,7 @@ impl Exchange {
         parameters: &[(String, String)],
         limit: u32,
     ) -> Result<Vec<StoredResource>, InteractionError> {
-        let Criteria { kind, criterion } = Self::criteria(requester, resource_type, parameters)?;
+        let Criteria { kind, criterion } = self.criteria(requester, resource_type, parameters)?;
         let search = Search {
             types: vec![kind],
             criterion,

@@ -1,14 +1,25 @@
-//! A batch: entries that know nothing of each other, done one after the other.
+//! A batch: entries that know nothing of each other. Those that change things come before those that read, in the order
+//! in which a transaction would have them; of one kind a few are done at once, so that they share commits.
 
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 
 use super::Performed;
 use super::entry::Entry;
 use crate::exchange::Exchange;
-use crate::exchange::interaction::{Call, Done, InteractionError, Requester};
+use crate::exchange::interaction::{Call, Done, InteractionError, Method, Requester};
+
+/// Entries that are done at once.
+const AT_ONCE: usize = 8;
+
+/// The order of FHIR R4 http, transaction.
+const TURNS: [&[Method]; 4] =
+    [&[Method::Delete], &[Method::Post], &[Method::Put, Method::Patch], &[Method::Get]];
+
+/// What came of an entry.
+type Outcome = (Option<Method>, Result<Done, InteractionError>);
 
 impl Exchange {
     /// Does each entry for itself; one that fails fails alone.
@@ -18,16 +29,33 @@ impl Exchange {
         entries: Vec<Entry>,
         strict: bool,
     ) -> Performed {
-        let mut performed = Vec::with_capacity(entries.len());
+        let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(entries.len());
+        let mut calls = Vec::with_capacity(entries.len());
         for (index, entry) in entries.into_iter().enumerate() {
             let method = entry.method();
-            let done = match entry.into_call(index, requester, strict) {
-                Ok(call) => self.interact_alone(requester, call).await,
-                Err(error) => Err(error),
-            };
-            performed.push((method, done));
+            match entry.into_call(index, requester, strict) {
+                Ok(call) => {
+                    outcomes.push(None);
+                    calls.push((index, call));
+                }
+                Err(error) => outcomes.push(Some((method, Err(error)))),
+            }
         }
-        Performed { is_transaction: false, entries: performed }
+        for turn in TURNS {
+            let (now, later) = calls.into_iter().partition(|(_, call)| turn.contains(&call.method));
+            calls = later;
+            let now: Vec<(usize, Call)> = now;
+            let done = now.into_iter().map(|(index, call)| {
+                let method = call.method;
+                self.interact_alone(requester, call).map(move |done| (index, (Some(method), done)))
+            });
+            let mut done = stream::iter(done).buffer_unordered(AT_ONCE);
+            while let Some((index, outcome)) = done.next().await {
+                outcomes[index] = Some(outcome);
+            }
+        }
+        // Every method has its turn, so that every entry has its outcome.
+        Performed { is_transaction: false, entries: outcomes.into_iter().flatten().collect() }
     }
 
     /// One entry. Its type is written out, because an interaction can be a batch as far as the compiler knows.

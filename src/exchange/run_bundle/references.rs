@@ -29,11 +29,13 @@ impl References {
         self.0.insert(criteria.to_owned(), local);
     }
 
+    /// Whether nothing has to be put right.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Puts the references of a resource right; says whether any was changed.
     pub(super) fn apply(&self, tree: &mut Value) -> bool {
-        if self.0.is_empty() {
-            return false;
-        }
         let mut is_changed = false;
         reference::rewrite_references(tree, |reference| {
             let local = self.0.get(reference).filter(|local| *local != reference)?;

@@ -43,7 +43,7 @@ impl Exchange {
         call: Call,
     ) -> Result<Step, InteractionError> {
         let Call { method, address, parameters, conditions, content, .. } = call;
-        let criteria = |resource_type| Self::criteria(requester, resource_type, &parameters);
+        let criteria = |resource_type| self.criteria(requester, resource_type, &parameters);
         let mut remarks = Vec::new();
         let mut checked = |resource_type, content| {
             let received = received(content)?;
@@ -57,7 +57,7 @@ impl Exchange {
                 let unless = match &conditions.if_none_exist {
                     None => None,
                     Some(query) => {
-                        Some((query.clone(), Self::criteria(requester, name, &address::parameters(query))?))
+                        Some((query.clone(), self.criteria(requester, name, &address::parameters(query))?))
                     }
                 };
                 (name, Action::Create { received, new_id: new_id(), unless })

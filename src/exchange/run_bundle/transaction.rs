@@ -5,6 +5,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::Performed;
 use super::entry::Entry;
 use super::references::{References, conditional};
@@ -98,7 +100,7 @@ impl Exchange {
                 if known.insert(reference.clone()) {
                     let (name, query) = reference.split_once('?').unwrap_or((&reference, ""));
                     let Some(resource_type) = crate::fhir::resource_type(name) else { continue };
-                    let criteria = Self::criteria(&requester, resource_type, &address::parameters(query));
+                    let criteria = self.criteria(&requester, resource_type, &address::parameters(query));
                     let criteria = criteria.map_err(of_entry)?;
                     lookups.push((index, reference, resource_type, criteria));
                 }
@@ -397,7 +399,8 @@ impl Transaction {
         received: &Received,
         references: &References,
     ) -> Draft {
-        let mut tree = received.tree.clone();
+        // A text that nothing is changed in stays as it was received.
+        let mut tree = if references.is_empty() { Value::Null } else { received.tree.clone() };
         if !references.apply(&mut tree) {
             return Exchange::draft(&self.requester, resource_type, id, received);
         }

@@ -47,7 +47,7 @@ impl Exchange {
         parameters: &[(String, String)],
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
-        let criteria = Self::criteria(requester, resource_type, parameters)?;
+        let criteria = self.criteria(requester, resource_type, parameters)?;
         self.delete_target(requester, resource_type, DeleteTarget::Matching(criteria), &conditions).await
     }
 

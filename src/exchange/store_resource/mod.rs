@@ -91,6 +91,7 @@ impl Exchange {
     /// Reads the criteria of a conditional interaction. What cannot be applied is an error: without it the criteria
     /// would name other resources than were meant.
     pub(super) fn criteria(
+        &self,
         requester: &Requester,
         resource_type: &'static str,
         parameters: &[(String, String)],
@@ -102,7 +103,10 @@ impl Exchange {
             return Err(InteractionError::Malformed(vec![Issue::refusal(IssueType::Required, text)]));
         }
         let tenant = requester.caller.tenant();
-        Ok(Criteria { kind: Space::of_type(tenant, resource_type), criterion: criteria::of(&query, tenant) })
+        Ok(Criteria {
+            kind: Space::of_type(tenant, resource_type),
+            criterion: criteria::of(&query, tenant, self.clock.now()),
+        })
     }
 
     /// Creates a resource, unless the criteria of `If-None-Exist` find it.
@@ -117,7 +121,7 @@ impl Exchange {
         let target = match &conditions.if_none_exist {
             Some(query) => {
                 let parameters = crate::fhir::address::parameters(query);
-                Target::Unless(Self::criteria(requester, resource_type, &parameters)?)
+                Target::Unless(self.criteria(requester, resource_type, &parameters)?)
             }
             None => Target::New,
         };
@@ -158,7 +162,7 @@ impl Exchange {
     ) -> Result<Done, InteractionError> {
         let remarks = self.check_resource(&requester.caller, resource_type, &received.tree)?;
         let target = Target::Matching {
-            criteria: Self::criteria(requester, resource_type, parameters)?,
+            criteria: self.criteria(requester, resource_type, parameters)?,
             has_id: received.id().is_some(),
         };
         let precondition = conditions.for_change(self.settings.rest.require_if_match);

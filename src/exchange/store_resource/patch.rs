@@ -61,7 +61,7 @@ impl Exchange {
         parameters: &[(String, String)],
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
-        let criteria = Self::criteria(requester, resource_type, parameters)?;
+        let criteria = self.criteria(requester, resource_type, parameters)?;
         let mut found = {
             let mut reader = self.db.reader().await?;
             let access = requester.access();

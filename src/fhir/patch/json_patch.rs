@@ -97,7 +97,7 @@ impl Operation {
             return None;
         };
         let before = issues.len();
-        let mut pointer = |name: &str, issues: &mut Vec<Issue>| {
+        let pointer = |name: &str, issues: &mut Vec<Issue>| {
             let text = members.get(name).and_then(Value::as_str);
             let pointer = text.and_then(Pointer::parse);
             if pointer.is_none() {

@@ -277,8 +277,8 @@ proptest! {
 
     #[test]
     fn a_pointer_that_was_read_leads_where_its_steps_lead(steps in proptest::collection::vec("[ab~/01]{0,3}", 0..5)) {
-        let text: String =
-            steps.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect();
+        let escaped: Vec<String> = steps.iter().map(|step| step.replace('~', "~0").replace('/', "~1")).collect();
+        let text = [&[String::new()], &escaped[..]].concat().join("/");
         let mut document = json!("found");
         for step in steps.iter().rev() {
             document = json!({ step.as_str(): document });

@@ -61,8 +61,8 @@ impl<'a> Reference<'a> {
         if let Some(id) = text.strip_prefix('#') {
             return (id.is_empty() || is_id(id)).then_some(Self::Contained(id));
         }
-        if ["urn:uuid:", "urn:oid:"].iter().any(|urn| text.starts_with(urn) && text.len() > urn.len()) {
-            return Some(Self::Urn(text));
+        if let Some(name) = ["urn:uuid:", "urn:oid:"].iter().find_map(|urn| text.strip_prefix(urn)) {
+            return (!name.is_empty()).then_some(Self::Urn(text));
         }
         let base = base.trim_end_matches('/');
         let below =
@@ -187,10 +187,12 @@ fn rewrite(value: &mut Value, rename: &mut dyn FnMut(&str) -> Option<String>) {
                 match value {
                     Value::String(text) if is_link => rewrite_uri(text, rename),
                     Value::Array(entries) if is_link => {
-                        entries.iter_mut().for_each(|entry| match entry {
-                            Value::String(text) => rewrite_uri(text, rename),
-                            entry => rewrite(entry, rename),
-                        });
+                        for entry in entries {
+                            match entry {
+                                Value::String(text) => rewrite_uri(text, rename),
+                                entry => rewrite(entry, rename),
+                            }
+                        }
                     }
                     Value::String(text) if is_reference && name == "reference" => {
                         if let Some(renamed) = rename(text) {

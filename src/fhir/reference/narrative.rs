@@ -6,10 +6,7 @@ use std::borrow::Cow;
 use super::is_absolute;
 
 /// Asks about each absolute link; what is answered replaces it whole.
-pub(super) fn rewrite_links<'a>(
-    div: &'a str,
-    mut rename: impl FnMut(&str) -> Option<String>,
-) -> Cow<'a, str> {
+pub(super) fn rewrite_links(div: &str, mut rename: impl FnMut(&str) -> Option<String>) -> Cow<'_, str> {
     let mut out = String::new();
     // Up to where `div` has been taken over.
     let mut taken = 0;

@@ -58,6 +58,9 @@ fn items<T>(
     })
 }
 
+/// The name of a member, without escapes and as written.
+pub(super) type Name<'a> = (Cow<'a, str>, &'a [u8]);
+
 /// A place in a text.
 pub(super) struct Cursor<'a> {
     text: &'a [u8],
@@ -72,7 +75,7 @@ impl<'a> Cursor<'a> {
 
     /// Goes to the value of the next member and gives its name, without escapes and as written; `None` behind the
     /// last.
-    pub(super) fn member(&mut self, is_first: bool) -> Result<Option<(Cow<'a, str>, &'a [u8])>, Malformed> {
+    pub(super) fn member(&mut self, is_first: bool) -> Result<Option<Name<'a>>, Malformed> {
         if !self.next_item(is_first, b'{', b'}')? {
             return Ok(None);
         }

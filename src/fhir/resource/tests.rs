@@ -92,9 +92,9 @@ fn members_and_entries_are_slices_of_the_text() {
 #[test]
 fn every_published_example_keeps_its_numbers_orders_and_extensions() {
     for (name, text) in testing::published_examples() {
-        let stored = stamp(&text, "7", 3, moment()).expect(&name);
-        let mut before: Value = serde_json::from_slice(&text).expect(&name);
-        let mut after: Value = serde_json::from_slice(&stored).expect(&name);
+        let stored = stamp(text, "7", 3, moment()).expect(name);
+        let mut before: Value = serde_json::from_slice(text).expect(name);
+        let mut after: Value = serde_json::from_slice(&stored).expect(name);
         // Not `==`, which does not see the order of members.
         assert_eq!(without_stamp(&mut before).to_string(), without_stamp(&mut after).to_string(), "{name}");
     }

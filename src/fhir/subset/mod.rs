@@ -115,7 +115,7 @@ impl View<'_> {
         if self.subset == &Subset::Summary && !is_basic(name) {
             if self.is_in_summary(&place) {
                 append_name(member, out);
-                if !self.append_summary(member.value, &place, out)? {
+                if !self.append_summary_of(member, &place, out)? {
                     out.truncate(begin);
                 }
             }
@@ -146,6 +146,21 @@ impl View<'_> {
         (self.facts)(place).is_none_or(|facts| facts.is_summary || facts.is_mandatory)
     }
 
+    /// Appends what of a member's value belongs into a summary, and says whether there is anything. What says more about a
+    /// plain value, or changes the meaning of all beside it, is not cut.
+    fn append_summary_of(
+        &self,
+        member: &Member<'_>,
+        place: &[&str],
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Malformed> {
+        if member.name.starts_with('_') || member.name == "modifierExtension" {
+            out.extend_from_slice(member.value);
+            return Ok(true);
+        }
+        self.append_summary(member.value, place, out)
+    }
+
     /// Appends what of a value belongs into a summary, and says whether there is anything. How deep it goes is bounded by
     /// the scanner.
     fn append_summary(&self, value: &[u8], place: &[&str], out: &mut Vec<u8>) -> Result<bool, Malformed> {
@@ -160,7 +175,7 @@ impl View<'_> {
                     if name == "modifierExtension" || self.is_in_summary(&place) {
                         let before = out.len();
                         append_name(&member, out);
-                        if !self.append_summary(member.value, &place, out)? {
+                        if !self.append_summary_of(&member, &place, out)? {
                             out.truncate(before);
                         }
                     }

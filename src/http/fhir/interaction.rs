@@ -36,8 +36,9 @@ pub(super) async fn serve(
     Extension(current): Extension<CurrentRequest>,
     request: Request,
 ) -> Response {
+    // The router has taken the base off, but where nothing else was there.
     let path = request.uri().path();
-    let path = path.strip_prefix("/fhir").unwrap_or(path).to_owned();
+    let path = if path == "/fhir/" { String::new() } else { path.to_owned() };
     if let Some(address) = OperationAddress::parse(&path) {
         return operation::serve(address, state, caller, current, request).await;
     }
@@ -88,15 +89,36 @@ async fn interact(
     }
     let method = Method::from_name(request.method().as_str()).filter(|method| method.is_allowed(&address));
     let method = method.ok_or(FhirError::MethodNotAllowed(allowed))?;
-    acceptable(request.uri(), request.headers())?;
-    let conditions = conditions(request.headers())?;
-    let mut given = parameters(request.uri().query().unwrap_or_default());
-    let content = content(state, method, &address, &mut given, request).await?;
     let requester =
         Requester { caller, request_id: current.as_str().to_owned(), base: state.fhir_base.clone() };
-    let call = Call { method, address, parameters: given, conditions, strict, content };
+    let call = match call(state, method, address.clone(), strict, request).await {
+        Ok(call) => call,
+        Err(error) => {
+            // What the use case refused it has audited itself; the rest did not come that far.
+            if let Some(reason) = error.refused_at_the_door() {
+                let audited = state.exchange.audit_refused_call(&requester, (method, &address), reason);
+                audited.await.map_err(InteractionError::from)?;
+            }
+            return Err(error);
+        }
+    };
     let done = state.exchange.interact(&requester, call).await?;
     Ok(Answer::Done(Box::new(done)))
+}
+
+/// The request as the use case takes it, its body still to come.
+async fn call(
+    state: &DoorState,
+    method: Method,
+    address: Address,
+    strict: bool,
+    request: Request,
+) -> Result<Call, FhirError> {
+    acceptable(request.uri(), request.headers())?;
+    let conditions = conditions(request.headers())?;
+    let mut parameters = parameters(request.uri().query().unwrap_or_default());
+    let content = content(state, method, &address, &mut parameters, request).await?;
+    Ok(Call { method, address, parameters, conditions, strict, content })
 }
 
 /// An update under an id of another form is a mistake of the request; nothing else can be there.

@@ -20,21 +20,14 @@ use self::error::FhirError;
 use super::routes::DoorState;
 
 /// The routes of the FHIR door. What a path names is decided once it is decoded (H-05); the templates are there to
-/// be counted and logged by.
+/// be counted and logged by, and whatever has none of these forms is decided in the same place.
 pub(super) fn routes() -> Router<DoorState> {
-    let mut router = Router::new().route("/fhir/metadata", get(metadata::read).fallback(only_get));
-    for template in [
-        "/fhir",
-        "/fhir/",
-        "/fhir/{type}",
-        "/fhir/{type}/{id}",
-        "/fhir/{type}/{id}/{part}",
-        "/fhir/{type}/{id}/{part}/{version}",
-        "/fhir/{*path}",
-    ] {
-        router = router.route(template, any(interaction::serve));
+    let mut routes = Router::new().route("/metadata", get(metadata::read).fallback(only_get));
+    for template in ["/", "/{type}", "/{type}/{id}", "/{type}/{id}/{part}", "/{type}/{id}/{part}/{version}"] {
+        routes = routes.route(template, any(interaction::serve));
     }
-    router
+    // The base with a slash at its end is not below it as the router sees it.
+    Router::new().nest("/fhir", routes.fallback(interaction::serve)).route("/fhir/", any(interaction::serve))
 }
 
 async fn only_get() -> Response {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use sqlx::QueryBuilder;
 
-use super::stamp::stamp;
 use super::{change_of, column_of, number_of};
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, on_db};
+use crate::fhir::resource;
 use crate::repository::entry::{Entry, Space};
 use crate::repository::model::{Change, Deleted, Draft, Kept, Precondition, StoredResource};
 
@@ -294,7 +294,7 @@ async fn remember(tx: &mut Tx<'_>, found_by: &[(i64, &Draft)]) -> Result<(), DbE
 
 fn text_of(draft: &Draft, version: u64, at: Timestamp) -> Result<Vec<u8>, DbError> {
     let malformed = |_| DbError::inconsistent("resource", "content", &draft.id);
-    stamp(&draft.text, &draft.id, version, at).map_err(malformed)
+    resource::stamp(&draft.text, &draft.id, version, at).map_err(malformed)
 }
 
 /// FHIR clients see and send back whole milliseconds.

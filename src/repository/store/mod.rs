@@ -5,7 +5,6 @@ mod history;
 mod include;
 mod keep;
 mod search;
-mod stamp;
 mod statement;
 
 use super::entry::Space;

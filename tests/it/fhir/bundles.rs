@@ -182,7 +182,7 @@ fn the_entries_of_a_batch_fail_alone() {
                     entry("POST", "Patient", None, Some(wrong)),
                     entry("GET", "Patient/unknown", None, None),
                     entry("GET", "Patient?family=good", None, None),
-                    entry("POST", "", None, Some(bundle("batch", Vec::new()))),
+                    entry("POST", "/", None, Some(bundle("batch", Vec::new()))),
                     entry("DELETE", "Patient/unknown", None, None),
                 ],
             ),

@@ -9,6 +9,8 @@ mod element;
 mod model;
 mod operation;
 mod path;
+#[cfg(test)]
+mod path_tests;
 mod resolve;
 #[cfg(test)]
 mod tests;
