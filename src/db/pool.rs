@@ -79,6 +79,8 @@ async fn open_postgres(settings: &DbSettings) -> Result<Inner, DbError> {
             ("statement_timeout", millis(settings.busy_timeout)),
             ("lock_timeout", millis(settings.busy_timeout / 2)),
             ("idle_in_transaction_session_timeout", millis(settings.busy_timeout * 2)),
+            // Statements here are many and short: compiling one would take longer than any of them runs.
+            ("jit", "off".to_owned()),
             // `process` durability asks for no wait on the disk; anything else waits whatever the server says.
             ("synchronous_commit", if settings.durable { "on".to_owned() } else { "off".to_owned() }),
         ])
