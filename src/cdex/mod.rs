@@ -6,6 +6,9 @@
 mod capability;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub(crate) mod matching;
+pub(crate) mod member;
+pub(crate) mod operation;
 mod payload;
 #[cfg(test)]
 mod payload_tests;

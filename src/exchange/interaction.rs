@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::find_resource::{HistoryPage, SearchPage, View};
+use super::match_patient::MatchPage;
 use super::precondition::Conditions;
 use super::run_bundle::Performed;
 use super::store_resource::{PatchFormat, Received};
@@ -149,6 +150,12 @@ pub(crate) enum Done {
     History(HistoryPage),
     /// A batch or transaction.
     Performed(Performed),
+    /// All that there is to say of a resource.
+    Validated(Vec<Issue>),
+    /// Who may be meant.
+    Matched(MatchPage),
+    /// What an operation gives.
+    Answered(Value),
 }
 
 /// A resource as it was kept.
@@ -301,15 +308,28 @@ impl Exchange {
     ) -> Result<Done, InteractionError> {
         let action = action(call.method, &call.address);
         let outcome = self.perform(requester, call).await;
-        if let (Err(error), Some(action)) = (&outcome, action)
-            && error.is_refusal()
-        {
-            let issues = error.issues();
-            let errors = issues.iter().filter(|issue| issue.is_error());
-            let detail = errors.map(|issue| issue.code.as_code()).collect();
-            self.audit_refused_change(requester, action, detail).await?;
+        if let Some(action) = action {
+            self.audit_refusal_in(requester, action, &outcome).await?;
         }
         outcome
+    }
+
+    /// Writes the audit row of a change that its use case refused, if it did.
+    pub(super) async fn audit_refusal_in(
+        &self,
+        requester: &Requester,
+        action: &'static str,
+        outcome: &Result<Done, InteractionError>,
+    ) -> Result<(), DbError> {
+        match outcome {
+            Err(error) if error.is_refusal() => {
+                let issues = error.issues();
+                let errors = issues.iter().filter(|issue| issue.is_error());
+                let detail = errors.map(|issue| issue.code.as_code()).collect();
+                self.audit_refused_change(requester, action, detail).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes the audit row of a change that did not come as far as its use case, for this kind of reason.

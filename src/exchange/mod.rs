@@ -5,14 +5,21 @@
 //! [`finish_upload`], which makes an upload complete and its deliveries exist at once. [`redeliver`] repeats a
 //! delivery, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts
 //! work; [`retain`] tidies up. The FHIR REST API comes in by [`interaction`], which gives each call to
-//! [`store_resource`], [`find_resource`] or [`run_bundle`].
+//! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]: [`validate_resource`],
+//! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`].
 
 mod body;
+mod care_date;
 pub(crate) mod check_health;
+mod find_documents;
 pub(crate) mod find_resource;
 pub(crate) mod finish_upload;
+mod gather_everything;
 pub(crate) mod inspect_upload;
 pub(crate) mod interaction;
+mod match_member;
+pub(crate) mod match_patient;
+pub(crate) mod operation;
 pub(crate) mod precondition;
 pub(crate) mod read_binary;
 pub(crate) mod receive_upload;
@@ -22,6 +29,7 @@ pub(crate) mod run_bundle;
 mod store;
 pub(crate) mod store_resource;
 pub(crate) mod submit_attachment;
+mod validate_resource;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -101,6 +101,71 @@ impl Address {
     }
 }
 
+/// Where an operation is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// `[base]/$[operation]`
+    System,
+    /// `[base]/[type]/$[operation]`
+    Type(&'static str),
+    /// `[base]/[type]/[id]/$[operation]`
+    Instance(&'static str, String),
+}
+
+impl Place {
+    /// The path of an operation that is called here, from the base on.
+    pub(crate) fn path_of(&self, code: &str) -> String {
+        match self {
+            Self::System => format!("${code}"),
+            Self::Type(name) => format!("{name}/${code}"),
+            Self::Instance(name, id) => format!("{name}/{id}/${code}"),
+        }
+    }
+}
+
+/// What the path of an operation names. Whether there is such an operation, and there, is for others to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OperationAddress {
+    /// The operation, without its `$`.
+    pub(crate) code: String,
+    /// Where it is called.
+    pub(crate) place: Place,
+}
+
+impl OperationAddress {
+    /// Reads a path below the base URL, as it stands in a URL; none where its last part does not begin with `$`.
+    /// Clients may write it `%24` (H-05).
+    pub(crate) fn parse(path: &str) -> Option<Result<Self, UnknownAddress>> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let (before, last) = path.rsplit_once('/').unwrap_or(("", path));
+        let last = percent_decode_str(last).decode_utf8().ok()?;
+        let code = last.strip_prefix('$')?.to_owned();
+        Some(Self::place(before).map(|place| Self { code, place }))
+    }
+
+    fn place(path: &str) -> Result<Place, UnknownAddress> {
+        match path.trim_start_matches('/') {
+            // All types are Resources (FHIR R4, Resource-validate).
+            "Resource" => return Ok(Place::System),
+            // Parameters are kept nowhere, but there are operations about them.
+            "Parameters" => return Ok(Place::Type("Parameters")),
+            _ => {}
+        }
+        match Address::parse(path)? {
+            Address::System => Ok(Place::System),
+            Address::Type(name) => Ok(Place::Type(name)),
+            Address::Instance(name, id) => Ok(Place::Instance(name, id)),
+            Address::SystemSearch
+            | Address::TypeSearch(_)
+            | Address::TypeHistory(_)
+            | Address::InstanceHistory(..)
+            | Address::Version(..)
+            | Address::Compartment(..)
+            | Address::CompartmentSearch(..) => Err(UnknownAddress::Interaction),
+        }
+    }
+}
+
 /// A type whose resources are kept: all of R4 but Parameters, which exist in operations only (FHIR R4, Parameters).
 fn kept_type(name: &str) -> Result<&'static str, UnknownAddress> {
     resource_type(name).filter(|name| *name != "Parameters").ok_or(UnknownAddress::Type)
@@ -179,6 +244,31 @@ mod tests {
         ] {
             assert_eq!(Address::parse(path), Err(expected), "{path}");
         }
+    }
+
+    #[test]
+    fn an_operation_is_called_on_the_server_on_a_type_or_on_a_resource() {
+        let found = |path| OperationAddress::parse(path).map(|address| address.map(|it| (it.code, it.place)));
+        let validate = |place| Some(Ok(("validate".to_owned(), place)));
+        for (path, expected) in [
+            ("/$validate", validate(Place::System)),
+            ("/%24validate/", validate(Place::System)),
+            ("/Resource/$validate", validate(Place::System)),
+            ("/Task/$validate", validate(Place::Type("Task"))),
+            ("/Parameters/$validate", validate(Place::Type("Parameters"))),
+            ("/Task/1/%24validate", validate(Place::Instance("Task", "1".to_owned()))),
+            ("/Foo/$validate", Some(Err(UnknownAddress::Type))),
+            ("/Task/a_b/$validate", Some(Err(UnknownAddress::Id))),
+            ("/Task/1/_history/1/$validate", Some(Err(UnknownAddress::Interaction))),
+            ("/Patient/1/Task/$validate", Some(Err(UnknownAddress::Interaction))),
+            ("/Task/1", None),
+            ("/$validate/Task", None),
+            ("", None),
+        ] {
+            assert_eq!(found(path), expected, "{path}");
+        }
+        let place = Place::Instance("Patient", "1".to_owned());
+        assert_eq!(place.path_of("everything"), "Patient/1/$everything");
     }
 
     #[test]

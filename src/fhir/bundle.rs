@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::clock::Timestamp;
 
+/// The extension that grades a match (FHIR R4, Patient `$match`).
+const MATCH_GRADE: &str = "http://hl7.org/fhir/StructureDefinition/match-grade";
+
 /// What a Bundle is (FHIR R4 `bundle-type`, those that are answers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BundleType {
@@ -75,6 +78,8 @@ pub(crate) struct BundleEntry {
     pub(crate) resource: Option<Bytes>,
     /// In a searchset, why it is there.
     pub(crate) search: Option<SearchMode>,
+    /// How surely it is what was looked for: the probability in ten-thousandths, and its `match-grade`.
+    pub(crate) score: Option<(u16, &'static str)>,
     /// In a history, method and URL of what was done.
     pub(crate) request: Option<(&'static str, String)>,
     /// In a history, or in the answer to a batch, what came of it.
@@ -183,7 +188,11 @@ impl Writer {
             self.member("search", &mut is_first);
             self.raw("{\"mode\":\"");
             self.raw(mode.as_code());
-            self.raw("\"}");
+            self.raw("\"");
+            if let Some((score, grade)) = entry.score {
+                self.score(score, grade);
+            }
+            self.raw("}");
         }
         if let Some((method, url)) = &entry.request {
             self.member("request", &mut is_first);
@@ -198,6 +207,14 @@ impl Writer {
             self.response(response);
         }
         self.raw("}");
+    }
+
+    fn score(&mut self, score: u16, grade: &str) {
+        self.raw(&format!(",\"score\":{}.{:04},\"extension\":[{{\"url\":\"", score / 10_000, score % 10_000));
+        self.raw(MATCH_GRADE);
+        self.raw("\",\"valueCode\":\"");
+        self.raw(grade);
+        self.raw("\"}]");
     }
 
     fn response(&mut self, response: &EntryResponse) {
@@ -235,6 +252,7 @@ mod tests {
                     full_url: Some("http://h/Basic/1".to_owned()),
                     resource: Some(resource.clone()),
                     search: Some(SearchMode::Match),
+                    score: Some((9_980, "probable")),
                     ..BundleEntry::default()
                 },
                 BundleEntry {
@@ -250,6 +268,8 @@ mod tests {
         assert_eq!(tree["link"], json!([{"relation": "self", "url": "http://h/Basic?a=\"b\""}]));
         assert_eq!(tree["entry"][1]["request"], json!({"method": "DELETE", "url": "Basic/1"}));
         assert_eq!(tree["total"], json!(1));
+        assert!(text.contains("\"search\":{\"mode\":\"match\",\"score\":0.9980,\"extension\":["), "{text}");
+        assert_eq!(tree["entry"][0]["search"]["extension"][0]["valueCode"], "probable");
     }
 
     #[test]

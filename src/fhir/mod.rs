@@ -28,7 +28,7 @@ pub(crate) mod subset;
 pub(crate) mod testing;
 mod validate;
 
-pub(crate) use address::{Address, UnknownAddress};
+pub(crate) use address::{Address, OperationAddress, Place, UnknownAddress};
 pub(crate) use codec::{
     Chosen, FHIR_JSON, MediaTypeError, NotAcceptable, choose, media_type, negotiate, parse,
 };

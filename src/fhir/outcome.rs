@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-/// How bad an issue is (FHIR R4 `issue-severity`; `fatal` is not used: a refused body is an `error`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How bad an issue is, the worst first (FHIR R4 `issue-severity`; `fatal` is not used: a refused body is an `error`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
     /// The request was refused because of it.

@@ -46,8 +46,8 @@ pub(crate) fn published(path: &str) -> Option<Value> {
     Some(serde_json::from_slice(&text).expect("published files are JSON"))
 }
 
-/// The resources in one of the published Bundles of R4 definitions (`FHIR_R4_DIR`, else `fhir-r4` below that folder), or the
-/// one resource that is there.
+/// The resources in one of the published Bundles of R4 definitions (`FHIR_R4_DIR`, else `fhir-r4` below that folder),
+/// or the one resource that is there.
 pub(crate) fn r4_definitions(name: &str) -> Option<Vec<Value>> {
     let bytes = read(&r4().join("definitions").join(format!("{name}.json.gz")))?;
     let mut bundle: Value = serde_json::from_slice(&unpacked(&bytes)).expect("published files are JSON");

@@ -45,9 +45,7 @@ pub(super) async fn included(
         }
         if is_cut {
             found.truncate(MOST);
-            let text = format!("Only {MOST} of the resources that come along with this page are shown");
-            let issue = Issue::refusal(IssueType::TooCostly, text).into_warning();
-            remarks.push(issue.advising("Ask for smaller pages"));
+            remarks.push(cut());
             break;
         }
         if found.len() == begun {
@@ -55,6 +53,36 @@ pub(super) async fn included(
         }
     }
     Ok(found)
+}
+
+/// What these resources refer to directly, of the types wanted, each once and none of them.
+pub(in crate::exchange) async fn supporting(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    matches: &[StoredResource],
+    wanted: &[&str],
+    remarks: &mut Vec<Issue>,
+) -> Result<Vec<StoredResource>, DbError> {
+    if matches.is_empty() || wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let every = Include { source: None, code: None, target: None, reverse: false, iterate: false };
+    let types: Vec<&str> = matches.iter().map(|resource| &*resource.resource_type).collect();
+    let spaces = spaces(caller.tenant(), &every, &types);
+    let keys: Vec<i64> = matches.iter().map(|resource| resource.key).collect();
+    let limit = u32::try_from(MOST + 1).unwrap_or(u32::MAX);
+    let mut found = repository::referred(tx, &caller.access(), &keys, &spaces, wanted, limit).await?;
+    if found.len() > MOST {
+        found.truncate(MOST);
+        remarks.push(cut());
+    }
+    Ok(found)
+}
+
+/// Not all that comes along is shown.
+fn cut() -> Issue {
+    let text = format!("Only {MOST} of the resources that come along with this page are shown");
+    Issue::refusal(IssueType::TooCostly, text).into_warning().advising("Ask for smaller pages")
 }
 
 async fn follow(

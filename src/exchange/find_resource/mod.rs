@@ -22,6 +22,8 @@ use crate::fhir::{Address, r4};
 use crate::repository::{self, HistoryOf, StoredResource};
 
 pub(crate) use history::HistoryPage;
+pub(super) use include::supporting;
+pub(super) use search::PageRequest;
 pub(crate) use search::SearchPage;
 
 /// How much is shown of each resource.

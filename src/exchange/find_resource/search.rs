@@ -5,19 +5,32 @@ use super::{View, include};
 use crate::db::Tx;
 use crate::exchange::Exchange;
 use crate::exchange::interaction::{InteractionError, Requester};
+use crate::exchange::store_resource::Criteria;
 use crate::fhir::search::{Query, Scope, Summary, Total};
 use crate::fhir::{Issue, IssueType};
+use crate::repository::criteria::{self, Criterion};
 use crate::repository::entry::Space;
-use crate::repository::{self, Page, Search, StoredResource, criteria};
+use crate::repository::{self, Page, Search, StoredResource};
 
 /// Up to how many matches are counted where nobody asked.
 const CHEAP_TOTAL: u64 = 1_000;
 
+/// A page that is wanted.
+#[derive(Debug)]
+pub(in crate::exchange) struct PageRequest {
+    /// Where it is asked for: the path below the base, with the slash that it begins with.
+    pub(in crate::exchange) path: String,
+    /// The types searched, the order, the page and the form of what is shown.
+    pub(in crate::exchange) query: Query,
+    /// What must hold: all that the query asks for, and perhaps more.
+    pub(in crate::exchange) criterion: Criterion,
+}
+
 /// A page of a search.
 #[derive(Debug)]
 pub(crate) struct SearchPage {
-    /// Where it looked.
-    pub(crate) scope: Scope,
+    /// Where it was asked for: the path below the base, with the slash that it begins with.
+    pub(crate) path: String,
     /// The matches.
     pub(crate) matches: Vec<StoredResource>,
     /// What comes along.
@@ -44,11 +57,23 @@ impl Exchange {
         parameters: &[(String, String)],
         strict: bool,
     ) -> Result<SearchPage, InteractionError> {
+        let path = path(&scope);
+        let query =
+            Query::parse(scope, parameters, &requester.base, strict).map_err(InteractionError::Malformed)?;
+        let criterion = criteria::of(&query, requester.caller.tenant(), self.clock.now());
+        self.page(tx, requester, PageRequest { path, query, criterion }).await
+    }
+
+    /// Finds a page.
+    pub(in crate::exchange) async fn page(
+        &self,
+        tx: &mut Tx<'_>,
+        requester: &Requester,
+        PageRequest { path, mut query, criterion }: PageRequest,
+    ) -> Result<SearchPage, InteractionError> {
         let tenant = requester.caller.tenant();
-        let mut query = Query::parse(scope.clone(), parameters, &requester.base, strict)
-            .map_err(InteractionError::Malformed)?;
         query.applied.retain(|(name, _)| name != "_cursor");
-        let request = Fingerprint::of(&format!("{tenant} {scope:?}"), query.applied.iter());
+        let request = Fingerprint::of(&format!("{tenant} {path}"), query.applied.iter());
         let order = criteria::order(&query, tenant);
         let cursor = match &query.cursor {
             None => None,
@@ -61,7 +86,7 @@ impl Exchange {
         let known_total = cursor.as_ref().and_then(|cursor| cursor.total);
         let search = Search {
             types: query.types.iter().map(|name| Space::of_type(tenant, name)).collect(),
-            criterion: criteria::of(&query, tenant, self.clock.now()),
+            criterion,
             order,
             count: if counts_only { 0 } else { count },
             count_to: match (&cursor, query.total) {
@@ -77,7 +102,7 @@ impl Exchange {
         let mut remarks = std::mem::take(&mut query.ignored);
         let included = include::included(tx, &requester.caller, &query, &resources, &mut remarks).await?;
         Ok(SearchPage {
-            scope,
+            path,
             included,
             remarks,
             total,
@@ -90,8 +115,29 @@ impl Exchange {
         })
     }
 
+    /// The resources of a type that a search finds, at most `limit`, in the order of their creation.
+    pub(in crate::exchange) async fn look_up(
+        &self,
+        tx: &mut Tx<'_>,
+        requester: &Requester,
+        resource_type: &'static str,
+        parameters: &[(String, String)],
+        limit: u32,
+    ) -> Result<Vec<StoredResource>, InteractionError> {
+        let Criteria { kind, criterion } = self.criteria(requester, resource_type, parameters)?;
+        let search = Search {
+            types: vec![kind],
+            criterion,
+            order: Vec::new(),
+            count: limit,
+            after: None,
+            count_to: 0,
+        };
+        Ok(repository::search(tx, &requester.access(), &search).await?.resources)
+    }
+
     /// How many entries a page has. What the `self` link says is what is done.
-    pub(super) fn page_size(&self, asked: Option<u32>, applied: &mut [(String, String)]) -> u32 {
+    pub(in crate::exchange) fn page_size(&self, asked: Option<u32>, applied: &mut [(String, String)]) -> u32 {
         let most = self.settings.rest.max_page_size;
         let count = asked.unwrap_or(self.settings.rest.page_size).min(most);
         if asked.is_some_and(|asked| asked > most) {
@@ -100,6 +146,17 @@ impl Exchange {
             }
         }
         count
+    }
+}
+
+/// Where a scope is searched, below the base.
+fn path(scope: &Scope) -> String {
+    match scope {
+        Scope::Type(name) => format!("/{name}"),
+        Scope::System => String::new(),
+        Scope::Compartment(compartment, member) => {
+            format!("/Patient/{}/{}", compartment.patient, member.unwrap_or("*"))
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! client sent; [`reference`] and [`date`] read texts that clients and resources have in common.
 
 pub(crate) mod date;
+mod escape;
 pub(crate) mod expression;
 mod parameter;
 mod parse;
@@ -14,6 +15,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use escape::escaped;
 pub(crate) use parameter::{Component, Kind, SearchParameter};
 pub(crate) use query::{
     Comparator, Compartment, Filter, Include, Query, ReferenceValue, SortBy, SortKey, Summary, SystemTest,

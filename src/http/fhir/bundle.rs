@@ -8,23 +8,16 @@ use super::prefer::Return;
 use super::respond::{Form, etag, location, shown};
 use crate::exchange::find_resource::{HistoryPage, SearchPage, View};
 use crate::exchange::interaction::{Done, InteractionError, Method, Stored};
+use crate::exchange::match_patient::MatchPage;
 use crate::exchange::run_bundle::Performed;
 use crate::fhir::address::query_string;
 use crate::fhir::bundle::{Bundle, BundleEntry, BundleType, EntryResponse, SearchMode};
-use crate::fhir::search::Scope;
 use crate::fhir::{Issue, operation_outcome};
 use crate::repository::{Change, HistoryOf, StoredResource};
 
 /// A page of a search.
 pub(super) fn searchset(page: &SearchPage, form: &Form) -> Vec<u8> {
-    let path = match &page.scope {
-        Scope::Type(name) => format!("/{name}"),
-        Scope::System => String::new(),
-        Scope::Compartment(compartment, member) => {
-            format!("/Patient/{}/{}", compartment.patient, member.unwrap_or("*"))
-        }
-    };
-    let links = links(&format!("{}{path}", form.base), &page.applied, page.next.as_deref());
+    let links = links(&format!("{}{}", form.base, page.path), &page.applied, page.next.as_deref());
     let entry = |resource: &StoredResource, mode| BundleEntry {
         full_url: Some(full_url(resource, form)),
         resource: Some(shown(resource, &page.view)),
@@ -33,14 +26,33 @@ pub(super) fn searchset(page: &SearchPage, form: &Form) -> Vec<u8> {
     };
     let matches = page.matches.iter().map(|resource| entry(resource, SearchMode::Match));
     let included = page.included.iter().map(|resource| entry(resource, SearchMode::Include));
-    let remarks = (!page.remarks.is_empty()).then(|| BundleEntry {
-        resource: Some(outcome_text(&page.remarks)),
-        search: Some(SearchMode::Outcome),
-        ..BundleEntry::default()
-    });
-    let entries = matches.chain(included).chain(remarks).collect();
+    let entries = matches.chain(included).chain(remarks(&page.remarks)).collect();
     let bundle_type = BundleType::Searchset;
     Bundle { bundle_type, at: form.now, total: page.total, links, entries }.into_text()
+}
+
+/// Who may be meant, the likeliest first.
+pub(super) fn matchset(page: &MatchPage, form: &Form) -> Vec<u8> {
+    let matches = page.matches.iter().map(|(resource, assessment)| BundleEntry {
+        full_url: Some(full_url(resource, form)),
+        resource: Some(shown(resource, &View::default())),
+        search: Some(SearchMode::Match),
+        score: Some((assessment.score(), assessment.grade.as_code())),
+        ..BundleEntry::default()
+    });
+    let entries = matches.chain(remarks(&page.remarks)).collect();
+    let links = links(&format!("{}/Patient/$match", form.base), &[], None);
+    Bundle { bundle_type: BundleType::Searchset, at: form.now, total: Some(page.total), links, entries }
+        .into_text()
+}
+
+/// What deserves attention, as an entry.
+fn remarks(issues: &[Issue]) -> Option<BundleEntry> {
+    (!issues.is_empty()).then(|| BundleEntry {
+        resource: Some(outcome_text(issues)),
+        search: Some(SearchMode::Outcome),
+        ..BundleEntry::default()
+    })
 }
 
 /// A page of a history.
@@ -119,6 +131,9 @@ fn done_entry(method: Option<Method>, done: Done, form: &Form) -> BundleEntry {
         },
         Done::Page(page) => read(searchset(&page, form).into(), response(StatusCode::OK)),
         Done::History(page) => read(history(&page, form).into(), response(StatusCode::OK)),
+        Done::Validated(issues) => read(outcome_text(&issues), response(StatusCode::OK)),
+        Done::Matched(page) => read(matchset(&page, form).into(), response(StatusCode::OK)),
+        Done::Answered(resource) => read(resource.to_string().into(), response(StatusCode::OK)),
         // Nested Bundles are refused when the entries are read.
         Done::Performed(_) => {
             debug_assert!(method.is_none(), "a batch in a batch");

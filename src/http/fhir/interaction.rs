@@ -17,7 +17,7 @@ use crate::exchange::interaction::{BinaryHeader, Call, Content, Done, Interactio
 use crate::exchange::precondition::{Conditions, Tags};
 use crate::exchange::store_resource::PatchFormat;
 use crate::fhir::address::parameters;
-use crate::fhir::{self, Address, Issue, IssueType, MediaTypeError, UnknownAddress};
+use crate::fhir::{self, Address, Issue, IssueType, MediaTypeError, OperationAddress, UnknownAddress};
 use crate::http::body;
 use crate::http::extract::Authenticated;
 use crate::http::middleware::CurrentRequest;
@@ -39,27 +39,42 @@ pub(super) async fn serve(
     // The router has taken the base off, but where nothing else was there.
     let path = request.uri().path();
     let path = if path == "/fhir/" { String::new() } else { path.to_owned() };
-    if let Some(name) = operation::name(&path) {
-        return operation::serve(name, state, caller, current, request).await;
+    if let Some(address) = OperationAddress::parse(&path) {
+        return operation::serve(address, state, caller, current, request).await;
     }
-    let form = Form {
+    let form = form(&state, &request);
+    let outcome = interact(&state, caller, &current, &path, form.preferences.strict, request).await;
+    answer(&form, outcome)
+}
+
+/// What is to be answered.
+pub(super) enum Answer {
+    /// The methods that there are.
+    Options(&'static str),
+    /// A Binary, as bytes or as a resource.
+    Binary(Box<Response>),
+    /// What was done.
+    Done(Box<Done>),
+}
+
+/// The form in which a request wants its answer.
+pub(super) fn form(state: &DoorState, request: &Request) -> Form {
+    Form {
         base: state.fhir_base.clone(),
         preferences: Preferences::of(request.headers()),
         pretty: is_pretty(request.uri()),
         now: state.exchange.clock.now(),
-    };
-    match interact(&state, caller, &current, &path, form.preferences.strict, request).await {
+    }
+}
+
+/// The answer to a request.
+pub(super) fn answer(form: &Form, outcome: Result<Answer, FhirError>) -> Response {
+    match outcome {
         Ok(Answer::Binary(response)) => *response,
         Ok(Answer::Options(allowed)) => (StatusCode::NO_CONTENT, [(header::ALLOW, allowed)]).into_response(),
         Ok(Answer::Done(done)) => form.answer(*done),
         Err(error) => error.into_response(),
     }
-}
-
-enum Answer {
-    Options(&'static str),
-    Binary(Box<Response>),
-    Done(Box<Done>),
 }
 
 async fn interact(
@@ -148,11 +163,7 @@ async fn content(
         return Ok(Content::None);
     }
     let headers = request.headers();
-    // A packed body would have to be unpacked to be measured; nobody is promised that (J-09).
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        let text = "Bodies with a Content-Encoding are not read";
-        return Err(FhirError::UnsupportedMediaType(Issue::refusal(IssueType::NotSupported, text)));
-    }
+    unpacked(headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let limit = state.limits.body_bytes;
     match address {
@@ -203,6 +214,15 @@ async fn content(
             Ok(Content::Arriving(routes::body(request, limit)))
         }
     }
+}
+
+/// That a body is not packed: it would have to be unpacked to be measured, and nobody is promised that (J-09).
+pub(super) fn unpacked(headers: &HeaderMap) -> Result<(), FhirError> {
+    if headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity") {
+        return Ok(());
+    }
+    let text = "Bodies with a Content-Encoding are not read";
+    Err(FhirError::UnsupportedMediaType(Issue::refusal(IssueType::NotSupported, text)))
 }
 
 /// The header fields that are conditions.

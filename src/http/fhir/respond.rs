@@ -78,6 +78,9 @@ impl Form {
             Done::Page(page) => self.text(StatusCode::OK, bundle::searchset(&page, self)),
             Done::History(page) => self.text(StatusCode::OK, bundle::history(&page, self)),
             Done::Performed(performed) => self.text(StatusCode::OK, bundle::performed(performed, self)),
+            Done::Validated(issues) => self.outcome(StatusCode::OK, &issues),
+            Done::Matched(page) => self.text(StatusCode::OK, bundle::matchset(&page, self)),
+            Done::Answered(resource) => self.text(StatusCode::OK, resource.to_string()),
         }
     }
 

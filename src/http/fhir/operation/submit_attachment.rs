@@ -1,52 +1,25 @@
-//! Operations: what has a path whose last part begins with `$`. The body of `$submit-attachment` is not read here: it
-//! goes to the use case as it arrives.
+//! `[base]/$submit-attachment`. The body is not read here: it goes to the use case as it arrives.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use percent_encoding::percent_decode_str;
 
-use super::error::FhirError;
-use super::prefer::{Preferences, Return};
-use super::{DoorState, metadata, respond};
+use super::super::error::FhirError;
+use super::super::interaction::unpacked;
+use super::super::prefer::{Preferences, Return};
+use super::super::{DoorState, metadata, respond};
 use crate::auth::Caller;
 use crate::cdex::OwnUploads;
 use crate::exchange::submit_attachment::{Answer, SubmitRequest};
-use crate::fhir::{self, Issue, IssueType};
+use crate::fhir;
 use crate::http::middleware::CurrentRequest;
 use crate::http::routes;
 
 /// The longest `Idempotency-Key`, in characters.
 const KEY_LIMIT: usize = 255;
 
-/// The operations that are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
-    /// `[base]/$submit-attachment`
-    SubmitAttachment,
-}
-
-/// The operation that a path below the base names, if it names one. Clients may write `$` as `%24` (H-05).
-pub(super) fn name(path: &str) -> Option<Operation> {
-    let path = percent_decode_str(path.trim_matches('/')).decode_utf8().ok()?;
-    (path == "$submit-attachment").then_some(Operation::SubmitAttachment)
-}
-
-/// Does what an operation asks for.
-pub(super) async fn serve(
-    operation: Operation,
-    state: DoorState,
-    caller: Caller,
-    current: CurrentRequest,
-    request: Request,
-) -> Response {
-    match operation {
-        Operation::SubmitAttachment => submit_attachment(state, caller, current, request).await,
-    }
-}
-
 /// CDex 5.1: only POST; 5.5: method before media type before size.
-async fn submit_attachment(
+pub(super) async fn serve(
     state: DoorState,
     caller: Caller,
     current: CurrentRequest,
@@ -78,11 +51,7 @@ async fn submit(
     let headers = request.headers();
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     fhir::media_type(content_type).map_err(|error| FhirError::UnsupportedMediaType(error.issue()))?;
-    // A packed body would have to be unpacked to be measured; nobody is promised that (J-09).
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        let text = "Bodies with a Content-Encoding are not read";
-        return Err(FhirError::UnsupportedMediaType(Issue::refusal(IssueType::NotSupported, text)));
-    }
+    unpacked(headers)?;
     metadata::acceptable(request.uri(), headers)?;
     let preferred = Preferences::of(headers).returns;
     let submission = SubmitRequest {

@@ -1,0 +1,254 @@
+//! The table of operations.
+
+use super::ParameterKind::{
+    Boolean, Canonical, Code, CodeableConcept, Coding, Count, Date, DateTime, Id, Identifier, Instant, Parts,
+    Reference, Resource, Text,
+};
+use super::{Levels, Operation, OperationDefinition, ParameterDefinition, ParameterKind};
+use crate::cdex::SUBMIT_ATTACHMENT;
+
+const SYSTEM: Levels = Levels { system: true, resource_type: false, instance: false };
+const TYPE: Levels = Levels { system: false, resource_type: true, instance: false };
+const INSTANCE: Levels = Levels { system: false, resource_type: false, instance: true };
+const EVERYWHERE: Levels = Levels { system: true, resource_type: true, instance: true };
+
+/// What may be given.
+const fn optional(
+    name: &'static str,
+    kind: ParameterKind,
+    documentation: &'static str,
+) -> ParameterDefinition {
+    ParameterDefinition { name, is_output: false, is_required: false, repeats: false, kind, documentation }
+}
+
+/// What must be given.
+const fn required(
+    name: &'static str,
+    kind: ParameterKind,
+    documentation: &'static str,
+) -> ParameterDefinition {
+    ParameterDefinition { is_required: true, ..optional(name, kind, documentation) }
+}
+
+/// What may be given more than once.
+const fn several(
+    name: &'static str,
+    kind: ParameterKind,
+    documentation: &'static str,
+) -> ParameterDefinition {
+    ParameterDefinition { repeats: true, ..optional(name, kind, documentation) }
+}
+
+/// What comes back.
+const fn output(name: &'static str, kind: ParameterKind, documentation: &'static str) -> ParameterDefinition {
+    ParameterDefinition { is_output: true, ..required(name, kind, documentation) }
+}
+
+/// The parts of `$submit-attachment`'s Attachment.
+const ATTACHMENT: &[ParameterDefinition] = &[
+    several("LineItem", Text, "A line of the claim that it is about"),
+    optional("Code", CodeableConcept, "What was asked for"),
+    required("Content", Resource("Resource"), "The attachment itself"),
+];
+
+/// Every operation that is served.
+pub(crate) static OPERATIONS: &[OperationDefinition] = &[
+    OperationDefinition {
+        operation: Operation::SubmitAttachment,
+        code: "submit-attachment",
+        url: SUBMIT_ATTACHMENT,
+        description: "Takes attachments for a claim or a prior authorization",
+        levels: SYSTEM,
+        types: &[],
+        affects_state: true,
+        is_paged: false,
+        parameters: &[
+            required("TrackingId", Identifier, "What the attachments belong to"),
+            optional("AdminRefNumber", Identifier, "What the payer calls the request that they answer"),
+            required("AttachTo", Code, "claim or prior-auth"),
+            optional("PayerId", Identifier, "Who receives the attachments"),
+            optional("OrganizationId", Identifier, "The organization that sends them"),
+            optional("ProviderId", Identifier, "The provider who sends them"),
+            required("MemberId", Identifier, "The member whom they are about"),
+            optional("ServiceDate", DateTime, "When the service began"),
+            ParameterDefinition {
+                is_required: true,
+                ..several("Attachment", Parts(ATTACHMENT), "An attachment")
+            },
+            optional("Final", Boolean, "Whether these are the last attachments"),
+            output("return", Resource("OperationOutcome"), "What was taken"),
+        ],
+    },
+    OperationDefinition {
+        operation: Operation::Validate,
+        code: "validate",
+        url: "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+        description: "Tells all that is wrong with a resource: by the rules of FHIR R4 for its type, and by those of \
+                      the profiles that it claims or that are asked for. Nothing is kept.",
+        levels: EVERYWHERE,
+        types: &[],
+        affects_state: false,
+        is_paged: false,
+        parameters: &[
+            optional(
+                "resource",
+                Resource("Resource"),
+                "The resource; on an instance, the stored one without it",
+            ),
+            optional("mode", Code, "What is to be done with it: create, update, delete or profile"),
+            several("profile", Canonical, "A profile that it must keep"),
+            output("return", Resource("OperationOutcome"), "Everything that was found"),
+        ],
+    },
+    OperationDefinition {
+        operation: Operation::Match,
+        code: "match",
+        url: "http://hl7.org/fhir/OperationDefinition/Patient-match",
+        description: "Finds the patients that a description may mean, the likeliest first. Identifiers, names, birth \
+                      date, gender, telecom and address are weighed; candidates are found by identifier, by birth \
+                      date with a name, by family with given name, or by telecom.",
+        levels: TYPE,
+        types: &["Patient"],
+        affects_state: false,
+        is_paged: false,
+        parameters: &[
+            required("resource", Resource("Patient"), "The description"),
+            optional("onlyCertainMatches", Boolean, "Whether only a patient who is surely meant is wanted"),
+            optional("count", Count, "How many matches are wanted at most"),
+            output("return", Resource("Bundle"), "The matches with their scores and grades"),
+        ],
+    },
+    OperationDefinition {
+        operation: Operation::MemberMatch,
+        code: "member-match",
+        url: "http://hl7.org/fhir/us/davinci-hrex/OperationDefinition/member-match",
+        description: "Identifies the one member whom a payer or provider describes. Demographics and the coverage must \
+                      both fit, and the consent must be in force: otherwise nobody is named. CoverageToLink is \
+                      checked and not kept.",
+        levels: TYPE,
+        types: &["Patient"],
+        affects_state: true,
+        is_paged: false,
+        parameters: &[
+            required("MemberPatient", Resource("Patient"), "The member"),
+            required("Consent", Resource("Consent"), "What the member agreed to"),
+            required("CoverageToMatch", Resource("Coverage"), "The coverage that the member has or had here"),
+            optional("CoverageToLink", Resource("Coverage"), "The coverage that the member has elsewhere"),
+            output("MemberIdentifier", Identifier, "The identifier that the member has here"),
+            ParameterDefinition {
+                is_required: false,
+                ..output("MemberId", Reference, "The member as a resource here")
+            },
+        ],
+    },
+    OperationDefinition {
+        operation: Operation::Docref,
+        code: "docref",
+        url: "http://hl7.org/fhir/us/core/OperationDefinition/docref",
+        description: "Finds the current documents about a patient by type and dates of care. Without dates it is the \
+                      latest one: of the types asked for, else the latest CCD (LOINC 34133-9), else the latest of \
+                      all. Documents are not made on demand.",
+        levels: TYPE,
+        types: &["DocumentReference"],
+        affects_state: false,
+        is_paged: true,
+        parameters: &[
+            required("patient", Id, "The patient's id"),
+            optional("start", DateTime, "The beginning of the care that the documents are about"),
+            optional("end", DateTime, "Its end"),
+            several("type", Coding, "A type of document; with several, documents of any of them"),
+            optional(
+                "on-demand",
+                Boolean,
+                "Whether documents that would have to be made first are wanted alone",
+            ),
+            several("profile", Canonical, "A profile that the reference claims; with several, any of them"),
+            output("return", Resource("Bundle"), "The documents, the latest first"),
+        ],
+    },
+    OperationDefinition {
+        operation: Operation::Everything,
+        code: "everything",
+        url: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        description: "Gives a patient, all of the patient's compartment, and what that refers to directly: \
+                      practitioners, organizations, locations, medications, devices and the like. With dates, what \
+                      has a date of care outside of them is left out.",
+        levels: INSTANCE,
+        types: &["Patient"],
+        affects_state: false,
+        is_paged: true,
+        parameters: &[
+            optional("start", Date, "The beginning of the care that is wanted"),
+            optional("end", Date, "Its end"),
+            optional("_since", Instant, "Only what was changed at or after this moment"),
+            several("_type", Code, "A type that is wanted"),
+            optional("_count", Count, "How many resources a page has"),
+            output("return", Resource("Bundle"), "One page of it"),
+        ],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::fhir::{OperationAddress, resource_type};
+
+    fn at(path: &str) -> Option<Operation> {
+        let address = OperationAddress::parse(path)?.ok()?;
+        OperationDefinition::at(&address).map(|definition| definition.operation)
+    }
+
+    #[test]
+    fn an_operation_is_found_only_where_it_can_be_called() {
+        for (path, expected) in [
+            ("/$submit-attachment", Some(Operation::SubmitAttachment)),
+            ("/Patient/$submit-attachment", None),
+            ("/$validate", Some(Operation::Validate)),
+            ("/Resource/$validate", Some(Operation::Validate)),
+            ("/Task/$validate", Some(Operation::Validate)),
+            ("/Task/1/$validate", Some(Operation::Validate)),
+            ("/Patient/$match", Some(Operation::Match)),
+            ("/Practitioner/$match", None),
+            ("/Patient/1/$match", None),
+            ("/$match", None),
+            ("/Patient/$member-match", Some(Operation::MemberMatch)),
+            ("/DocumentReference/$docref", Some(Operation::Docref)),
+            ("/Patient/$docref", None),
+            ("/Patient/1/$everything", Some(Operation::Everything)),
+            ("/Patient/$everything", None),
+            ("/Encounter/1/$everything", None),
+            ("/$unheard-of", None),
+            ("/$", None),
+        ] {
+            assert_eq!(at(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn get_calls_what_changes_nothing_and_needs_no_resource() {
+        let by_get: Vec<&str> = OPERATIONS
+            .iter()
+            .filter(|definition| definition.allowed() != "POST")
+            .map(|definition| definition.code)
+            .collect();
+        assert_eq!(by_get, ["validate", "docref", "everything"]);
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_sound() {
+        let mut codes = HashSet::new();
+        for definition in OPERATIONS {
+            assert!(codes.insert(definition.code), "{} stands twice", definition.code);
+            assert!(definition.types.iter().all(|name| resource_type(name).is_some()), "{}", definition.code);
+            assert!(definition.levels != Levels::default(), "{}", definition.code);
+            let names: HashSet<_> = definition.parameters.iter().map(|it| (it.name, it.is_output)).collect();
+            assert_eq!(names.len(), definition.parameters.len(), "{}", definition.code);
+            for parameter in definition.parameters {
+                let kind = parameter.kind;
+                assert!(kind.type_name().is_some() || matches!(kind, Parts(_)), "{}", parameter.name);
+            }
+        }
+    }
+}
