@@ -4,7 +4,7 @@
 use super::Exchange;
 use super::interaction::{Content, Done, InteractionError, Requester};
 use crate::cdex::operation::{Inputs, Operation, OperationDefinition};
-use crate::fhir::{Place, UnknownAddress};
+use crate::fhir::{Place, Shape, UnknownAddress};
 
 /// A call of an operation.
 pub(crate) struct OperationCall {
@@ -43,7 +43,7 @@ impl Exchange {
         let OperationCall { definition, place, parameters, strict, content } = call;
         let body = match content {
             Content::None => None,
-            content => Some(self.receive_resource(requester, content).await?.tree),
+            content => Some(self.receive_resource(requester, Shape::Plain, content).await?.tree),
         };
         if definition.operation == Operation::MemberMatch {
             self.check_member_match(body.as_ref())?;
