@@ -60,11 +60,12 @@ pub(crate) fn published_names(path: &str) -> Vec<String> {
     names
 }
 
-/// The resources in one of the published Bundles of R4 definitions (`FHIR_R4_DIR`, else `fhir-r4` below that folder).
+/// The resources in one of the published Bundles of R4 definitions (`FHIR_R4_DIR`, else `fhir-r4` below that folder), or the
+/// one resource that is there.
 pub(crate) fn r4_definitions(name: &str) -> Option<Vec<Value>> {
     let bytes = read(&r4().join("definitions").join(format!("{name}.json.gz")))?;
     let mut bundle: Value = serde_json::from_slice(&unpacked(&bytes)).expect("published files are JSON");
-    let entries = bundle["entry"].as_array_mut().expect("published definitions are Bundles");
+    let Some(entries) = bundle["entry"].as_array_mut() else { return Some(vec![bundle]) };
     Some(entries.iter_mut().map(|entry| entry["resource"].take()).collect())
 }
 

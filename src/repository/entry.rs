@@ -9,12 +9,7 @@ pub(crate) struct Space(i64);
 impl Space {
     /// The space of a parameter. `code` may carry a suffix for a second set of values (`requester:identifier`).
     pub(crate) fn of(tenant: &str, resource_type: &str, code: &str) -> Self {
-        // FNV-1a, 64 bits: stable for ever, because rows carry it.
-        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-        for byte in [tenant, resource_type, code].join("\0").bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        Self(hash.cast_signed())
+        Spaces::of(tenant, resource_type).of_code(&[code])
     }
 
     /// What the rows of a whole type are filed under.
@@ -26,6 +21,28 @@ impl Space {
     pub(crate) fn as_i64(self) -> i64 {
         self.0
     }
+}
+
+/// The spaces of all parameters of one type of one tenant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spaces(u64);
+
+impl Spaces {
+    /// Those of this type.
+    pub(crate) fn of(tenant: &str, resource_type: &str) -> Self {
+        // FNV-1a, 64 bits: stable for ever, because rows carry it.
+        let start = 0xcbf2_9ce4_8422_2325;
+        Self([tenant, "\0", resource_type, "\0"].into_iter().fold(start, hashed))
+    }
+
+    /// The one of a parameter, whose code may come in parts.
+    pub(crate) fn of_code(self, code: &[&str]) -> Space {
+        Space(code.iter().copied().fold(self.0, hashed).cast_signed())
+    }
+}
+
+fn hashed(hash: u64, text: &str) -> u64 {
+    text.bytes().fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// One value of one parameter. Both parts have at most [`LONGEST`] bytes.
@@ -41,3 +58,17 @@ pub(crate) struct Entry {
 
 /// Longer values are cut off here: PostgreSQL's index takes no more than about 2,700 bytes.
 pub(crate) const LONGEST: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_space_never_changes_because_rows_carry_it() {
+        assert_eq!(Space::of("default", "Task", "status").as_i64(), 3_467_972_760_211_457_951);
+        assert_eq!(
+            Spaces::of("default", "Task").of_code(&["sta", "tus"]).as_i64(),
+            3_467_972_760_211_457_951
+        );
+    }
+}

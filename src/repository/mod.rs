@@ -5,11 +5,20 @@
 //! an [`Access`] allows: those of others are as if they were not there, inside a chain and among what comes along too.
 
 pub(crate) mod criteria;
+mod encoding;
 pub(crate) mod entry;
 pub(crate) mod index;
+#[cfg(test)]
+mod memory;
 mod model;
+#[cfg(test)]
+mod naive;
+#[cfg(test)]
+mod property_tests;
 mod query;
 mod store;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -271,14 +271,13 @@ impl Transaction {
             references.resolve(reference, format!("{resource_type}/{}", found.id));
         }
         let mut planned;
-        let planned: &[Planned] = match &self.prepared {
-            Some(prepared) => prepared,
-            None => {
-                planned = self.plan(subjects, &mut references);
-                let patches = self.plan_patches(tx, subjects, &references, done).await?;
-                planned.extend(patches);
-                &planned
-            }
+        let planned: &[Planned] = if let Some(prepared) = &self.prepared {
+            prepared
+        } else {
+            planned = self.plan(subjects, &mut references);
+            let patches = self.plan_patches(tx, subjects, &references, done).await?;
+            planned.extend(patches);
+            &planned
         };
         for may_create in [true, false] {
             let some: Vec<&Planned> = planned.iter().filter(|one| one.may_create == may_create).collect();

@@ -72,10 +72,6 @@ pub(crate) enum Shape {
     /// The body is one payload, perhaps of a type that is known beforehand.
     Resource(Option<KnownType>),
     /// Nowhere: nothing is taken out, and a long string is refused.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the bodies of other interactions come with the repository")
-    )]
     Plain,
 }
 

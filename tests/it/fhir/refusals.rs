@@ -39,6 +39,11 @@ fn addresses_methods_and_media_types_are_refused_before_the_body_is_read() {
         assert_eq!(outcome(&answer, status)[0].0, code, "{request:?}");
         assert_eq!(answer.header("Allow").is_some(), status == 405, "{request:?}");
     }
+    assert_eq!(
+        rows::count(&gateway, "audit"),
+        5,
+        "changes refused at the door: 4 media types, 1 answer in no format"
+    );
     for format in ["json", "application/json", "application/fhir%2Bjson", "application/fhir+json"] {
         let request =
             asking("GET", &format!("Patient?_format={format}")).header("Accept", "application/fhir+xml");
