@@ -9,6 +9,7 @@ mod bundles;
 mod conditions;
 mod histories;
 mod interactions;
+mod operations;
 mod patches;
 mod refusals;
 mod searches;
