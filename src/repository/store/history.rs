@@ -23,7 +23,7 @@ pub(in crate::repository) async fn history(
 }
 
 /// One version more than the page has.
-pub(super) fn page(mut sql: Sql, access: &Access, history: &History) -> Sql {
+pub(in crate::repository) fn page(mut sql: Sql, access: &Access, history: &History) -> Sql {
     let limit = u64::from(history.count) + 1;
     let all = sql.name("v");
     sql.push("SELECT * FROM (");
