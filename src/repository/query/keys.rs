@@ -129,7 +129,9 @@ pub(super) fn keys(sql: &mut Sql, access: &Access, kind: Space, criterion: &Crit
         | Criterion::Never => {
             let row = sql.name("r");
             sql.push("SELECT ").column(row, "key FROM resource ").push_name(row).push(" WHERE ");
-            sql.column(row, "content IS NOT NULL AND ");
+            if matches!(criterion, Criterion::LastUpdated(..)) {
+                sql.column(row, "content IS NOT NULL AND ");
+            }
             sql.column(row, "kind = ").number(kind.as_i64()).push(" AND ");
             condition(sql, access, row, criterion);
         }
@@ -170,9 +172,10 @@ pub(super) fn each_of(sql: &mut Sql, access: &Access, kind: Space, set: Option<&
         sql.look_up("resource", row, |sql| {
             sql.column(row, "key = ").column(each, "key");
         });
+        sql.push(" WHERE ");
     } else {
-        sql.push("resource ").push_name(row);
+        sql.push("resource ").push_name(row).push(" WHERE ").column(row, "content IS NOT NULL AND ");
     }
-    sql.push(" WHERE ").column(row, "kind = ").number(kind.as_i64()).push(" AND ");
+    sql.column(row, "kind = ").number(kind.as_i64()).push(" AND ");
     visible(sql, access, row);
 }

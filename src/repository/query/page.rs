@@ -67,14 +67,9 @@ pub(in crate::repository) fn walked(page: &Page<'_>, branches: &[(&Branch, Sourc
     merged(page, branches, |sql, (branch, source)| {
         let row = sql.name("r");
         sql.push("SELECT ").column(row, "key FROM ");
-        let entry = push_source(sql, page.access, branch, *source, row);
+        let walk = push_source(sql, page.access, branch, *source, row, page.after.map(|after| after.key));
         push_conjuncts(sql, page.access, row, branch, *source);
-        let place = Place::Row { row, first: entry };
-        if let Some(after) = page.after {
-            sql.push(" AND ");
-            push_after(sql, &[], 0, place, after);
-        }
-        push_order_by(sql, &[], 0, place);
+        push_order_of(sql, row, walk);
     })
 }
 
@@ -86,12 +81,17 @@ pub(in crate::repository) fn sorted(page: &Page<'_>, branch: &Branch) -> Sql {
             let row = sql.name("r");
             push_row_of(sql, page, row, Place::Row { row, first: None });
             sql.push("resource ").push_name(row).push(" WHERE ");
+            if matches!(keys.first(), Some((Order::LastUpdated, _))) {
+                sql.column(row, "content IS NOT NULL AND ");
+            }
             push_rest(sql, page, branch, row, None);
         });
     };
     let spaces =
         |(level, spaces): (usize, &Vec<Space>)| spaces.iter().map(move |s| (level, *s)).collect::<Vec<_>>();
-    let walks: Vec<(usize, Space)> = levels.iter().enumerate().flat_map(spaces).collect();
+    let mut walks: Vec<(usize, Space)> = levels.iter().enumerate().flat_map(spaces).collect();
+    walks.sort_unstable();
+    walks.dedup();
     merged(page, &walks, |sql, (level, space)| {
         let (row, entry, other) = (sql.name("r"), sql.name("e"), sql.name("e"));
         push_row_of(sql, page, row, Place::Row { row, first: Some(entry) });
@@ -123,7 +123,9 @@ pub(in crate::repository) fn unsorted(page: &Page<'_>, branch: &Branch) -> Sql {
         let row = sql.name("r");
         let place = Place::Row { row, first: None };
         push_row_of(sql, page, row, place);
-        each_of(sql, page.access, branch.kind, None, row);
+        let is_last_key = page.order.len() == 1;
+        let after = page.after.filter(|_| is_last_key).map(|after| after.key);
+        let walk = push_source(sql, page.access, branch, Source::Kind, row, after);
         if let Some((Order::Values(levels), _)) = page.order.first() {
             for level in levels {
                 sql.push(" AND ");
@@ -131,6 +133,10 @@ pub(in crate::repository) fn unsorted(page: &Page<'_>, branch: &Branch) -> Sql {
             }
         }
         push_conjuncts(sql, page.access, row, branch, Source::Kind);
+        if is_last_key {
+            push_order_of(sql, row, walk);
+            return;
+        }
         if let Some(after) = page.after {
             sql.push(" AND ");
             push_after(sql, page.order, 1, place, after);
@@ -150,10 +156,13 @@ pub(in crate::repository) fn count(
     let counted = sql.name("c");
     sql.push("SELECT COUNT(*) FROM (");
     sql.list(branches, " UNION ALL ", |sql, (branch, source)| {
-        let row = sql.name("r");
-        sql.push("SELECT 1 FROM ");
-        push_source(sql, access, branch, *source, row);
+        let (row, each) = (sql.name("r"), sql.name("c"));
+        sql.push("SELECT 1 FROM (SELECT ").column(row, "key FROM ");
+        let walk = push_source(sql, access, branch, *source, row, None);
         push_conjuncts(sql, access, row, branch, *source);
+        // The number does not depend on it, but the index that is walked does.
+        push_order_of(sql, row, walk);
+        sql.push(") ").push_name(each);
     });
     if let Some(limit) = limit {
         sql.push(" LIMIT ").push_number(limit);
@@ -226,19 +235,42 @@ fn push_rest(sql: &mut Sql, page: &Page<'_>, branch: &Branch, row: Name, entry: 
     push_order_by(sql, page.order, 0, place);
 }
 
-/// `… WHERE …` over a source; gives the entry that is walked, if that is what it is.
-fn push_source(sql: &mut Sql, access: &Access, branch: &Branch, source: Source, row: Name) -> Option<Name> {
+/// What a walk passes.
+#[derive(Debug, Clone, Copy)]
+enum Walk {
+    /// Rows of a set.
+    Set,
+    /// Entries with one value.
+    Entries(Name),
+    /// All rows of a type.
+    Kind,
+}
+
+/// `… WHERE …` over the rows of a source whose key is greater than `after`.
+fn push_source(
+    sql: &mut Sql,
+    access: &Access,
+    branch: &Branch,
+    source: Source,
+    row: Name,
+    after: Option<i64>,
+) -> Walk {
     let value = match source {
         Source::Set(n) => {
             each_of(sql, access, branch.kind, Some(&branch.conjuncts[n]), row);
-            return None;
+            if let Some(after) = after {
+                sql.push(" AND ").column(row, "key > ").number(after);
+            }
+            return Walk::Set;
         }
         Source::Value(n) => branch.one_value(n),
         Source::Kind => None,
     };
     let Some((space, value)) = value else {
-        each_of(sql, access, branch.kind, None, row);
-        return None;
+        push_kind(sql, branch.kind, row, after);
+        sql.push(" AND ");
+        super::visible(sql, access, row);
+        return Walk::Kind;
     };
     let (entry, other) = (sql.name("e"), sql.name("e"));
     sql.push("search_entry ").push_name(entry);
@@ -247,6 +279,9 @@ fn push_source(sql: &mut Sql, access: &Access, branch: &Branch, source: Source, 
     });
     sql.push(" WHERE ").column(entry, "space = ").number(space.as_i64()).push(" AND ");
     sql.column(entry, "value = ").bytes(value).push(" AND ");
+    if let Some(after) = after {
+        sql.column(entry, "resource > ").number(after).push(" AND ");
+    }
     // Of several entries with the value only one.
     sql.push("NOT EXISTS (SELECT 1 FROM search_entry ").push_name(other).push(" WHERE ");
     sql.column(other, "space = ").column(entry, "space AND ").column(other, "value = ");
@@ -254,7 +289,37 @@ fn push_source(sql: &mut Sql, access: &Access, branch: &Branch, source: Source, 
     sql.column(other, "extra < ").column(entry, "extra").push(EACH).push(" AND ");
     sql.column(row, "kind = ").number(branch.kind.as_i64()).push(" AND ");
     super::visible(sql, access, row);
-    Some(entry)
+    Walk::Entries(entry)
+}
+
+/// `resource … WHERE …` over what is there of a type.
+fn push_kind(sql: &mut Sql, kind: Space, row: Name, after: Option<i64>) {
+    let kind = kind.as_i64();
+    sql.push("resource ").push_name(row).push(" WHERE ").column(row, "content IS NOT NULL AND ");
+    match sql.dialect() {
+        Dialect::Sqlite => {
+            sql.column(row, "kind = ").number(kind);
+            if let Some(after) = after {
+                sql.push(" AND ").column(row, "key > ").number(after);
+            }
+        }
+        // Where the type is known to be one, PostgreSQL would also walk all types by their keys if this one is
+        // frequent, and so first pass everything that was created before the first of it.
+        Dialect::Postgres => {
+            sql.push("(").column(row, "kind, ").column(row, "key) > (").number(kind).push(", ");
+            sql.number(after.unwrap_or(i64::MIN)).push(") AND ").column(row, "kind <= ").number(kind);
+        }
+    }
+}
+
+/// `ORDER BY` creation, in the words that the index of the walk is in.
+fn push_order_of(sql: &mut Sql, row: Name, walk: Walk) {
+    sql.push(" ORDER BY ");
+    match (walk, sql.dialect()) {
+        (Walk::Entries(entry), _) => sql.column(entry, "resource"),
+        (Walk::Kind, Dialect::Postgres) => sql.column(row, "kind, ").column(row, "key"),
+        (Walk::Kind, Dialect::Sqlite) | (Walk::Set, _) => sql.column(row, "key"),
+    };
 }
 
 /// What the source has not already proved.

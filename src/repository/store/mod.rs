@@ -14,9 +14,17 @@ use crate::clock::Timestamp;
 use crate::db::{DbError, Tx, on_db};
 
 pub(super) use history::history;
+#[cfg(test)]
+pub(super) use history::page as history_page;
+#[cfg(test)]
+pub(super) use include::{references, referring_resources, resources};
 pub(super) use include::{referred, referring};
 pub(super) use keep::{delete, keep};
+#[cfg(test)]
+pub(super) use search::{Plan, Way, pages, plan, search_by};
 pub(super) use search::{matches, search};
+#[cfg(test)]
+pub(super) use statement::explain;
 
 const READ: &str = "SELECT key, type, id, version, last_updated, change, bytes, content FROM resource \
      WHERE kind = $1 AND id = $2 AND tenant = $3 AND owner = COALESCE($4, owner)";

@@ -17,17 +17,17 @@ const PROBES: [u64; 2] = [256, 8192];
 pub(super) const LOCK_POSTGRES: &str = "SELECT 1 FROM pg_advisory_xact_lock($1)";
 
 /// How a search is answered.
-#[derive(Debug)]
-pub(super) struct Plan {
+#[derive(Debug, Clone)]
+pub(in crate::repository) struct Plan {
     /// The types with where their resources are taken from.
-    pub(super) branches: Vec<(Branch, Source)>,
+    pub(in crate::repository) branches: Vec<(Branch, Source)>,
     /// How a page comes of that.
-    pub(super) way: Way,
+    pub(in crate::repository) way: Way,
 }
 
 /// How a page is found; see [`query`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(in crate::repository) enum Way {
     /// All matches are gathered and sorted.
     Gathered,
     /// What has matches is walked in the order of creation.
@@ -49,12 +49,22 @@ pub(in crate::repository) async fn search(
     search: &Search,
 ) -> Result<Page, DbError> {
     let plan = plan(tx, access, search).await?;
+    search_by(tx, access, search, &plan).await
+}
+
+/// A page of a search, by a plan for it; the page is the same by every plan that is possible.
+pub(in crate::repository) async fn search_by(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    search: &Search,
+    plan: &Plan,
+) -> Result<Page, DbError> {
     let mut page = Page { resources: Vec::new(), next: None, total: None };
     let mut total = None;
     if plan.branches.is_empty() {
         total = Some(0);
     } else if search.count > 0 {
-        let mut found = find(tx, access, search, &plan).await?;
+        let mut found = find(tx, access, search, plan).await?;
         let count = usize::try_from(search.count).unwrap_or(usize::MAX);
         total = match found.first() {
             Some(first) if plan.way == Way::Gathered => {
@@ -105,7 +115,11 @@ pub(in crate::repository) async fn matches(
 }
 
 /// Chooses how a search is answered.
-pub(super) async fn plan(tx: &mut Tx<'_>, access: &Access, search: &Search) -> Result<Plan, DbError> {
+pub(in crate::repository) async fn plan(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    search: &Search,
+) -> Result<Plan, DbError> {
     let is_ordered = !search.order.is_empty();
     let mut branches = Vec::new();
     for branch in Branch::all_of(search) {
@@ -167,7 +181,12 @@ async fn find(tx: &mut Tx<'_>, access: &Access, search: &Search, plan: &Plan) ->
 }
 
 /// The statements that give a page one after the other.
-pub(super) fn pages(dialect: Dialect, access: &Access, search: &Search, plan: &Plan) -> Vec<Sql> {
+pub(in crate::repository) fn pages(
+    dialect: Dialect,
+    access: &Access,
+    search: &Search,
+    plan: &Plan,
+) -> Vec<Sql> {
     let page = query::Page {
         dialect,
         access,
