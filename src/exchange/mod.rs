@@ -8,6 +8,7 @@
 //! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]: [`validate_resource`],
 //! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`].
 
+pub(crate) mod ask_upstream;
 mod body;
 mod care_date;
 pub(crate) mod check_health;

@@ -13,6 +13,7 @@ use crate::exchange::BodyError;
 use crate::exchange::interaction::InteractionError;
 use crate::exchange::submit_attachment::SubmitError;
 use crate::fhir::{Issue, IssueType};
+use crate::upstream::UpstreamError;
 
 /// Why a request of the FHIR door was refused or failed.
 #[derive(Debug)]
@@ -74,11 +75,20 @@ impl FhirError {
         if let Self::MethodNotAllowed(allow) = self {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
+        if let Self::Interaction(InteractionError::LivesUpstream) = self {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
         if matches!(
             status,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE | StatusCode::CONFLICT
         ) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if let Self::Interaction(InteractionError::Upstream(UpstreamError::Busy { retry_after: Some(wait) })) =
+            &self
+            && let Ok(wait) = HeaderValue::from_str(&wait.as_secs().to_string())
+        {
+            headers.insert(header::RETRY_AFTER, wait);
         }
         response
     }
@@ -105,7 +115,10 @@ pub(super) fn status(error: &InteractionError) -> StatusCode {
             StatusCode::PAYLOAD_TOO_LARGE
         }
         InteractionError::UnknownAddress(_) | InteractionError::NotFound => StatusCode::NOT_FOUND,
-        InteractionError::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        InteractionError::MethodNotAllowed | InteractionError::LivesUpstream => {
+            StatusCode::METHOD_NOT_ALLOWED
+        }
+        InteractionError::Upstream(error) => of_upstream(error),
         InteractionError::Gone(_) => StatusCode::GONE,
         InteractionError::Precondition(_) => StatusCode::PRECONDITION_FAILED,
         InteractionError::Conflict(_) => StatusCode::CONFLICT,
@@ -115,6 +128,18 @@ pub(super) fn status(error: &InteractionError) -> StatusCode {
         InteractionError::Db(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
         InteractionError::Storage(_) | InteractionError::Db(_) => StatusCode::INTERNAL_SERVER_ERROR,
         InteractionError::Entry { error, .. } => status(error),
+    }
+}
+
+/// The status of what another server did not give.
+fn of_upstream(error: &UpstreamError) -> StatusCode {
+    match error {
+        UpstreamError::NotFound => StatusCode::NOT_FOUND,
+        UpstreamError::Gone => StatusCode::GONE,
+        UpstreamError::InvalidCursor | UpstreamError::NotTaken(_) => StatusCode::BAD_REQUEST,
+        UpstreamError::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        error if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::BAD_GATEWAY,
     }
 }
 
@@ -129,6 +154,9 @@ fn log(error: &InteractionError) {
                 error = cause as &dyn std::error::Error,
                 "the upload store failed an interaction"
             );
+        }
+        InteractionError::Upstream(cause) => {
+            tracing::warn!(error = cause as &dyn std::error::Error, "the upstream server gave no answer to pass on");
         }
         InteractionError::Entry { error, .. } => log(error),
         _ => {}
