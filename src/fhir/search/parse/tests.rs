@@ -347,6 +347,10 @@ fn what_makes_no_sense_is_refused_by_the_name_of_its_parameter() {
 fn a_search_has_bounds() {
     let ids = |count| vec!["a"; count].join(",");
     assert!(parse(Scope::Type("Task"), &format!("code={}", ids(999)), false).is_ok());
+    let patient = Compartment { patient: "1".to_owned() };
+    let whole = |search: &str| parse(Scope::Compartment(patient.clone(), None), search, true);
+    assert!(whole("_tag=a,b").is_ok());
+    assert!(whole(&format!("_tag={}", ids(20))).is_err(), "each is asked of every type");
     for search in [
         format!("code={}", ids(1_001)),
         // Each of these may be of any type.
