@@ -21,7 +21,7 @@ use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
 use crate::exchange::Exchange;
 use crate::exchange::submit_attachment::RunningKeys;
-use crate::fhir::Profiles;
+use crate::fhir::{ProfileError, Profiles};
 use crate::http::Router;
 use crate::http::listener::{self, Stop};
 use crate::http::routes::{DoorState, routes};
@@ -178,6 +178,14 @@ impl App {
 }
 
 /// Wires the use cases, and mends what a crash left before anything new can come in.
+/// The rules in force.
+fn profiles(config: &Config) -> Result<Profiles, Vec<ProfileError>> {
+    match &config.fhir.profiles_dir {
+        None => Profiles::built_in(),
+        Some(folder) => Profiles::load(folder),
+    }
+}
+
 async fn exchange(
     config: &Config,
     (files, upstream): (DexFiles, Option<UpstreamSettings>),
@@ -217,7 +225,7 @@ async fn exchange(
         routing: files.routing,
         streams: files.streams,
         mapping: FhirMapping::new(&config.manifest.fhir),
-        profiles: Profiles::built_in().map_err(|errors| {
+        profiles: profiles(config).map_err(|errors| {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             AppError::Profile(lines.join("\n"))
         })?,

@@ -1,5 +1,6 @@
 //! `[fhir]`: limits of the FHIR door; what lies behind it elsewhere is in `[fhir.upstream]`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -29,6 +30,8 @@ pub struct FhirConfig {
     pub require_if_match: bool,
     /// How strictly resources are held to the rules where no partner entry says otherwise.
     pub validation: Validation,
+    /// A folder of further rule files: StructureDefinitions and ValueSets.
+    pub profiles_dir: Option<PathBuf>,
     /// Entries of a page of a search or history where the client does not say.
     pub page_size: u32,
     /// Entries of a page at most.

@@ -54,7 +54,8 @@ impl Exchange {
             return Err(InteractionError::LivesUpstream);
         }
         let access = requester.access();
-        let mut view = upstream::View { access: &access, base: &requester.base, patient: None, may_see: None };
+        let mut view =
+            upstream::View { access: &access, base: &requester.base, patient: None, may_see: None };
         match address {
             Address::Instance(resource_type, id) => {
                 let resource = upstream.read(&view, resource_type, &id).await?;

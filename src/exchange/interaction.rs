@@ -305,7 +305,12 @@ impl InteractionError {
             | Self::Precondition(_)
             | Self::Conflict(_)
             | Self::Body(BodyError::TooLarge) => true,
-            Self::Body(_) | Self::Upstream(_) | Self::Stopping | Self::Full | Self::Storage(_) | Self::Db(_) => false,
+            Self::Body(_)
+            | Self::Upstream(_)
+            | Self::Stopping
+            | Self::Full
+            | Self::Storage(_)
+            | Self::Db(_) => false,
             Self::Entry { error, .. } => error.is_refusal(),
         }
     }

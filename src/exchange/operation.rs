@@ -51,13 +51,16 @@ impl Exchange {
             self.check_member_match(body.as_ref())?;
         }
         let upstream = self.upstream.as_deref().filter(|upstream| upstream.serves("Patient"));
-        let passed_on = body.clone().filter(|_| definition.operation == Operation::Match && upstream.is_some());
+        let passed_on =
+            body.clone().filter(|_| definition.operation == Operation::Match && upstream.is_some());
         let inputs =
             Inputs::read(definition, &parameters, body, strict).map_err(InteractionError::Malformed)?;
         if let (Some(upstream), Some(body)) = (upstream, passed_on) {
             let parameters = match body["resourceType"].as_str() {
                 Some("Parameters") => body,
-                _ => json!({ "resourceType": "Parameters", "parameter": [{ "name": "resource", "resource": body }] }),
+                _ => {
+                    json!({ "resourceType": "Parameters", "parameter": [{ "name": "resource", "resource": body }] })
+                }
             };
             return self.match_upstream(requester, upstream, &parameters).await;
         }

@@ -156,7 +156,10 @@ fn log(error: &InteractionError) {
             );
         }
         InteractionError::Upstream(cause) => {
-            tracing::warn!(error = cause as &dyn std::error::Error, "the upstream server gave no answer to pass on");
+            tracing::warn!(
+                error = cause as &dyn std::error::Error,
+                "the upstream server gave no answer to pass on"
+            );
         }
         InteractionError::Entry { error, .. } => log(error),
         _ => {}

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::bundle;
 use super::prefer::{Preferences, Return};
 use crate::clock::Timestamp;
+use crate::exchange::ask_upstream::Elsewhere;
 use crate::exchange::find_resource::View;
 use crate::exchange::interaction::{Done, Stored};
 use crate::fhir::pretty::pretty;
