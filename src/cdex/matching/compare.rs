@@ -159,8 +159,7 @@ pub(super) fn address(wanted: &Value, candidate: &Value) -> Verdict {
             .map(|(one, other)| one.starts_with(other.as_str()) || other.starts_with(one.as_str()));
         let is_street = street(one).is_some() && street(one) == street(other);
         match (postal_code, agree("city"), agree("state")) {
-            (Some(true), ..) if is_street => Verdict::Same,
-            (_, Some(true), Some(true)) if is_street => Verdict::Same,
+            (Some(true), ..) | (_, Some(true), Some(true)) if is_street => Verdict::Same,
             (Some(true), ..) | (_, Some(true), Some(true)) => Verdict::Near,
             (None, None, _) => Verdict::Unknown,
             _ => Verdict::Different,

@@ -144,17 +144,14 @@ impl Reader<'_> {
             return;
         };
         if resource_type != "Parameters" {
-            match self.definition.body() {
-                Some(input) => {
-                    self.named.push(input.name);
-                    // What the client says is the type of its body is shown only if it is one.
-                    let expression = fhir::resource_type(resource_type).unwrap_or("Resource").to_owned();
-                    self.resource(input, body, expression);
-                }
-                None => {
-                    let text = "The operation takes a Parameters resource";
-                    self.issues.push(Issue::error(IssueType::Structure, "resourceType", text));
-                }
+            if let Some(input) = self.definition.body() {
+                self.named.push(input.name);
+                // What the client says is the type of its body is shown only if it is one.
+                let expression = fhir::resource_type(resource_type).unwrap_or("Resource").to_owned();
+                self.resource(input, body, expression);
+            } else {
+                let text = "The operation takes a Parameters resource";
+                self.issues.push(Issue::error(IssueType::Structure, "resourceType", text));
             }
             return;
         }
@@ -195,13 +192,14 @@ impl Reader<'_> {
             return;
         };
         match input.kind {
-            ParameterKind::Resource(_) => match parameter.remove("resource") {
-                Some(resource) => self.resource(input, resource, format!("{at}.resource")),
-                None => {
+            ParameterKind::Resource(_) => {
+                if let Some(resource) = parameter.remove("resource") {
+                    self.resource(input, resource, format!("{at}.resource"));
+                } else {
                     let text = format!("The parameter {} has a resource", input.name);
                     self.issues.push(Issue::error(IssueType::Required, format!("{at}.resource"), text));
                 }
-            },
+            }
             _ => match value_of(&parameter) {
                 Some(Value::Object(coding)) => self.codings(input, &Value::Object(coding.clone()), at),
                 Some(Value::String(text)) => self.value(input, text.clone(), Source::Body(at)),

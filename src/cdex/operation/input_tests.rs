@@ -10,6 +10,7 @@ fn read(operation: Operation, url: &str, body: Option<Value>, strict: bool) -> R
     Inputs::read(definition, &crate::fhir::address::parameters(url), body, strict)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a body is there or not")]
 fn parameters(list: &Value) -> Option<Value> {
     Some(json!({"resourceType": "Parameters", "parameter": list}))
 }
@@ -54,7 +55,8 @@ fn the_only_resource_of_an_operation_may_be_the_body() {
 fn everything_that_is_wrong_is_told_with_its_place() {
     let patient = json!({"resourceType": "Patient"});
     let at = |index: usize, rest: &str| format!("Parameters.parameter[{index}]{rest}");
-    let cases: Vec<(Operation, &str, Option<Value>, Vec<(&str, Option<String>)>)> = vec![
+    type Case<'c> = (Operation, &'c str, Option<Value>, Vec<(&'c str, Option<String>)>);
+    let cases: Vec<Case<'_>> = vec![
         (Operation::Match, "", None, vec![("required", None)]),
         (
             Operation::Match,

@@ -31,7 +31,7 @@ fn document(n: usize) -> Draft {
         entry(documents("status"), "current"),
         entry(
             documents("type"),
-            if n % 2 == 0 { "34133-9\0http://loinc.org" } else { "11506-3\0http://loinc.org" },
+            if n.is_multiple_of(2) { "34133-9\0http://loinc.org" } else { "11506-3\0http://loinc.org" },
         ),
         Entry { space: documents("date"), value: date(n), extra: Some(date(n + 1)) },
     ];

@@ -22,6 +22,7 @@ fn patient(given: &str) -> Value {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a reference is written where it is used")]
 fn coverage(number: &str, beneficiary: Value) -> Value {
     json!({
         "resourceType": "Coverage",

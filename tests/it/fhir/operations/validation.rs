@@ -32,7 +32,8 @@ fn what_was_found_is_the_answer_wherever_it_is_asked_for() {
     ]));
     let mut claiming = nameless.clone();
     claiming["meta"] = json!({"profile": [PATIENT_PROFILE, "http://example.org/StructureDefinition/own"]});
-    let cases: Vec<(&str, Value, &[(&str, &str)])> = vec![
+    type Case<'c> = (&'c str, Value, &'c [(&'c str, &'c str)]);
+    let cases: Vec<Case<'_>> = vec![
         ("Task/$validate", task(), &[]),
         ("$validate", wrapped(&task()), &[]),
         ("Resource/$validate", task(), &[]),
