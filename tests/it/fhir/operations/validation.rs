@@ -21,7 +21,8 @@ fn what_was_found_is_the_answer_wherever_it_is_asked_for() {
     broken["wish"] = json!("Jane Doe");
     let nameless = json!({"resourceType": "Patient"});
     let wrapped = |resource: &Value| parameters(&json!([{"name": "resource", "resource": resource}]));
-    let broken_at = [("code-invalid", "Task.status"), ("structure", "Task.?"), ("value", "Task.authoredOn")];
+    let broken_at =
+        [("code-invalid", "Task.status"), ("structure", "Task.wish"), ("value", "Task.authoredOn")];
     let profile_at =
         [("required", "Patient.gender"), ("required", "Patient.identifier"), ("required", "Patient.name")];
     let with_profile = format!("Patient/$validate?profile={PATIENT_PROFILE}");
