@@ -159,11 +159,11 @@ pub(super) fn address(wanted: &Value, candidate: &Value) -> Verdict {
         let postal_code = both("postalCode")
             .map(|(one, other)| one.starts_with(other.as_str()) || other.starts_with(one.as_str()));
         let is_street = street(one).is_some() && street(one) == street(other);
-        match (postal_code, agree("city"), agree("state")) {
-            (Some(true), ..) if is_street => Verdict::Same,
-            (_, Some(true), Some(true)) if is_street => Verdict::Same,
-            (Some(true), ..) | (_, Some(true), Some(true)) => Verdict::Near,
-            (None, None, _) => Verdict::Unknown,
+        let town = agree("city").zip(agree("state")).map(|(city, state)| city && state);
+        match (postal_code, town) {
+            (Some(true), _) | (_, Some(true)) if is_street => Verdict::Same,
+            (Some(true), _) | (_, Some(true)) => Verdict::Near,
+            (None, None) => Verdict::Unknown,
             _ => Verdict::Different,
         }
     })
