@@ -150,10 +150,10 @@ impl Invariant {
     fn read(json: &Value, id: &str, path: &str, source: Source<'_>) -> Result<Option<Self>, ProfileError> {
         let key = source.text(json, id, "key")?;
         let Some(holds) = find_invariant(key, path) else {
-            return match is_base_invariant(key) {
-                true => Ok(None),
-                false => Err(source.unsupported(id, &format!("the invariant {key}"))),
-            };
+            if is_base_invariant(key) {
+                return Ok(None);
+            }
+            return Err(source.unsupported(id, &format!("the invariant {key}")));
         };
         let is_warning = match source.text(json, id, "severity")? {
             "error" => false,

@@ -101,7 +101,7 @@ impl Loader {
             }
         }
         if self.errors.is_empty() {
-            Ok(Profiles { structures: resolving.structures, value_sets: self.value_sets })
+            Ok(Profiles { structures: resolving.structures })
         } else {
             Err(self.errors)
         }

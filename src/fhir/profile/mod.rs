@@ -22,7 +22,6 @@ mod value_set;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -35,11 +34,10 @@ pub(crate) use slicing::{Demand, SliceTest, Slicing, SlicingRules, Step};
 pub(crate) use structure::{ElementRule, Invariant, Structure, Target, TypeRule};
 pub(crate) use value_set::ValueSet;
 
-/// Every rule in force, by canonical URL.
+/// Every profile in force, by canonical URL. Value sets are where they are bound.
 #[derive(Debug)]
 pub(crate) struct Profiles {
     structures: HashMap<String, Structure>,
-    value_sets: HashMap<String, Arc<ValueSet>>,
 }
 
 impl Profiles {
@@ -92,11 +90,6 @@ impl Profiles {
     /// The structure with this canonical URL.
     pub(crate) fn structure(&self, url: &str) -> Option<&Structure> {
         self.structures.get(without_version(url))
-    }
-
-    /// The value set with this canonical URL.
-    pub(crate) fn value_set(&self, url: &str) -> Option<&ValueSet> {
-        self.value_sets.get(without_version(url)).map(Arc::as_ref)
     }
 
     /// The profiles that a resource claims in `meta.profile` and whose rules are in force, each once and in

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::error::Source;
-use super::loader::Known;
 use super::{BindingStrength, ElementRule, ProfileError, ValueSet};
 
 /// How an element's occurrences are told apart.
@@ -122,12 +121,7 @@ impl Slicing {
 
 impl ElementRule {
     /// Finds for each slice, here and below, what makes an occurrence its own.
-    pub(super) fn settle_slicing(
-        &mut self,
-        source: Source<'_>,
-        known: Known<'_>,
-        errors: &mut Vec<ProfileError>,
-    ) {
+    pub(super) fn settle_slicing(&mut self, source: Source<'_>, errors: &mut Vec<ProfileError>) {
         if !self.slices.is_empty() && self.slicing.is_none() {
             self.slicing = Slicing::implied(self);
             if self.slicing.is_none() {
@@ -145,7 +139,7 @@ impl ElementRule {
             }
         }
         for rule in self.slices.iter_mut().chain(&mut self.children) {
-            rule.settle_slicing(source, known, errors);
+            rule.settle_slicing(source, errors);
         }
     }
 

@@ -116,7 +116,7 @@ impl Structure {
             let read = root.of_element(element, source).and_then(|rule| rule.read(element, source, known));
             errors.extend(read.err());
         }
-        root.settle_slicing(source, known, &mut errors);
+        root.settle_slicing(source, &mut errors);
         if errors.is_empty() { Ok(Self { url: url.to_owned(), root }) } else { Err(errors) }
     }
 }
@@ -138,12 +138,6 @@ impl ElementRule {
             slice: slice.map(str::to_owned),
             ..Self::default()
         }
-    }
-
-    /// This rule and all rules below it.
-    pub(super) fn iter(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
-        let below = self.slices.iter().chain(&self.children).flat_map(Self::iter);
-        Box::new(std::iter::once(self).chain(below))
     }
 
     /// The rule below this one, which is a type's, that has an element id without slices.

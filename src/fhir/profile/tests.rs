@@ -3,14 +3,16 @@
 use serde_json::{Value, json};
 
 use super::{BUILT_IN, Profiles};
-use crate::fhir::datatype::Coding;
+use crate::fhir::validate;
 
 #[test]
 fn every_rule_file_is_compiled_in() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles");
     let entries = std::fs::read_dir(folder).expect("the folder of rule files");
-    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".json")).collect();
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let names = files.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let mut names: Vec<String> = names.collect();
     names.sort();
     let listed: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     assert_eq!(listed, names);
@@ -105,7 +107,7 @@ fn a_folder_is_read_whole_and_all_its_mistakes_are_told() {
 fn a_later_file_takes_the_place_of_one_with_the_same_url() {
     let url = "http://hl7.org/fhir/us/davinci-cdex/ValueSet/cdex-claim-use";
     let system = "http://hl7.org/fhir/claim-use";
-    let further = json!({
+    let codes = json!({
         "resourceType": "ValueSet",
         "url": url,
         "compose": { "include": [
@@ -114,8 +116,10 @@ fn a_later_file_takes_the_place_of_one_with_the_same_url() {
         ] },
     })
     .to_string();
-    let profiles = Profiles::with_files([("further.json", further.as_str())]).expect("rules");
-    let value_set = profiles.value_set(&format!("{url}|1.0.0")).expect("found without its version");
+    let binding = json!({ "strength": "required", "valueSet": format!("{url}|1.0.0") });
+    let element = json!([{ "id": "Basic.code", "path": "Basic.code", "binding": binding }]);
+    let rules = profile("urn:a", "http://hl7.org/fhir/StructureDefinition/Basic", &element);
+    let profiles = Profiles::with_files([("rules", rules.as_str()), ("codes", &codes)]).expect("rules");
     for (system, code, expected) in [
         (Some(system), Some("predetermination"), true),
         (Some(system), Some("claim"), false),
@@ -124,7 +128,14 @@ fn a_later_file_takes_the_place_of_one_with_the_same_url() {
         (None, Some("predetermination"), false),
         (Some(system), None, false),
     ] {
-        assert_eq!(value_set.contains(Coding { system, code }), expected, "{system:?} {code:?}");
+        let mut coding = json!({ "display": "words" });
+        coding.as_object_mut().expect("an object").extend(
+            [("system", system), ("code", code)]
+                .into_iter()
+                .filter_map(|(key, text)| Some((key.to_owned(), Value::from(text?)))),
+        );
+        let basic = json!({ "resourceType": "Basic", "code": { "coding": [coding] } });
+        assert_eq!(validate(&basic, "urn:a", &profiles).is_empty(), expected, "{system:?} {code:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::validate;
-use crate::fhir::{IssueType, Profiles};
+use crate::fhir::{Issue, IssueType, Profiles};
 
 /// The rules of a Bundle, with slices of its entries told apart in one way.
 fn profiles(discriminator: &Value, slices: &Value) -> Profiles {
@@ -54,7 +54,7 @@ fn each_kind_of_discriminator_tells_entries_apart() {
         let profiles = profiles(&discriminator, &slice(&rules));
         for (entry, expected) in entries {
             let bundle = json!({ "resourceType": "Bundle", "entry": [entry] });
-            let refused = validate(&bundle, "urn:test", &profiles).iter().any(|issue| issue.is_error());
+            let refused = validate(&bundle, "urn:test", &profiles).iter().any(Issue::is_error);
             assert_eq!(!refused, *expected, "{discriminator}: {entry}");
         }
     };

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{keeps, validate};
+use super::{Surroundings, keeps_within, validate};
 use crate::fhir::testing::{published, published_names};
 use crate::fhir::{Profiles, Severity};
 
@@ -31,7 +31,8 @@ fn an_electronic_signature_is_no_digital_one() {
         [("cdex-searchbundle-digital-sig-example", true), ("cdex-electronic-sig-example", false)]
     {
         let Some(bundle) = published(&format!("cdex/examples/{name}.json")) else { return };
-        assert_eq!(keeps(&bundle["signature"], url, &profiles), is_digital, "{name}");
+        let is_kept = keeps_within(&bundle["signature"], url, &profiles, Surroundings::of(&bundle));
+        assert_eq!(is_kept, is_digital, "{name}");
     }
 }
 

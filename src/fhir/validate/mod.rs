@@ -69,12 +69,7 @@ pub(crate) fn validate(resource: &Value, profile: &str, profiles: &Profiles) -> 
     walk.issues
 }
 
-/// Whether a value, of a datatype perhaps, breaks no rule of the profile with this canonical URL. None is kept
-/// whose rules are not loaded.
-pub(crate) fn keeps(value: &Value, profile: &str, profiles: &Profiles) -> bool {
-    keeps_within(value, profile, profiles, Surroundings::of(value))
-}
-
+/// Whether a value breaks no rule of a profile. None is kept whose rules are not loaded.
 fn keeps_within<'v>(
     value: &'v Value,
     profile: &str,
@@ -221,8 +216,9 @@ impl<'p, 'v> Walk<'p, 'v> {
         match &kind.profiles[..] {
             [] => {}
             [profile] => {
-                let structure = self.profiles.structure(profile);
-                structure.into_iter().for_each(|structure| self.structure(structure, value, at));
+                if let Some(structure) = self.profiles.structure(profile) {
+                    self.structure(structure, value, at);
+                }
             }
             several if several.iter().any(|profile| self.keeps(value, profile)) => {}
             several => {
@@ -362,7 +358,9 @@ impl<'p, 'v> Walk<'p, 'v> {
         if let Some(value) = found.value {
             invariant::check_parameter(&rule.path, value, at, &mut self.issues);
         }
-        slice.into_iter().for_each(|slice| self.occurrence(slice, found, None, at));
+        if let Some(slice) = slice {
+            self.occurrence(slice, found, None, at);
+        }
         self.surroundings = outer;
     }
 }

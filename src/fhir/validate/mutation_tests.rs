@@ -34,7 +34,7 @@ impl Break {
                 match parent {
                     Value::Array(items) => drop(items.remove(name.parse().expect("an index"))),
                     parent => {
-                        drop(parent.as_object_mut().expect("an object").remove(name).expect("the element"))
+                        drop(parent.as_object_mut().expect("an object").remove(name).expect("the element"));
                     }
                 }
             }

@@ -114,10 +114,12 @@ pub(crate) fn refused(answer: &Answer, status: u16) -> Vec<Value> {
     errors
 }
 
-/// Whether one of the issues has an expression that contains this.
+/// Whether one of the issues names this element: in its expression, or in its text, where the expression has a
+/// parameter's index.
 pub(crate) fn names(issues: &[Value], element: &str) -> bool {
-    issues
-        .iter()
-        .flat_map(|issue| issue["expression"].as_array().into_iter().flatten())
-        .any(|expression| expression.as_str().is_some_and(|expression| expression.contains(element)))
+    issues.iter().any(|issue| {
+        let expressions = issue["expression"].as_array().into_iter().flatten();
+        let texts = expressions.chain([&issue["details"]["text"]]).filter_map(Value::as_str);
+        texts.into_iter().any(|text| text.contains(element))
+    })
 }

@@ -18,7 +18,7 @@ pub(super) fn find(key: &str, path: &str) -> Option<Holds> {
         ("tdr-3", "Task") => output_of_what_is_completed,
         ("hrex-pat-1", "Patient") => gender_or_birth_sex,
         ("sdcqr-1", "QuestionnaireResponse") => |response, _| exists(response, "subject"),
-        ("sdcqr-2", "QuestionnaireResponse") => distinct_link_ids,
+        ("sdcqr-2", "QuestionnaireResponse") => |response, _| has_distinct_link_ids(response),
         _ => return None,
     })
 }
@@ -49,7 +49,7 @@ fn gender_or_birth_sex(patient: &Value, _: &Surroundings<'_>) -> bool {
 }
 
 /// `sdcqr-2`: among items side by side, a question that is answered is there once.
-fn distinct_link_ids(response: &Value, surroundings: &Surroundings<'_>) -> bool {
+fn has_distinct_link_ids(response: &Value) -> bool {
     let mut answered = HashSet::new();
     let distinct = entries(response, "item").all(|item| {
         let link_id = item.get("linkId").and_then(Value::as_str);
@@ -57,8 +57,6 @@ fn distinct_link_ids(response: &Value, surroundings: &Surroundings<'_>) -> bool 
         !has_value || link_id.is_none_or(|link_id| answered.insert(link_id))
     });
     distinct
-        && entries(response, "item").all(|item| {
-            distinct_link_ids(item, surroundings)
-                && entries(item, "answer").all(|answer| distinct_link_ids(answer, surroundings))
-        })
+        && entries(response, "item")
+            .all(|item| has_distinct_link_ids(item) && entries(item, "answer").all(has_distinct_link_ids))
 }
