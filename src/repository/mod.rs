@@ -7,6 +7,8 @@
 pub(crate) mod criteria;
 mod encoding;
 pub(crate) mod entry;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub(crate) mod index;
 #[cfg(test)]
 mod memory;

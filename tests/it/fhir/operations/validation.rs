@@ -8,6 +8,9 @@ use crate::support::rows;
 
 const PATIENT_PROFILE: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient";
 
+/// Code and expression of each error.
+type Expected<'a> = &'a [(&'a str, &'a str)];
+
 fn task() -> Value {
     json!({"resourceType": "Task", "status": "requested", "intent": "order"})
 }
@@ -33,7 +36,7 @@ fn what_was_found_is_the_answer_wherever_it_is_asked_for() {
     ]));
     let mut claiming = nameless.clone();
     claiming["meta"] = json!({"profile": [PATIENT_PROFILE, "http://example.org/StructureDefinition/own"]});
-    let cases: Vec<(&str, Value, &[(&str, &str)])> = vec![
+    let cases: Vec<(&str, Value, Expected<'_>)> = vec![
         ("Task/$validate", task(), &[]),
         ("$validate", wrapped(&task()), &[]),
         ("Resource/$validate", task(), &[]),
