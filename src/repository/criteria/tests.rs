@@ -60,16 +60,21 @@ fn a_system_that_an_element_never_has_finds_nothing() {
 }
 
 #[test]
-fn a_compartment_is_what_refers_to_its_patient() {
-    let scope = |name| Scope::Compartment(Compartment { patient: "1".to_owned() }, Some(name));
+fn a_compartment_is_what_refers_to_its_patient_each_type_in_its_own_ways() {
+    let scope = |name| Scope::Compartment(Compartment { patient: "1".to_owned() }, name);
     let asked = |name| of(&query(scope(name), "_count", "5"), "t", Timestamp::from_nanos(0));
     let refers = |name, code| Criterion::Has(Space::of("t", name, code), vec![equal("Patient/1")]);
-    assert_eq!(
-        asked("DocumentReference"),
-        Criterion::Any(vec![refers("DocumentReference", "subject"), refers("DocumentReference", "author")])
+    let of_type =
+        |name, ways| Criterion::All(vec![Criterion::Type(Space::of_type("t", name)), Criterion::Any(ways)]);
+    let documents = of_type(
+        "DocumentReference",
+        vec![refers("DocumentReference", "subject"), refers("DocumentReference", "author")],
     );
-    let itself = vec![Criterion::Type(Space::of_type("t", "Patient")), Criterion::Id(vec!["1".to_owned()])];
-    assert_eq!(asked("Patient"), Criterion::Any(vec![Criterion::All(itself), refers("Patient", "link")]));
+    assert_eq!(asked(Some("DocumentReference")), documents);
+    let itself = Criterion::Id(vec!["1".to_owned()]);
+    assert_eq!(asked(Some("Patient")), of_type("Patient", vec![refers("Patient", "link"), itself]));
+    let Criterion::Any(all) = asked(None) else { panic!("one alternative for each type") };
+    assert!(all.contains(&documents));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::gateway::Gateway;
 use crate::support::http::{Answer, Request};
 
+mod binaries;
 mod bundles;
 mod conditions;
 mod histories;
@@ -13,6 +14,7 @@ mod operations;
 mod patches;
 mod refusals;
 mod searches;
+mod upstream;
 
 /// The media type of FHIR bodies.
 const FHIR: &str = "application/fhir+json";

@@ -22,8 +22,7 @@ fn patient(given: &str) -> Value {
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "a reference is written where it is used")]
-fn coverage(number: &str, beneficiary: Value) -> Value {
+fn coverage(number: &str, beneficiary: &str) -> Value {
     json!({
         "resourceType": "Coverage",
         "identifier": [typed("MB", "http://example.org/old-payer", number)],
@@ -31,7 +30,7 @@ fn coverage(number: &str, beneficiary: Value) -> Value {
         "relationship": {"coding": [
             {"system": "http://terminology.hl7.org/CodeSystem/subscriber-relationship", "code": "self"},
         ]},
-        "beneficiary": beneficiary,
+        "beneficiary": to(beneficiary, "Patient"),
         "payor": [{"identifier": {"system": NPI, "value": "9876543210"}, "display": "Old Health Plan"}],
     })
 }
@@ -63,7 +62,7 @@ fn consent(end: &str) -> Value {
 fn call(patient: &Value, number: &str, end: &str) -> Value {
     parameters(&json!([
         {"name": "MemberPatient", "resource": patient},
-        {"name": "CoverageToMatch", "resource": coverage(number, to("1", "Patient"))},
+        {"name": "CoverageToMatch", "resource": coverage(number, "1")},
         {"name": "Consent", "resource": consent(end)},
     ]))
 }
@@ -77,10 +76,10 @@ fn the_one_member_with_this_coverage_is_named() {
             typed("MB", "http://example.org/member", "55678")
         ]);
         let id = create(&gateway, &stored);
-        create(&gateway, &coverage("DH10001235", to(&id, "Patient")));
+        create(&gateway, &coverage("DH10001235", &id));
         // A twin of the same family and plan.
         let twin = create(&gateway, &patient("Paula"));
-        create(&gateway, &coverage("DH10009999", to(&twin, "Patient")));
+        create(&gateway, &coverage("DH10009999", &twin));
         let before = rows::count(&gateway, "audit");
         let request =
             calling("Patient/$member-match", &call(&patient("Patricia"), "DH10001235", "2100-01-01"));
@@ -103,7 +102,7 @@ fn the_one_member_with_this_coverage_is_named() {
 fn whoever_is_not_surely_meant_or_has_not_agreed_is_not_named() {
     let gateway = Gateway::start();
     let id = create(&gateway, &patient("Patricia"));
-    create(&gateway, &coverage("DH1", to(&id, "Patient")));
+    create(&gateway, &coverage("DH1", &id));
     for (described, number, end, code) in [
         (patient("Patricia"), "DH2", "2100-01-01", "not-found"),
         (patient("Robert"), "DH1", "2100-01-01", "not-found"),
@@ -119,7 +118,7 @@ fn whoever_is_not_surely_meant_or_has_not_agreed_is_not_named() {
         .ask(&calling("Patient/$member-match", &call(&patient("Patricia"), "DH1", "2100-01-01")))
         .expect(200);
     let double = create(&gateway, &patient("Patricia"));
-    create(&gateway, &coverage("DH1", to(&double, "Patient")));
+    create(&gateway, &coverage("DH1", &double));
     let answer =
         gateway.ask(&calling("Patient/$member-match", &call(&patient("Patricia"), "DH1", "2100-01-01")));
     assert_eq!(outcome(&answer, 422)[0].0, "multiple-matches");

@@ -8,6 +8,9 @@ use crate::support::rows;
 
 const PATIENT_PROFILE: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient";
 
+/// Code and expression of each error.
+type Expected<'a> = &'a [(&'a str, &'a str)];
+
 fn task() -> Value {
     json!({"resourceType": "Task", "status": "requested", "intent": "order"})
 }
@@ -21,7 +24,8 @@ fn what_was_found_is_the_answer_wherever_it_is_asked_for() {
     broken["wish"] = json!("Jane Doe");
     let nameless = json!({"resourceType": "Patient"});
     let wrapped = |resource: &Value| parameters(&json!([{"name": "resource", "resource": resource}]));
-    let broken_at = [("code-invalid", "Task.status"), ("structure", "Task.?"), ("value", "Task.authoredOn")];
+    let broken_at =
+        [("code-invalid", "Task.status"), ("structure", "Task.wish"), ("value", "Task.authoredOn")];
     let profile_at =
         [("required", "Patient.gender"), ("required", "Patient.identifier"), ("required", "Patient.name")];
     let with_profile = format!("Patient/$validate?profile={PATIENT_PROFILE}");
@@ -32,8 +36,7 @@ fn what_was_found_is_the_answer_wherever_it_is_asked_for() {
     ]));
     let mut claiming = nameless.clone();
     claiming["meta"] = json!({"profile": [PATIENT_PROFILE, "http://example.org/StructureDefinition/own"]});
-    type Case<'c> = (&'c str, Value, &'c [(&'c str, &'c str)]);
-    let cases: Vec<Case<'_>> = vec![
+    let cases: Vec<(&str, Value, Expected<'_>)> = vec![
         ("Task/$validate", task(), &[]),
         ("$validate", wrapped(&task()), &[]),
         ("Resource/$validate", task(), &[]),
