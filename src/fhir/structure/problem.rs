@@ -97,7 +97,9 @@ impl Problem {
                 let text = format!("The value does not have the form of a FHIR {}", primitive.name());
                 return (IssueType::Value, text.into());
             }
-            Self::Missing | Self::NamelessDisplay => return (IssueType::Required, "The element is required".into()),
+            Self::Missing | Self::NamelessDisplay => {
+                return (IssueType::Required, "The element is required".into());
+            }
             Self::NotInValueSet => {
                 return (
                     IssueType::CodeInvalid,

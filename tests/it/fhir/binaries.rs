@@ -69,7 +69,11 @@ fn accept_and_format_choose_between_the_bytes_and_the_resource() {
         ("", "image/png", 406, "application/fhir+json; charset=utf-8"),
     ] {
         let answer = gateway.ask(&asking("GET", &format!("{path}{query}")).header("Accept", accept));
-        assert_eq!((answer.status, answer.header("Content-Type")), (status, Some(media_type)), "{query} {accept}");
+        assert_eq!(
+            (answer.status, answer.header("Content-Type")),
+            (status, Some(media_type)),
+            "{query} {accept}"
+        );
     }
 }
 
@@ -125,13 +129,15 @@ fn a_long_attachment_becomes_a_binary_and_is_shown_so_everywhere() {
         let attachment = &created.json()["content"][0]["attachment"];
         let url = attachment["url"].as_str().expect("the data are elsewhere").to_owned();
         assert_eq!(attachment["size"], LONG);
-        assert_eq!(attachment["hash"], base64(&Sha1::digest(&bytes)));
+        assert_eq!(attachment["hash"], base64(Sha1::digest(&bytes)));
         assert_eq!((attachment.get("data"), &attachment["title"]), (None, &json!("t")));
         assert!(gateway.ask(&asking("GET", &url)).expect(200).body == bytes);
         let attachments = [
             read(&gateway, &path)["content"][0]["attachment"].clone(),
-            found(&read(&gateway, "DocumentReference?patient=p1"), "match")[0]["content"][0]["attachment"].clone(),
-            read(&gateway, &format!("{path}/_history"))["entry"][0]["resource"]["content"][0]["attachment"].clone(),
+            found(&read(&gateway, "DocumentReference?patient=p1"), "match")[0]["content"][0]["attachment"]
+                .clone(),
+            read(&gateway, &format!("{path}/_history"))["entry"][0]["resource"]["content"][0]["attachment"]
+                .clone(),
         ];
         assert!(attachments.iter().all(|shown| shown == attachment), "{attachments:?}");
 
@@ -156,7 +162,8 @@ fn the_entries_of_a_transaction_have_their_attachments_or_nothing_is_kept() {
         outcome(&gateway.ask(&sending("POST", "", &refused)), 422);
         assert_eq!(gateway.stored().len(), before, "a refused transaction leaves no bytes");
 
-        let done = gateway.ask(&sending("POST", "", &bundle(entry(json!({"resourceType": "Patient"}), "Patient"))));
+        let done =
+            gateway.ask(&sending("POST", "", &bundle(entry(json!({"resourceType": "Patient"}), "Patient"))));
         let done = done.expect(200).json();
         let location = |index: usize| {
             let location = done["entry"][index]["response"]["location"].as_str().expect("it was created");
@@ -174,10 +181,9 @@ fn what_is_claimed_of_a_long_attachment_must_be_so() {
     let gateway = Gateway::start();
     let mut wrong = note(&Random::new(6).bytes(LONG));
     wrong["content"][0]["attachment"]["size"] = json!(1);
-    wrong["content"][0]["attachment"]["hash"] = json!(base64(&[0; 20]));
-    let at = |element: &str| {
-        ("value".to_owned(), format!("DocumentReference.content[0].attachment.{element}"))
-    };
+    wrong["content"][0]["attachment"]["hash"] = json!(base64([0; 20]));
+    let at =
+        |element: &str| ("value".to_owned(), format!("DocumentReference.content[0].attachment.{element}"));
     let answer = gateway.ask(&sending("POST", "DocumentReference", &wrong));
     assert_eq!(outcome(&answer, 422), [at("size"), at("hash")]);
     assert!(gateway.stored().is_empty(), "a refused document leaves no bytes");
