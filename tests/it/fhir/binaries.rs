@@ -8,6 +8,7 @@ use crate::support::content::base64;
 use crate::support::gateway::{Gateway, for_each_database};
 use crate::support::http::{Answer, Request};
 use crate::support::random::Random;
+use crate::support::wait;
 
 /// Longer than what stands in a resource.
 const LONG: usize = 3 << 20;
@@ -160,7 +161,9 @@ fn the_entries_of_a_transaction_have_their_attachments_or_nothing_is_kept() {
         let before = gateway.stored().len();
         let refused = bundle(entry(json!({"resourceType": "Patient", "gender": "none"}), "Patient"));
         outcome(&gateway.ask(&sending("POST", "", &refused)), 422);
-        assert_eq!(gateway.stored().len(), before, "a refused transaction leaves no bytes");
+        wait::until("a refused transaction to leave no bytes", || {
+            (gateway.stored().len() == before).then_some(())
+        });
 
         let done =
             gateway.ask(&sending("POST", "", &bundle(entry(json!({"resourceType": "Patient"}), "Patient"))));
@@ -186,5 +189,5 @@ fn what_is_claimed_of_a_long_attachment_must_be_so() {
         |element: &str| ("value".to_owned(), format!("DocumentReference.content[0].attachment.{element}"));
     let answer = gateway.ask(&sending("POST", "DocumentReference", &wrong));
     assert_eq!(outcome(&answer, 422), [at("size"), at("hash")]);
-    assert!(gateway.stored().is_empty(), "a refused document leaves no bytes");
+    wait::until("a refused document to leave no bytes", || gateway.stored().is_empty().then_some(()));
 }
