@@ -2,7 +2,7 @@
 //! sort key by values, then (when gathered) how many matches there are.
 
 use super::condition::condition;
-use super::keys::each_of;
+use super::keys::{distinct, each_of, look_up};
 use super::order::{Keys, Place, push_after, push_from, push_key, push_order_by, push_spaces};
 use super::sql::{EACH, Name, Sql};
 use super::{Branch, Source};
@@ -27,39 +27,74 @@ pub(in crate::repository) struct Page<'a> {
     pub(in crate::repository) limit: u64,
 }
 
-/// Gathers all matches, sorts them and gives the page. Not for [`Source::Value`].
+/// Gathers all matches, sorts them and gives the page, with how many there are. Not for [`Source::Value`].
 pub(in crate::repository) fn gathered(page: &Page<'_>, branches: &[(&Branch, Source)]) -> Sql {
     let mut sql = Sql::new(page.dialect);
-    let (all, one) = (sql.name("m"), sql.name("p"));
-    sql.push("WITH ").push_name(all).push(" (key");
-    push_columns(&mut sql, page.order, |sql, n| {
-        sql.push("o").push_number(n);
+    let all = sql.name("m");
+    sql.push("WITH ");
+    push_matches(&mut sql, page.order, all, |sql| {
+        sql.list(branches, " UNION ALL ", |sql, (branch, source)| {
+            let row = sql.name("r");
+            push_row_of(sql, page, row, Place::Row { row, first: None });
+            let set = match source {
+                Source::Set(n) | Source::Value(n) => branch.conjuncts.get(*n),
+                Source::Kind => None,
+            };
+            each_of(sql, page.access, branch.kind, set, row);
+            push_conjuncts(sql, page.access, row, branch, *source);
+        });
     });
-    sql.push(") AS MATERIALIZED (");
-    sql.list(branches, " UNION ALL ", |sql, (branch, source)| {
-        let row = sql.name("r");
-        sql.push("SELECT ").column(row, "key");
-        let place = Place::Row { row, first: None };
-        push_columns(sql, page.order, |sql, n| push_key(sql, page.order, to_usize(n), place));
-        sql.push(" FROM ");
-        let set = match source {
-            Source::Set(n) | Source::Value(n) => branch.conjuncts.get(*n),
-            Source::Kind => None,
-        };
-        each_of(sql, page.access, branch.kind, set, row);
-        push_conjuncts(sql, page.access, row, branch, *source);
-    });
-    sql.push("), ").push_name(one).push(" AS (SELECT * FROM ").push_name(all);
-    if let Some(after) = page.after {
-        sql.push(" WHERE ");
-        push_after(&mut sql, page.order, 0, Place::Columns(all), after);
-    }
-    push_order_by(&mut sql, page.order, 0, Place::Columns(all));
-    sql.push(" LIMIT ").push_number(page.limit).push(") ");
-    push_resources(&mut sql, page, one, |sql| {
+    push_page_of(&mut sql, page, all, |sql| {
         sql.push(", (SELECT COUNT(*) FROM ").push_name(all).push(") AS total");
     });
     sql
+}
+
+/// Gathers the matches among the first `bound` resources of a set, and says after their number how many were looked
+/// at: if that is `bound`, there may be more.
+pub(in crate::repository) fn gathered_among(page: &Page<'_>, branch: &Branch, set: usize, bound: u64) -> Sql {
+    let mut sql = Sql::new(page.dialect);
+    let (keys, all, row) = (sql.name("k"), sql.name("m"), sql.name("r"));
+    sql.push("WITH ").push_name(keys).push(" (key) AS MATERIALIZED (");
+    distinct(&mut sql, page.access, branch.kind, &branch.conjuncts[set]);
+    sql.push(" LIMIT ").push_number(bound).push("), ");
+    push_matches(&mut sql, page.order, all, |sql| {
+        push_row_of(sql, page, row, Place::Row { row, first: None });
+        sql.push_name(keys);
+        look_up(sql, row, keys);
+        sql.push(" WHERE ").column(row, "kind = ").number(branch.kind.as_i64()).push(" AND ");
+        super::visible(sql, page.access, row);
+        push_conjuncts(sql, page.access, row, branch, Source::Set(set));
+    });
+    push_page_of(&mut sql, page, all, |sql| {
+        sql.push(", (SELECT COUNT(*) FROM ").push_name(all).push(") AS total");
+        sql.push(", (SELECT COUNT(*) FROM ").push_name(keys).push(") AS looked_at");
+    });
+    sql
+}
+
+/// All matches as a table of their own.
+fn push_matches(sql: &mut Sql, keys: &Keys, all: Name, matches: impl FnOnce(&mut Sql)) {
+    sql.push_name(all).push(" (key");
+    push_columns(sql, keys, |sql, n| {
+        sql.push("o").push_number(n);
+    });
+    sql.push(") AS MATERIALIZED (");
+    matches(sql);
+    sql.push("), ");
+}
+
+/// The page of such a table.
+fn push_page_of(sql: &mut Sql, page: &Page<'_>, all: Name, more: impl FnOnce(&mut Sql)) {
+    let one = sql.name("p");
+    sql.push_name(one).push(" AS (SELECT * FROM ").push_name(all);
+    if let Some(after) = page.after {
+        sql.push(" WHERE ");
+        push_after(sql, page.order, 0, Place::Columns(all), after);
+    }
+    push_order_by(sql, page.order, 0, Place::Columns(all));
+    sql.push(" LIMIT ").push_number(page.limit).push(") ");
+    push_resources(sql, page, one, more);
 }
 
 /// Walks the sources of all branches in the order of creation.

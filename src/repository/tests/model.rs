@@ -298,11 +298,14 @@ async fn check(db: &Db, world: &World<'_>, access: &Access, search: &Search) {
     if chosen.branches.is_empty() {
         assert_eq!(expected, [] as [i64; 0], "{search:#?}");
     }
-    for plan in plans(search, chosen) {
+    for plan in plans(search, chosen).into_iter().map(Some).chain([None]) {
         let mut wanted = search.clone();
         let mut found = Vec::new();
         loop {
-            let page = store::search_by(&mut reader.tx(), access, &wanted, &plan).await;
+            let page = match &plan {
+                Some(plan) => store::search_by(&mut reader.tx(), access, &wanted, plan).await,
+                None => store::search(&mut reader.tx(), access, &wanted).await,
+            };
             let page = page.unwrap_or_else(|error| panic!("{error:?}: {search:#?} {plan:#?}"));
             if wanted.after.is_none() {
                 assert_eq!(page.total, Some(expected.len() as u64), "{search:#?} {plan:#?}");
