@@ -35,6 +35,26 @@ const REMOVE: &str = "DELETE FROM export_job WHERE id = $1 AND tenant = $2 AND o
 const REMOVE_FILES: &str = "DELETE FROM export_file WHERE NOT EXISTS (SELECT 1 FROM export_job WHERE export_job.id = export_file.job)";
 const IS_KNOWN: &str = "SELECT COUNT(*) FROM export_job WHERE id = $1";
 
+/// Every statement of this store.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    COUNT,
+    INSERT,
+    FIND,
+    FILES,
+    DUE,
+    CLAIM,
+    RENEW,
+    PROGRESS,
+    END,
+    INSERT_FILE,
+    FREE_ALL_LEASES,
+    EXPIRE,
+    REMOVE,
+    REMOVE_FILES,
+    IS_KNOWN,
+];
+
 /// A job that waits for a worker, as its row has it.
 #[derive(sqlx::FromRow)]
 struct JobRow {
