@@ -19,8 +19,8 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
-use crate::exchange::Exchange;
 use crate::exchange::submit_attachment::RunningKeys;
+use crate::exchange::{Exchange, export_data};
 use crate::fhir::{ProfileError, Profiles};
 use crate::http::Router;
 use crate::http::listener::{self, Stop};
@@ -215,6 +215,7 @@ async fn exchange(
         // The lock on the data folder proves that nobody else runs: whoever held these leases is gone.
         let now = clock.now();
         db.write((), move |(), tx| Box::pin(delivery::free_all_leases(tx, now))).await?;
+        db.write((), |(), tx| Box::pin(export_data::free_all_leases(tx))).await?;
     }
     let upstream = upstream.map(|settings| Upstream::new(settings, clock).map(Arc::new)).transpose();
     let exchange = Arc::new(Exchange {
@@ -246,6 +247,7 @@ async fn exchange(
 fn start_workers(exchange: &Arc<Exchange>, lifecycle: &Lifecycle) {
     let deliveries = exchange.deliveries.clone();
     lifecycle.spawn("delivery worker", deliveries.run(lifecycle.tracker().clone(), lifecycle.soft().clone()));
+    lifecycle.spawn("export worker", exchange.clone().run_exports(lifecycle.soft().clone()));
     lifecycle.spawn("retention worker", exchange.clone().retain(lifecycle.soft().clone()));
     let uploads = exchange.uploads.clone();
     // Looking at every file may take long; nobody has to wait for it.

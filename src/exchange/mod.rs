@@ -6,12 +6,14 @@
 //! delivery, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts
 //! work; [`retain`] tidies up. The FHIR REST API comes in by [`interaction`], which gives each call to
 //! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]: [`validate_resource`],
-//! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`].
+//! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
+//! all that somebody may see.
 
 pub(crate) mod ask_upstream;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
+pub(crate) mod export_data;
 mod find_documents;
 pub(crate) mod find_resource;
 pub(crate) mod finish_upload;
@@ -96,6 +98,8 @@ pub(crate) struct ExchangeSettings {
     pub(crate) idempotency: Duration,
     /// The FHIR REST API.
     pub(crate) rest: RestSettings,
+    /// Bulk exports.
+    pub(crate) export: export_data::ExportSettings,
 }
 
 /// Settings of the FHIR REST API.

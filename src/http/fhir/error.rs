@@ -10,6 +10,7 @@ use super::respond;
 use crate::cdex;
 use crate::db::DbError;
 use crate::exchange::BodyError;
+use crate::exchange::export_data::{self, ExportError};
 use crate::exchange::interaction::InteractionError;
 use crate::exchange::submit_attachment::SubmitError;
 use crate::fhir::{Issue, IssueType};
@@ -26,6 +27,8 @@ pub(super) enum FhirError {
     NotAcceptable(Issue),
     /// A header is not what it has to be.
     BadHeader(&'static str),
+    /// The caller asks for too much at once.
+    TooMany(Issue),
     /// An interaction was not done.
     Interaction(InteractionError),
     /// A submission was not accepted.
@@ -45,7 +48,7 @@ impl FhirError {
                 Some(IssueType::NotSupported)
             }
             Self::BadHeader(_) => Some(IssueType::Invalid),
-            Self::Interaction(_) | Self::Submit { .. } => None,
+            Self::TooMany(_) | Self::Interaction(_) | Self::Submit { .. } => None,
         }
     }
 
@@ -59,6 +62,7 @@ impl FhirError {
             Self::UnsupportedMediaType(issue) => one(StatusCode::UNSUPPORTED_MEDIA_TYPE, issue.clone()),
             Self::NotAcceptable(issue) => one(StatusCode::NOT_ACCEPTABLE, issue.clone()),
             Self::BadHeader(text) => one(StatusCode::BAD_REQUEST, Issue::refusal(IssueType::Invalid, *text)),
+            Self::TooMany(issue) => one(StatusCode::TOO_MANY_REQUESTS, issue.clone()),
             Self::Interaction(error) => {
                 log(error);
                 (self::status(error), error.issues())
@@ -80,7 +84,10 @@ impl FhirError {
         }
         if matches!(
             status,
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE | StatusCode::CONFLICT
+            StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::INSUFFICIENT_STORAGE
+                | StatusCode::CONFLICT
+                | StatusCode::TOO_MANY_REQUESTS
         ) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
@@ -91,6 +98,15 @@ impl FhirError {
             headers.insert(header::RETRY_AFTER, wait);
         }
         response
+    }
+}
+
+impl From<ExportError> for FhirError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::TooMany => Self::TooMany(export_data::too_many()),
+            ExportError::Interaction(error) => Self::Interaction(error),
+        }
     }
 }
 
