@@ -19,8 +19,8 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
-use crate::exchange::Exchange;
 use crate::exchange::submit_attachment::RunningKeys;
+use crate::exchange::{Declared, Exchange};
 use crate::fhir::Profiles;
 use crate::http::Router;
 use crate::http::listener::{self, Stop};
@@ -222,6 +222,7 @@ async fn exchange(
             AppError::Profile(lines.join("\n"))
         })?,
         upstream: upstream.map_err(|error| AppError::Upstream(error.to_string()))?,
+        declared: Declared::new(clock.now()),
         settings: wiring::exchange_settings(config),
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),

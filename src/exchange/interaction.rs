@@ -350,6 +350,7 @@ impl Exchange {
         if !method.is_allowed(&address) {
             return Err(InteractionError::MethodNotAllowed);
         }
+        self.may_be_done(method, &address)?;
         match (method, address) {
             (Method::Post, Address::System) => {
                 let received = self.receive_resource(requester, Shape::Bundle, content).await?;

@@ -6,11 +6,12 @@
 //! delivery, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts
 //! work; [`retain`] tidies up. The FHIR REST API comes in by [`interaction`], which gives each call to
 //! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]: [`validate_resource`],
-//! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`].
+//! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]. [`declare`] says what all of this is.
 
 mod body;
 mod care_date;
 pub(crate) mod check_health;
+pub(crate) mod declare;
 mod find_documents;
 pub(crate) mod find_resource;
 pub(crate) mod finish_upload;
@@ -49,6 +50,7 @@ use crate::upload::Uploads;
 use crate::upstream::Upstream;
 
 pub(crate) use body::{Body, BodyError};
+pub(crate) use declare::Declared;
 
 /// What the use cases drive.
 pub(crate) struct Exchange {
@@ -70,6 +72,8 @@ pub(crate) struct Exchange {
     pub(crate) profiles: Profiles,
     /// The server where resources of some types live, if there is one.
     pub(crate) upstream: Option<Arc<Upstream>>,
+    /// What the gateway says of itself.
+    pub(crate) declared: Declared,
     /// Settings of the use cases themselves.
     pub(crate) settings: ExchangeSettings,
     /// Keys of submissions that are being received.

@@ -8,8 +8,7 @@ pub(crate) mod criteria;
 mod encoding;
 pub(crate) mod entry;
 pub(crate) mod index;
-#[cfg(test)]
-mod memory;
+pub(crate) mod memory;
 mod model;
 #[cfg(test)]
 mod naive;
