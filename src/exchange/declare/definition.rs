@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{last_part, pascal_case, put_list};
 use crate::cdex::operation::{OPERATIONS, OperationDefinition, ParameterDefinition, ParameterKind};
 use crate::fhir::search::{
-    Kind, SearchParameter, comparators, modifiers, parameters, patient_compartment, searched_types,
+    Kind, SearchParameter, comparators, modifiers, parameter, parameters, patient_compartment, searched_types,
 };
 
 /// The types of which there are definitions.
@@ -74,26 +74,37 @@ fn search_parameter(url: &str, of_types: &[&'static SearchParameter]) -> Value {
     }
     put_list(&mut definition, "comparator", comparators(first).map(Value::from).collect());
     put_list(&mut definition, "modifier", modifiers(first).map(Value::from).collect());
-    let components = first.components.iter().map(|component| {
-        let expression = format!("{}.{}", first.expression, component.expression);
-        let mut member = json!({ "expression": component.expression });
-        let of_component = parameters(first.resource_type)
-            .iter()
-            .find(|other| other.kind == component.kind && other.expression == expression);
-        match of_component {
-            Some(other) => member["definition"] = other.url.as_str().into(),
-            // Some components are parameters of their own nowhere.
-            None => {
-                member["_definition"] = json!({ "extension": [{
-                    "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
-                    "valueCode": "not-applicable",
-                }] });
-            }
-        }
-        member
-    });
-    put_list(&mut definition, "component", components.collect());
+    let components = components(first);
+    put_list(&mut definition, "component", components);
     definition
+}
+
+/// What a composite consists of. R4 names the parameters that are its components; their codes are parts of its own.
+fn components(composite: &SearchParameter) -> Vec<Value> {
+    let codes = component_codes(composite.code);
+    let named = composite.components.iter().zip(codes).filter_map(|(component, code)| {
+        let definition = &parameter(composite.resource_type, &code)?.url;
+        Some(json!({ "definition": definition, "expression": component.expression }))
+    });
+    named.collect()
+}
+
+fn component_codes(code: &str) -> Vec<String> {
+    let all = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect();
+    match code {
+        "relationship" => all(&["relation", "relatesto"]),
+        "characteristic-value" => all(&["characteristic", "value"]),
+        "context-type-quantity" => all(&["context-type", "context-quantity"]),
+        "context-type-value" => all(&["context-type", "context"]),
+        code => {
+            if let Some((of, what)) = code.strip_suffix("-coordinate").and_then(|code| code.rsplit_once('-'))
+            {
+                return vec![of.to_owned(), format!("{what}-start"), format!("{what}-end")];
+            }
+            let parts = code.split_once("code-value-");
+            parts.map_or(Vec::new(), |(of, kind)| vec![format!("{of}code"), format!("{of}value-{kind}")])
+        }
+    }
 }
 
 fn operation_definition(definition: &OperationDefinition) -> Value {

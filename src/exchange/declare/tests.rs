@@ -138,6 +138,8 @@ fn every_parameter_and_operation_that_is_declared_has_a_sound_definition() {
         let content = definition.content.as_ref().expect("it has content");
         let resource: Value = serde_json::from_slice(content).expect("it is JSON");
         assert_sound(&resource);
+        let components = resource["component"].as_array().map_or(0, Vec::len);
+        assert_eq!(components > 1, resource["type"] == "composite", "{}", definition.id);
         assert!(crate::fhir::datatype::is_id(&definition.id), "{}", definition.id);
         assert!(urls.insert(resource["url"].as_str().expect("a URL").to_owned()), "{}", definition.id);
     }

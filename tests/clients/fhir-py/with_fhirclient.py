@@ -54,7 +54,7 @@ def main(base):
     found = DocumentReference.where({"patient": made.id, "_sort": "-date", "_count": "2"})
     days = [document.date.isostring[8:10] for document in found.perform_resources_iter(smart)]
     assert days == ["05", "04", "03", "02", "01"], days
-    by_patient = Patient.where({"identifier": "http://example.org/mrn|smart-1", "birthdate": {"$gt": "1980"}})
+    by_patient = Patient.where({"identifier": "http://example.org/mrn|smart-1", "birthdate": "gt1980-01"})
     by_patient = by_patient.perform(smart)
     assert isinstance(by_patient, Bundle)
     included = DocumentReference.where({"patient": made.id}).include("subject").perform(smart)

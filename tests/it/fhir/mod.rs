@@ -7,6 +7,7 @@ use crate::support::http::{Answer, Request};
 
 mod bundles;
 mod conditions;
+mod declarations;
 mod histories;
 mod interactions;
 mod patches;
