@@ -20,7 +20,7 @@ use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
 use crate::exchange::submit_attachment::RunningKeys;
-use crate::exchange::{Exchange, export_data};
+use crate::exchange::{Declared, Exchange, export_data};
 use crate::fhir::{ProfileError, Profiles};
 use crate::http::Router;
 use crate::http::listener::{self, Stop};
@@ -231,6 +231,7 @@ async fn exchange(
             AppError::Profile(lines.join("\n"))
         })?,
         upstream: upstream.map_err(|error| AppError::Upstream(error.to_string()))?,
+        declared: Declared::new(clock.now()),
         settings: wiring::exchange_settings(config),
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),

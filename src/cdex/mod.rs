@@ -1,9 +1,9 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
 //!
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, and [`capability`] what the gateway declares about itself.
+//! content carries, [`operation`] which operations there are, and [`documentation`] what has to be said of them in words.
 
-mod capability;
+pub(crate) mod documentation;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub(crate) mod matching;
@@ -16,7 +16,7 @@ mod submission;
 #[cfg(test)]
 mod submission_tests;
 
-pub(crate) use capability::{CapabilityFacts, capability_statement, larger_payload_advice};
+pub(crate) use documentation::{CapabilityFacts, larger_payload_advice};
 pub(crate) use payload::{Carried, MOST_PAYLOADS, OwnUploads, Payload, TakenData, payloads};
 #[cfg(test)]
 pub(crate) use submission::AttachTo;

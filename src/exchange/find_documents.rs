@@ -82,6 +82,6 @@ impl Exchange {
         let asked = criteria::of(&query, requester.caller.tenant(), self.clock.now());
         let criterion = Criterion::All(vec![asked, care.of_documents(self, requester)?]);
         let path = format!("/{}", Place::Type("DocumentReference").path_of("docref"));
-        self.page(tx, requester, PageRequest { path, query, criterion }).await
+        self.page(tx, requester, PageRequest { path, query, criterion, declared: Vec::new() }).await
     }
 }

@@ -60,7 +60,9 @@ impl Exchange {
         let criterion =
             Criterion::All(vec![criteria::of(&query, requester.caller.tenant(), self.clock.now()), care]);
         let path = format!("/{}", Place::Instance("Patient", id).path_of("everything"));
-        let mut page = self.page(&mut tx, requester, PageRequest { path, query, criterion }).await?;
+        let mut page = self
+            .page(&mut tx, requester, PageRequest { path, query, criterion, declared: Vec::new() })
+            .await?;
 
         let targets: Vec<&str> = SUPPORTING.into_iter().filter(|name| is_wanted(name)).collect();
         page.included =

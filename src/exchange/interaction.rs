@@ -368,6 +368,7 @@ impl Exchange {
         if !method.is_allowed(&address) {
             return Err(InteractionError::MethodNotAllowed);
         }
+        self.may_be_done(method, &address)?;
         if let Some(upstream) = self.upstream_of(&address) {
             return self.ask_upstream(requester, upstream, (method, address), &parameters, strict).await;
         }

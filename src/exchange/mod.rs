@@ -7,12 +7,13 @@
 //! work; [`retain`] tidies up. The FHIR REST API comes in by [`interaction`], which gives each call to
 //! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]: [`validate_resource`],
 //! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
-//! all that somebody may see.
+//! all that somebody may see. [`declare`] says what all of this is.
 
 pub(crate) mod ask_upstream;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
+pub(crate) mod declare;
 pub(crate) mod export_data;
 mod find_documents;
 pub(crate) mod find_resource;
@@ -52,6 +53,7 @@ use crate::upload::Uploads;
 use crate::upstream::Upstream;
 
 pub(crate) use body::{Body, BodyError};
+pub(crate) use declare::Declared;
 
 /// What the use cases drive.
 pub(crate) struct Exchange {
@@ -73,6 +75,8 @@ pub(crate) struct Exchange {
     pub(crate) profiles: Profiles,
     /// The server where resources of some types live, if there is one.
     pub(crate) upstream: Option<Arc<Upstream>>,
+    /// What the gateway says of itself.
+    pub(crate) declared: Declared,
     /// Settings of the use cases themselves.
     pub(crate) settings: ExchangeSettings,
     /// Keys of submissions that are being received.

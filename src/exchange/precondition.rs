@@ -41,8 +41,11 @@ impl Tags {
         let mut versions = Vec::new();
         let mut rest = value.trim();
         loop {
-            let tag = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"').ok_or(InvalidTags)?;
-            let (tag, after) = tag.split_once('"').ok_or(InvalidTags)?;
+            let tag = rest.strip_prefix("W/").unwrap_or(rest);
+            let (tag, after) = match tag.strip_prefix('"') {
+                Some(quoted) => quoted.split_once('"').ok_or(InvalidTags)?,
+                None => bare(tag)?,
+            };
             versions.extend(crate::fhir::address::parse_version(tag));
             let after = after.trim_start();
             if after.is_empty() {
@@ -58,6 +61,12 @@ impl Tags {
             Self::Versions(versions) => versions.contains(&version),
         }
     }
+}
+
+/// A version without the quotes that belong around it: fhirpy asks so whether there is a newer one.
+fn bare(text: &str) -> Result<(&str, &str), InvalidTags> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    if end == 0 { Err(InvalidTags) } else { Ok(text.split_at(end)) }
 }
 
 impl Conditions {
@@ -101,7 +110,8 @@ mod tests {
             ("\"03\"", Ok(Tags::Versions(vec![]))),
             ("\"a,b\", \"4\"", Ok(Tags::Versions(vec![4]))),
             ("", Err(InvalidTags)),
-            ("3", Err(InvalidTags)),
+            ("3", Ok(Tags::Versions(vec![3]))),
+            ("abc", Err(InvalidTags)),
             ("\"3", Err(InvalidTags)),
             ("\"3\" \"4\"", Err(InvalidTags)),
             ("\"3\",", Err(InvalidTags)),

@@ -78,6 +78,7 @@ impl Gateway {
             mapping: FhirMapping::new(&FhirMappingConfig::default()),
             profiles: Profiles::built_in().expect("the built-in profiles load"),
             upstream: None,
+            declared: Declared::new(start),
             settings: ExchangeSettings {
                 refuse_unrouted: false,
                 payload_limit_bytes: 1 << 20,

@@ -1,21 +1,41 @@
-//! What a [`Criterion`] and an [`Order`] mean, over entries in memory: the reference that the databases are compared
-//! with. Compiled for tests only.
+//! What a [`Criterion`] and an [`Order`] mean, over entries in memory: how a few resources that are in no database are
+//! searched, and the reference that the databases are compared with.
+
+use serde_json::Value;
 
 use super::criteria::{Bytes, Criterion, EntryTest, Order};
 use super::entry::{Entry, Space};
+use super::index;
 use crate::clock::Timestamp;
 
 /// A resource as the index sees it.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) kind: Space,
-    pub(super) resource_type: &'static str,
-    pub(super) id: String,
-    pub(super) last_updated: Timestamp,
-    pub(super) entries: Vec<Entry>,
+pub(crate) struct Row {
+    kind: Space,
+    resource_type: &'static str,
+    id: String,
+    last_updated: Timestamp,
+    entries: Vec<Entry>,
 }
 
 impl Row {
+    /// A resource of a tenant. `base` is the gateway's FHIR base URL.
+    pub(crate) fn new(
+        tenant: &str,
+        (resource_type, id): (&'static str, &str),
+        last_updated: Timestamp,
+        resource: &Value,
+        base: &str,
+    ) -> Self {
+        Self {
+            kind: Space::of_type(tenant, resource_type),
+            resource_type,
+            id: id.to_owned(),
+            last_updated,
+            entries: index::entries(tenant, resource_type, resource, base),
+        }
+    }
+
     fn reference(&self) -> Vec<u8> {
         format!("{}/{}", self.resource_type, self.id).into_bytes()
     }
@@ -26,7 +46,7 @@ impl Row {
 }
 
 /// The places of the rows of these types that satisfy the criterion, in this order and then in their own.
-pub(super) fn search(
+pub(crate) fn search(
     rows: &[Row],
     types: &[Space],
     criterion: &Criterion,

@@ -10,8 +10,7 @@ pub(crate) mod entry;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub(crate) mod index;
-#[cfg(test)]
-mod memory;
+pub(crate) mod memory;
 mod model;
 #[cfg(test)]
 mod naive;

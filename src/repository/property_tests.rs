@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::criteria;
 use super::entry::Space;
-use super::index::entries;
 use super::memory::{self, Row};
 use super::naive;
 use super::testing::{BASE, Sample, now, samples, searches};
@@ -13,12 +12,9 @@ use crate::fhir::search::{Compartment, Query, Scope};
 const TENANT: &str = "tenant";
 
 fn rows(samples: &[Sample]) -> Vec<Row> {
-    let row = |sample: &Sample| Row {
-        kind: Space::of_type(TENANT, sample.resource_type),
-        resource_type: sample.resource_type,
-        id: sample.id.clone(),
-        last_updated: sample.last_updated,
-        entries: entries(TENANT, sample.resource_type, &sample.resource, BASE),
+    let row = |sample: &Sample| {
+        let address = (sample.resource_type, &*sample.id);
+        Row::new(TENANT, address, sample.last_updated, &sample.resource, BASE)
     };
     samples.iter().map(row).collect()
 }

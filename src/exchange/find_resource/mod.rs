@@ -62,7 +62,7 @@ impl View {
     }
 
     /// Reads the parameters of a read.
-    pub(super) fn parse(
+    pub(in crate::exchange) fn parse(
         resource_type: &'static str,
         parameters: &[(String, String)],
         base: &str,
@@ -94,7 +94,10 @@ impl Exchange {
         match address {
             Address::Instance(resource_type, id) => {
                 let view = View::parse(resource_type, parameters, &requester.base)?;
-                let resource = present(tx, &requester.access(), resource_type, &id).await?;
+                let resource = match self.declared.read(resource_type, &id) {
+                    Some(definition) => definition.clone(),
+                    None => present(tx, &requester.access(), resource_type, &id).await?,
+                };
                 if conditions.has(&resource) {
                     return Ok(Done::NotModified(resource));
                 }
@@ -103,8 +106,14 @@ impl Exchange {
             Address::Version(resource_type, id, version) => {
                 let view = View::parse(resource_type, parameters, &requester.base)?;
                 let version = version.ok_or(InteractionError::NotFound)?;
-                let found =
-                    repository::read_version(tx, &requester.access(), resource_type, &id, version).await?;
+                let definition = self.declared.read(resource_type, &id);
+                let found = match definition.filter(|definition| definition.version == version) {
+                    Some(definition) => Some(definition.clone()),
+                    None => {
+                        let access = requester.access();
+                        repository::read_version(tx, &access, resource_type, &id, version).await?
+                    }
+                };
                 let resource = there(found)?;
                 if conditions.has(&resource) {
                     return Ok(Done::NotModified(resource));

@@ -10,7 +10,7 @@ use crate::fhir::search::{Query, Scope, Summary, Total};
 use crate::fhir::{Issue, IssueType};
 use crate::repository::criteria::{self, Criterion};
 use crate::repository::entry::Space;
-use crate::repository::{self, Page, Search, StoredResource};
+use crate::repository::{self, Page, Position, Search, StoredResource};
 
 /// Up to how many matches are counted where nobody asked.
 const CHEAP_TOTAL: u64 = 1_000;
@@ -24,6 +24,8 @@ pub(in crate::exchange) struct PageRequest {
     pub(in crate::exchange) query: Query,
     /// What must hold: all that the query asks for, and perhaps more.
     pub(in crate::exchange) criterion: Criterion,
+    /// What matches and is not stored. It comes before all that is, in this order.
+    pub(in crate::exchange) declared: Vec<StoredResource>,
 }
 
 /// A page of a search.
@@ -61,7 +63,8 @@ impl Exchange {
         let query =
             Query::parse(scope, parameters, &requester.base, strict).map_err(InteractionError::Malformed)?;
         let criterion = criteria::of(&query, requester.caller.tenant(), self.clock.now());
-        self.page(tx, requester, PageRequest { path, query, criterion }).await
+        let declared = self.declared.search(&query, self.clock.now());
+        self.page(tx, requester, PageRequest { path, query, criterion, declared }).await
     }
 
     /// Finds a page.
@@ -69,7 +72,7 @@ impl Exchange {
         &self,
         tx: &mut Tx<'_>,
         requester: &Requester,
-        PageRequest { path, mut query, criterion }: PageRequest,
+        PageRequest { path, mut query, criterion, declared }: PageRequest,
     ) -> Result<SearchPage, InteractionError> {
         let tenant = requester.caller.tenant();
         query.applied.retain(|(name, _)| name != "_cursor");
@@ -83,24 +86,32 @@ impl Exchange {
         };
         let counts_only = query.summary == Some(Summary::Count) || query.count == Some(0);
         let count = self.page_size(query.count, &mut query.applied);
-        let known_total = cursor.as_ref().and_then(|cursor| cursor.total);
+        let known_total = cursor.as_ref().map(|cursor| cursor.total);
+        let keys = order.len();
+        let ahead = Ahead::of(&declared, cursor.as_ref().map(|cursor| &cursor.position), count);
         let search = Search {
             types: query.types.iter().map(|name| Space::of_type(tenant, name)).collect(),
             criterion,
             order,
-            count: if counts_only { 0 } else { count },
+            count: if counts_only { 0 } else { ahead.room },
             count_to: match (&cursor, query.total) {
                 _ if counts_only => u64::MAX,
                 (Some(_), _) | (None, Total::None) => 0,
                 (None, Total::Accurate) => u64::MAX,
                 (None, Total::IfCheap) => CHEAP_TOTAL,
             },
-            after: cursor.map(|cursor| cursor.position),
+            after: cursor.map(|cursor| cursor.position).filter(|position| !Ahead::has(position)),
         };
         let Page { resources, next, total } = repository::search(tx, &requester.access(), &search).await?;
-        let total = if search.after.is_some() { known_total } else { total };
+        let total = known_total.unwrap_or_else(|| total.map(|total| total + declared.len() as u64));
+        let next = match next {
+            None if ahead.is_cut(total) => Some(ahead.end(keys)),
+            next => next,
+        };
+        let mut matches = if counts_only { Vec::new() } else { ahead.page.to_vec() };
+        matches.extend(resources);
         let mut remarks = std::mem::take(&mut query.ignored);
-        let included = include::included(tx, &requester.caller, &query, &resources, &mut remarks).await?;
+        let included = include::included(tx, &requester.caller, &query, &matches, &mut remarks).await?;
         Ok(SearchPage {
             path,
             included,
@@ -111,7 +122,7 @@ impl Exchange {
                 .map(|position| SearchCursor { position, total }.to_text(request)),
             view: View::of(&query),
             applied: query.applied,
-            matches: resources,
+            matches,
         })
     }
 
@@ -146,6 +157,46 @@ impl Exchange {
             }
         }
         count
+    }
+}
+
+/// The part of a page that comes before what is stored. Rows count from 1 on: a position within this part says by a
+/// negative one how much of it was shown.
+struct Ahead<'a> {
+    all: &'a [StoredResource],
+    page: &'a [StoredResource],
+    shown: usize,
+    room: u32,
+}
+
+impl<'a> Ahead<'a> {
+    fn of(all: &'a [StoredResource], after: Option<&Position>, count: u32) -> Self {
+        let begun = match after {
+            None => 0,
+            Some(position) if Self::has(position) => {
+                usize::try_from(position.key.unsigned_abs()).unwrap_or(usize::MAX).min(all.len())
+            }
+            Some(_) => all.len(),
+        };
+        let left = &all[begun..];
+        let page = &left[..left.len().min(usize::try_from(count).unwrap_or(usize::MAX))];
+        let room = count.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
+        Self { all, page, shown: begun + page.len(), room }
+    }
+
+    /// Whether a page ended in this part.
+    fn has(position: &Position) -> bool {
+        position.key < 0
+    }
+
+    /// Whether the page ends in this part, and more comes.
+    fn is_cut(&self, total: Option<u64>) -> bool {
+        let is_last = self.shown == self.all.len() && total == Some(self.all.len() as u64);
+        !self.page.is_empty() && self.room == 0 && !is_last
+    }
+
+    fn end(&self, keys: usize) -> Position {
+        Position { values: vec![None; keys], key: -i64::try_from(self.shown).unwrap_or(i64::MAX) }
     }
 }
 

@@ -43,6 +43,7 @@ impl Exchange {
         call: Call,
     ) -> Result<Step, InteractionError> {
         let Call { method, address, parameters, conditions, content, .. } = call;
+        self.may_be_done(method, &address)?;
         let criteria = |resource_type| self.criteria(requester, resource_type, &parameters);
         let mut remarks = Vec::new();
         let mut checked = |resource_type, content| {

@@ -92,6 +92,14 @@ impl Profiles {
         self.structures.get(without_version(url))
     }
 
+    /// The canonical URLs of the profiles of a resource type, in alphabetical order.
+    pub(crate) fn of_type(&self, resource_type: &str) -> Vec<&str> {
+        let of_type = self.structures.values().filter(|structure| structure.root.name == resource_type);
+        let mut urls: Vec<&str> = of_type.map(|structure| &*structure.url).collect();
+        urls.sort_unstable();
+        urls
+    }
+
     /// The profiles that a resource claims in `meta.profile` and whose rules are in force, each once and in
     /// the order of the claims. What is claimed beside them is nobody's business here.
     pub(crate) fn of(&self, resource: &Value) -> Vec<&Structure> {

@@ -17,6 +17,7 @@ mod tests;
 
 pub(crate) use escape::escaped;
 pub(crate) use parameter::{Component, Kind, SearchParameter};
+pub(crate) use parse::{comparators, modifiers};
 pub(crate) use query::{
     Comparator, Compartment, Filter, Include, Query, ReferenceValue, SortBy, SortKey, Summary, SystemTest,
     Test, TokenValue, Total, Wanted,

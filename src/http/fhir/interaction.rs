@@ -10,7 +10,7 @@ use super::error::FhirError;
 use super::metadata::acceptable;
 use super::prefer::Preferences;
 use super::respond::Form;
-use super::{DoorState, binary, operation};
+use super::{DoorState, binary, metadata, operation};
 use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::exchange::interaction::{BinaryHeader, Call, Content, Done, InteractionError, Method, Requester};
@@ -51,8 +51,8 @@ pub(super) async fn serve(
 pub(super) enum Answer {
     /// The methods that there are.
     Options(&'static str),
-    /// A Binary, as bytes or as a resource.
-    Binary(Box<Response>),
+    /// A Binary, as bytes or as a resource, or the CapabilityStatement.
+    Written(Box<Response>),
     /// What was done.
     Done(Box<Done>),
 }
@@ -70,7 +70,7 @@ pub(super) fn form(state: &DoorState, request: &Request) -> Form {
 /// The answer to a request.
 pub(super) fn answer(form: &Form, outcome: Result<Answer, FhirError>) -> Response {
     match outcome {
-        Ok(Answer::Binary(response)) => *response,
+        Ok(Answer::Written(response)) => *response,
         Ok(Answer::Options(allowed)) => (StatusCode::NO_CONTENT, [(header::ALLOW, allowed)]).into_response(),
         Ok(Answer::Done(done)) => form.answer(*done),
         Err(error) => error.into_response(),
@@ -88,6 +88,11 @@ async fn interact(
     let address = Address::parse(path).map_err(|error| unknown(error, request.method()))?;
     let allowed = Method::allowed(&address);
     if request.method() == HttpMethod::OPTIONS {
+        if address == Address::System {
+            let mut response = metadata::answer(state, &request)?;
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+            return Ok(Answer::Written(Box::new(response)));
+        }
         return Ok(Answer::Options(allowed));
     }
     let method = Method::from_name(request.method().as_str()).filter(|method| method.is_allowed(&address));
@@ -110,7 +115,7 @@ async fn interact(
     match state.exchange.interact(&requester, call).await? {
         Done::Read(resource, _) if is_binary => {
             let response = binary::answer(&state.exchange, &requester, resource, &uri, &headers).await?;
-            Ok(Answer::Binary(Box::new(response)))
+            Ok(Answer::Written(Box::new(response)))
         }
         done => Ok(Answer::Done(Box::new(done))),
     }

@@ -1,13 +1,16 @@
-//! `GET /fhir/metadata`: the CapabilityStatement.
+//! `GET /fhir/metadata` and `OPTIONS /fhir`: the CapabilityStatement. Also what the client accepts of what this door
+//! writes.
 
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use super::DoorState;
 use super::error::FhirError;
-use super::{DoorState, respond};
-use crate::cdex::{CapabilityFacts, capability_statement};
+use super::interaction::form;
+use crate::cdex::CapabilityFacts;
+use crate::fhir::address::parameters;
 use crate::fhir::{self, NotAcceptable};
 
 /// The general parameters in use here.
@@ -18,10 +21,14 @@ struct Format {
 }
 
 /// What this gateway can do, limits included (CONF-022, CONF-024).
-pub(super) async fn read(State(state): State<DoorState>, uri: Uri, headers: HeaderMap) -> Response {
-    if let Err(error) = acceptable(&uri, &headers) {
-        return error.into_response();
-    }
+pub(super) async fn read(State(state): State<DoorState>, request: Request) -> Response {
+    answer(&state, &request).unwrap_or_else(FhirError::into_response)
+}
+
+/// The CapabilityStatement as a request wants it.
+pub(super) fn answer(state: &DoorState, request: &Request) -> Result<Response, FhirError> {
+    let (uri, headers) = (request.uri(), request.headers());
+    acceptable(uri, headers)?;
     let facts = CapabilityFacts {
         public_url: &state.base_url,
         software_version: env!("CARGO_PKG_VERSION"),
@@ -29,7 +36,24 @@ pub(super) async fn read(State(state): State<DoorState>, uri: Uri, headers: Head
         body_limit_bytes: state.limits.body_bytes,
         date: state.started_at,
     };
-    respond::resource(StatusCode::OK, &capability_statement(&facts))
+    let parameters = parameters(uri.query().unwrap_or_default());
+    let statement = state.exchange.shown_capability_statement(&facts, &parameters)?;
+    let mut response = if is_known(headers, &statement.etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        form(state, request).text(StatusCode::OK, statement.text)
+    };
+    if let Ok(etag) = HeaderValue::from_str(&statement.etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    Ok(response)
+}
+
+/// Whether the client has what the tag names (RFC 9110, 13.1.2).
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let fields = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    fields.flat_map(|value| value.split(',')).any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
 }
 
 /// Whether the client accepts what this door writes. `_format` goes before `Accept` (FHIR R4 http, General

@@ -127,7 +127,8 @@ impl Form {
         put(response, header::LAST_MODIFIED, &resource.last_updated.to_http_date());
     }
 
-    fn text(&self, status: StatusCode, text: impl Into<Bytes>) -> Response {
+    /// The text of a resource as an answer.
+    pub(super) fn text(&self, status: StatusCode, text: impl Into<Bytes>) -> Response {
         let text = text.into();
         let text = if self.pretty { pretty(&text).into() } else { text };
         self::text(status, text)

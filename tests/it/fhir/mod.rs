@@ -8,6 +8,7 @@ use crate::support::http::{Answer, Request};
 mod binaries;
 mod bundles;
 mod conditions;
+mod declarations;
 mod export;
 mod histories;
 mod interactions;

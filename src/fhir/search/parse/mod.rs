@@ -9,6 +9,7 @@ mod tests;
 mod text;
 mod value;
 
+pub(crate) use self::value::{comparators, modifiers};
 use super::{Query, Scope, Total, parameters, patient_compartment, searched_types};
 use crate::fhir::{Issue, IssueType};
 

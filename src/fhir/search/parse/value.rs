@@ -76,6 +76,36 @@ impl Modifier {
     }
 }
 
+/// The codes of the prefixes that values of a parameter may have (FHIR R4 `search-comparator`).
+pub(crate) fn comparators(parameter: &SearchParameter) -> impl Iterator<Item = &'static str> {
+    let is_compared = matches!(parameter.kind, Kind::Date | Kind::Number | Kind::Quantity);
+    PREFIXES.into_iter().filter(move |_| is_compared).map(|(text, _)| text)
+}
+
+/// The codes of the modifiers that a parameter may have (FHIR R4 `search-modifier-code`).
+pub(crate) fn modifiers(parameter: &SearchParameter) -> impl Iterator<Item = &'static str> {
+    const CODES: [(&str, &str); 11] = [
+        ("missing", "missing"),
+        ("exact", "exact"),
+        ("contains", "contains"),
+        ("not", "not"),
+        ("text", "text"),
+        ("in", "in"),
+        ("not-in", "not-in"),
+        ("above", "above"),
+        ("below", "below"),
+        ("identifier", "identifier"),
+        ("of-type", "ofType"),
+    ];
+    let is_column = matches!(parameter.code, "_id" | "_lastUpdated");
+    let taken = CODES
+        .into_iter()
+        .filter(move |_| !is_column)
+        .filter_map(|(name, code)| Modifier::of(parameter, Some(name)).is_ok().then_some(code));
+    let by_type = parameter.targets.first().filter(|name| Modifier::of(parameter, Some(name)).is_ok());
+    taken.chain(by_type.map(|_| "type"))
+}
+
 /// A parameter has a modifier that it cannot have.
 pub(super) fn not_here(parameter: &SearchParameter) -> Refusal {
     let text = format!("The search parameter {} has a modifier that it cannot have", parameter.code);
@@ -230,23 +260,25 @@ fn compared(parameter: &SearchParameter, kind: Kind, value: &str) -> Result<Want
     Ok(Wanted::Quantity { comparator, value, system: some(system)?, unit: some(unit)? })
 }
 
+/// The prefixes of values that are compared (FHIR R4 search, Prefixes).
+const PREFIXES: [(&str, Comparator); 9] = [
+    ("eq", Comparator::Eq),
+    ("ne", Comparator::Ne),
+    ("gt", Comparator::Gt),
+    ("lt", Comparator::Lt),
+    ("ge", Comparator::Ge),
+    ("le", Comparator::Le),
+    ("sa", Comparator::Sa),
+    ("eb", Comparator::Eb),
+    ("ap", Comparator::Ap),
+];
+
 fn prefix(value: &str) -> Option<(Comparator, &str)> {
     if !value.starts_with(|first: char| first.is_ascii_alphabetic()) {
         return Some((Comparator::Eq, value));
     }
     let (prefix, rest) = value.split_at_checked(2)?;
-    let comparator = match prefix {
-        "eq" => Comparator::Eq,
-        "ne" => Comparator::Ne,
-        "gt" => Comparator::Gt,
-        "lt" => Comparator::Lt,
-        "ge" => Comparator::Ge,
-        "le" => Comparator::Le,
-        "sa" => Comparator::Sa,
-        "eb" => Comparator::Eb,
-        "ap" => Comparator::Ap,
-        _ => return None,
-    };
+    let (_, comparator) = PREFIXES.into_iter().find(|(text, _)| *text == prefix)?;
     Some((comparator, rest))
 }
 

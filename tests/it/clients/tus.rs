@@ -1,13 +1,12 @@
-//! Unmodified clients from their registries, tus-js-client (npm) and tuspy (`PyPI`), upload a file with an
-//! interruption and resume. They are installed once into a cache outside the checkout; where Node, Python or the
-//! registry is missing that is said.
+//! tus-js-client (npm) and tuspy (`PyPI`) upload a file with an interruption and resume.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::support::environment::{large, skipped, variable};
+use super::{available, node, python};
+use crate::support::environment::large;
 use crate::support::gateway::Gateway;
 use crate::support::random::Random;
 use crate::support::{tus, wait};
@@ -91,14 +90,8 @@ fn interrupted_upload(mut client: Command, door: &str, interruption: Interruptio
 /// tus-js-client under Node.
 fn tus_js() -> Option<Command> {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let folder = available(INSTALLED.get_or_init(|| {
-        let folder = prepare("tus-js", &["package.json", "tus-js.mjs"])?;
-        run(Command::new("node").arg("--version"))?;
-        if !folder.join("node_modules/tus-js-client").exists() {
-            run(Command::new("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&folder))?;
-        }
-        Ok(folder)
-    }))?;
+    let installed = || node("tus-js", &["package.json", "tus-js.mjs"], "tus-js-client");
+    let folder = available(INSTALLED.get_or_init(installed))?;
     let mut command = Command::new("node");
     command.arg(folder.join("tus-js.mjs"));
     Some(command)
@@ -107,53 +100,9 @@ fn tus_js() -> Option<Command> {
 /// tuspy in a virtual environment of its own.
 fn tuspy() -> Option<Command> {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let folder = available(INSTALLED.get_or_init(|| {
-        let folder = prepare("tuspy", &["requirements.txt", "tus_py.py"])?;
-        let python = folder.join("venv/bin/python");
-        if run(Command::new(&python).args(["-c", "import tusclient"])).is_err() {
-            run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder.join("venv")))?;
-            let install = ["-m", "pip", "install", "--quiet", "--requirement"];
-            run(Command::new(&python).args(install).arg(folder.join("requirements.txt")))?;
-        }
-        Ok(folder)
-    }))?;
+    let installed = || python("tuspy", &["requirements.txt", "tus_py.py"], "tusclient");
+    let folder = available(INSTALLED.get_or_init(installed))?;
     let mut command = Command::new(folder.join("venv/bin/python"));
     command.arg(folder.join("tus_py.py"));
     Some(command)
-}
-
-fn available(installed: &Result<PathBuf, String>) -> Option<PathBuf> {
-    match installed {
-        Ok(folder) => Some(folder.clone()),
-        Err(reason) => {
-            skipped(&format!("a tus client is not available: {reason}"));
-            None
-        }
-    }
-}
-
-/// A folder in the cache with copies of these files: clients are resolved from where the script lies.
-fn prepare(name: &str, files: &[&str]) -> Result<PathBuf, String> {
-    let cache = variable("CDEX_CI_CACHE").map(PathBuf::from);
-    let home = || variable("HOME").map(|home| PathBuf::from(home).join(".cache/cdex-ci"));
-    let cache = cache.or_else(home).unwrap_or_else(|| std::env::temp_dir().join("cdex-ci"));
-    let folder = cache.join(name);
-    let told = |error: std::io::Error| format!("the cache folder cannot be written: {error}");
-    std::fs::create_dir_all(&folder).map_err(told)?;
-    for file in files {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(file);
-        std::fs::copy(source, folder.join(file)).map_err(told)?;
-    }
-    Ok(folder)
-}
-
-/// Runs a command to its end; its last line tells what went wrong.
-fn run(command: &mut Command) -> Result<(), String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(format!("{program}: {}", text.lines().last().unwrap_or("failed")))
 }
