@@ -8,6 +8,7 @@ use crate::support::http::{Answer, Request};
 mod bundles;
 mod conditions;
 mod declarations;
+mod fuzz_queries;
 mod histories;
 mod interactions;
 mod patches;
