@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::ask_upstream::Elsewhere;
 use super::find_resource::{HistoryPage, SearchPage, View};
 use super::match_patient::MatchPage;
-use super::precondition::Conditions;
+use super::precondition::{Conditions, with_criteria_of_url};
 use super::run_bundle::Performed;
 use super::store_resource::{PatchFormat, Received};
 use super::{Body, BodyError, Exchange, Interrupted};
@@ -378,6 +378,8 @@ impl Exchange {
                 self.run_bundle(requester, received, strict).await
             }
             (Method::Post, Address::Type(resource_type)) => {
+                let conditions =
+                    with_criteria_of_url(conditions, resource_type, &parameters, &requester.base);
                 let received = self.receive_resource(requester, shape_of(resource_type), content).await?;
                 self.create(requester, resource_type, received, conditions).await
             }

@@ -2,6 +2,8 @@
 //! The header fields of a request and the members of a Bundle's `request` are read alike.
 
 use crate::clock::Timestamp;
+use crate::fhir::address::query_string;
+use crate::fhir::search::{Query, Scope};
 use crate::repository::{Precondition, StoredResource};
 
 /// The conditions of a request.
@@ -95,6 +97,24 @@ impl Conditions {
     }
 }
 
+/// The conditions of a create whose criteria may stand in its URL: so fhirpy's `get_or_create` asks, and `If-None-Exist`
+/// goes before it. Parameters among which nothing is searched by (`upsert=true`) say nothing.
+pub(super) fn with_criteria_of_url(
+    conditions: Conditions,
+    resource_type: &'static str,
+    parameters: &[(String, String)],
+    base: &str,
+) -> Conditions {
+    if conditions.if_none_exist.is_some() || parameters.is_empty() {
+        return conditions;
+    }
+    // What is wrong with them is told when they are read in earnest.
+    let searches = Query::parse(Scope::Type(resource_type), parameters, base, false)
+        .map_or(true, |query| !query.filters.is_empty());
+    let criteria = || query_string(parameters.iter().map(|(name, value)| (&**name, &**value)));
+    Conditions { if_none_exist: searches.then(criteria), ..conditions }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +138,22 @@ mod tests {
             ("w/\"3\"", Err(InvalidTags)),
         ] {
             assert_eq!(Tags::parse(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_criteria_of_a_create_may_stand_in_its_url() {
+        for (header, url, expected) in [
+            (None, "identifier=a%7Cb&_format=json", Some("identifier=a%7Cb&_format=json")),
+            (Some("name=x"), "identifier=a", Some("name=x")),
+            (None, "upsert=true&_pretty=true", None),
+            (None, "birthdate=never", Some("birthdate=never")),
+            (None, "", None),
+        ] {
+            let conditions = Conditions { if_none_exist: header.map(str::to_owned), ..Conditions::default() };
+            let parameters = crate::fhir::address::parameters(url);
+            let conditions = with_criteria_of_url(conditions, "Patient", &parameters, "http://base/fhir");
+            assert_eq!(conditions.if_none_exist.as_deref(), expected, "{url}");
         }
     }
 

@@ -11,6 +11,7 @@ mod fhir;
 mod health;
 pub(crate) mod listener;
 pub(crate) mod middleware;
+mod openapi;
 pub(crate) mod routes;
 pub(crate) mod state;
 #[cfg(test)]

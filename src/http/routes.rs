@@ -8,7 +8,7 @@ use axum::extract::Request;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::body::{self, BodyFault};
-use super::{dex, fhir, tus};
+use super::{dex, fhir, openapi, tus};
 use crate::clock::Timestamp;
 use crate::exchange::{Body, BodyError, Exchange};
 use crate::upload::MetadataMode;
@@ -45,7 +45,8 @@ pub(crate) struct Limits {
 
 /// All routes of all doors.
 pub(crate) fn routes(state: DoorState) -> Router {
-    Router::new().merge(tus::routes()).merge(dex::routes()).merge(fhir::routes()).with_state(state)
+    let doors = [tus::routes(), dex::routes(), fhir::routes(), openapi::routes()];
+    doors.into_iter().fold(Router::new(), Router::merge).with_state(state)
 }
 
 /// The body of a request as the use cases take it, at most `limit` bytes of it.

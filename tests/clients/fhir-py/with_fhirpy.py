@@ -78,10 +78,10 @@ def synchronous(base):
     assert patient.is_valid()
     assert not client.resource("Patient", active="yes").is_valid()
     client.resources("Patient").search(identifier="http://example.org/fhirpy|one").delete()
-    refused(lambda: client.get("Patient", made.id), OperationOutcome)
+    refused(lambda: client.get("Patient", made.id), ResourceNotFound)
     patient_id = patient.id
     patient.delete()
-    refused(lambda: client.get("Patient", patient_id), OperationOutcome)
+    refused(lambda: client.get("Patient", patient_id), ResourceNotFound)
 
 
 async def asynchronous(base):

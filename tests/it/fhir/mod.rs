@@ -10,6 +10,7 @@ mod bundles;
 mod conditions;
 mod declarations;
 mod export;
+mod fuzz_queries;
 mod histories;
 mod interactions;
 mod operations;

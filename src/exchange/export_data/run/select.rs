@@ -107,7 +107,8 @@ impl Run<'_> {
                 parts.push(if few.is_some_and(HashSet::is_empty) {
                     Criterion::Never
                 } else {
-                    let of_code = |code| Criterion::Has(spaces.of_code(&[code]), tests.clone());
+                    let of_code =
+                        |code: &&'static str| Criterion::Has(spaces.of_code(&[*code]), tests.clone());
                     Criterion::Any(codes.map(of_code).collect())
                 });
             }

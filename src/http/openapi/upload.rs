@@ -1,0 +1,154 @@
+//! The paths of the tus and DEX doors and of whoever watches the gateway. Aliases of a path are not listed.
+
+use serde_json::{Map, Value, json};
+
+use super::{parameter, path, response, responses};
+
+const PLAIN: &str = "text/plain";
+const JSON: &str = "application/json";
+const OFFSETS: &str = "application/offset+octet-stream";
+
+/// Every path.
+pub(super) fn paths() -> Map<String, Value> {
+    let object = || json!({ "type": "object" });
+    let plain = |description: &str| response(description, Some((PLAIN, json!({ "type": "string" }))));
+    let refusals = || [("4XX", plain("What is wrong")), ("5XX", plain("What could not be done"))];
+    let answers =
+        |status: &'static str, answer: Value| responses([(status, answer)].into_iter().chain(refusals()));
+    let id = || {
+        let schema = json!({ "type": "string", "pattern": "^[0-9a-f]{32}$|^[0-9a-f-]{36}$" });
+        parameter("path", "id", &schema, "An upload")
+    };
+    let get = |name: &str, summary: &str, parameters: Value, answer: Value| {
+        json!({ "operationId": name, "summary": summary, "parameters": parameters,
+            "responses": answers("200", answer) })
+    };
+    let json_answer = |description: &str| response(description, Some((JSON, object())));
+    let mut checked =
+        get("health", "The health of the gateway and its targets", json!([]), json_answer("Health"));
+    checked["responses"]["503"] = json_answer("Something does not work");
+    let mut ready = get("ready", "Whether requests are taken", json!([]), json!({ "description": "Ready" }));
+    ready["responses"]["503"] = json!({ "description": "Not ready" });
+    let paths = [
+        ("/files", path([("post", create(&answers)), ("options", options())])),
+        (
+            "/files/{id}",
+            path([
+                ("head", head(id())),
+                ("patch", append(id(), &answers)),
+                ("options", {
+                    let mut options = options();
+                    options["operationId"] = "uploadOptions".into();
+                    options["parameters"] = json!([id()]);
+                    options
+                }),
+            ]),
+        ),
+        (
+            "/info/{id}",
+            path([("get", {
+                get("info", "What is known of an upload", json!([id()]), json_answer("What is known"))
+            })]),
+        ),
+        (
+            "/route/{id}",
+            path([(
+                "post",
+                json!({
+                    "operationId": "redeliver",
+                    "summary": "Delivers a complete upload once more",
+                    "parameters": [id()],
+                    "requestBody": { "content": { JSON: { "schema": {
+                        "type": "object",
+                        "properties": { "target": { "type": "string" } },
+                    } } } },
+                    "responses": answers("200", json!({ "description": "It is queued", "content": { "*/*": {} } })),
+                }),
+            )]),
+        ),
+        ("/health", path([("get", checked)])),
+        ("/version", path([("get", get("version", "The version", json!([]), json_answer("The version")))])),
+        (
+            "/health/live",
+            path([("get", get("live", "Whether it runs", json!([]), json!({ "description": "It runs" })))]),
+        ),
+        ("/health/ready", path([("get", ready)])),
+        (
+            "/openapi.json",
+            path([("get", get("openapi", "This document", json!([]), json_answer("OpenAPI")))]),
+        ),
+    ];
+    paths.into_iter().map(|(template, item)| (template.to_owned(), item)).collect()
+}
+
+fn resumable() -> Value {
+    let mut version =
+        parameter("header", "Tus-Resumable", &json!({ "const": "1.0.0" }), "The protocol's version");
+    version["required"] = true.into();
+    version
+}
+
+fn create(answers: &dyn Fn(&'static str, Value) -> Value) -> Value {
+    let length = json!({ "type": "integer", "minimum": 0 });
+    let metadata = json!({ "type": "string" });
+    let mut created = answers(
+        "201",
+        json!({
+            "description": "The upload exists",
+            "headers": { "Location": { "schema": { "type": "string" } } },
+        }),
+    );
+    created["2XX"] = json!({ "description": "The upload exists" });
+    json!({
+        "operationId": "createUpload",
+        "summary": "Creates an upload (tus creation, creation-with-upload)",
+        "parameters": [
+            resumable(),
+            parameter("header", "Upload-Length", &length, "How long it is"),
+            parameter("header", "Upload-Metadata", &metadata, "The sender manifest"),
+        ],
+        "responses": created,
+    })
+}
+
+fn head(id: Value) -> Value {
+    // An answer to HEAD has no body, whatever it says.
+    json!({
+        "operationId": "uploadOffset",
+        "summary": "How much of an upload is here",
+        "parameters": [id, resumable()],
+        "responses": responses([
+            ("200", json!({
+                "description": "Its offset",
+                "headers": { "Upload-Offset": { "schema": { "type": "integer", "minimum": 0 } } },
+            })),
+            ("4XX", response("What is wrong", None)),
+            ("5XX", response("What could not be done", None)),
+        ]),
+    })
+}
+
+fn append(id: Value, answers: &dyn Fn(&'static str, Value) -> Value) -> Value {
+    let mut offset = parameter(
+        "header",
+        "Upload-Offset",
+        &json!({ "type": "integer", "minimum": 0 }),
+        "Where the bytes belong",
+    );
+    offset["required"] = true.into();
+    json!({
+        "operationId": "appendToUpload",
+        "summary": "Appends bytes to an upload",
+        "parameters": [id, resumable(), offset],
+        "requestBody": { "content": { OFFSETS: { "schema": { "type": "string", "format": "binary" } } } },
+        "responses": answers("204", response("The bytes are kept", None)),
+    })
+}
+
+fn options() -> Value {
+    json!({
+        "operationId": "options",
+        "summary": "What of tus is spoken",
+        "responses": responses([("200", response("Versions and extensions", None))]),
+    })
+}
