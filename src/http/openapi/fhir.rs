@@ -259,6 +259,7 @@ fn of_operation(definition: &OperationDefinition) -> Vec<(String, Value)> {
     places.into_iter().map(item).collect()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what is made for a call is written in it")]
 fn get(id: &str, summary: &str, parameters: Vec<Value>, schema: &str) -> Value {
     let body = response(summary, Some((FHIR, json!({ "$ref": format!("#/components/schemas/{schema}") }))));
     json!({
@@ -269,6 +270,7 @@ fn get(id: &str, summary: &str, parameters: Vec<Value>, schema: &str) -> Value {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what is made for a call is written in it")]
 fn post(id: &str, summary: &str, parameters: Vec<Value>, schema: &str, media_types: &[&str]) -> Value {
     let answer =
         || response(summary, Some((FHIR, json!({ "$ref": format!("#/components/schemas/{schema}") }))));
@@ -287,6 +289,7 @@ fn post(id: &str, summary: &str, parameters: Vec<Value>, schema: &str, media_typ
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what is made for a call is written in it")]
 fn delete(parameters: Vec<Value>) -> Value {
     let outcome = json!({ "$ref": "#/components/schemas/OperationOutcome" });
     json!({

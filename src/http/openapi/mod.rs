@@ -22,10 +22,10 @@ use super::routes::DoorState;
 /// The route of the document.
 pub(super) fn routes() -> Router<DoorState> {
     let made: Arc<OnceLock<Bytes>> = Arc::default();
-    Router::new().route("/openapi.json", get(move |State(state): State<DoorState>| read(state, made)))
+    Router::new().route("/openapi.json", get(async move |State(state): State<DoorState>| read(&state, &made)))
 }
 
-async fn read(state: DoorState, made: Arc<OnceLock<Bytes>>) -> Response {
+fn read(state: &DoorState, made: &OnceLock<Bytes>) -> Response {
     let text = made.get_or_init(|| document(&state.base_url).to_string().into()).clone();
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

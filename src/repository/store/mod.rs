@@ -21,7 +21,7 @@ pub(super) use include::{references, referring_resources, resources};
 pub(super) use include::{referred, referring};
 pub(super) use keep::{delete, keep};
 #[cfg(test)]
-pub(super) use search::{Plan, Way, pages, plan, search_by, wanted};
+pub(super) use search::{Plan, Way, pages, plan, search_by};
 pub(super) use search::{matches, search};
 #[cfg(test)]
 pub(super) use statement::explain;

@@ -201,7 +201,6 @@ async fn every_search_goes_through_indexes_and_by_the_plan_that_suits_it() {
         fill(&db).await;
         let mut reader = db.reader().await.expect("a reader");
         let mut tx = reader.tx();
-        let seen = access();
         for (what, search, way, source) in cases() {
             let plan = store::plan(&mut tx, &access(), &search).await.expect("a plan");
             assert_eq!((plan.way, plan.branches[0].1), (way, source), "{what}");

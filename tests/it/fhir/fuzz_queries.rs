@@ -135,34 +135,41 @@ const VALUES: [&str; 42] = [
     "*:*:*",
 ];
 
+/// Fewer than this.
+fn below(random: &mut Random, limit: u64) -> usize {
+    usize::try_from(random.below(limit)).expect("limits are small")
+}
+
 /// One of these.
 fn one<'a>(random: &mut Random, of: &[&'a str]) -> &'a str {
-    of[random.below(of.len() as u64) as usize]
+    of[below(random, of.len() as u64)]
 }
 
 /// A value, now and then one of those that are as long as a head allows, or a mangled cursor.
 fn value(random: &mut Random, cursor: &str) -> String {
     match random.below(20) {
-        0 => one(random, &VALUES).repeat(random.below(60) as usize),
-        1 => "a,".repeat(random.below(3_000) as usize),
+        0 => one(random, &VALUES).repeat(below(random, 60)),
+        1 => "a,".repeat(below(random, 3_000)),
         2 => {
             let mut bytes = cursor.as_bytes().to_vec();
             for _ in 0..random.below(4) {
-                let at = random.below(bytes.len() as u64) as usize;
-                bytes[at] = b'A' + (random.below(26) as u8);
+                let at = below(random, bytes.len() as u64);
+                bytes[at] = b'A' + u8::try_from(random.below(26)).expect("a letter");
             }
-            bytes.truncate(1 + random.below(bytes.len() as u64) as usize);
+            bytes.truncate(1 + below(random, bytes.len() as u64));
             String::from_utf8(bytes).expect("letters are text")
         }
-        3 => (0..random.below(40)).map(|_| format!("%{:02X}", random.below(256))).collect(),
+        3 => {
+            (0..random.below(40)).fold(String::new(), |text, _| text + &format!("%{:02X}", random.below(256)))
+        }
         _ => one(random, &VALUES).to_owned(),
     }
 }
 
 fn name(random: &mut Random) -> String {
     match random.below(16) {
-        0 => format!("subject{}", ".subject".repeat(random.below(40) as usize)),
-        1 => "_has:Observation:subject:".repeat(1 + random.below(20) as usize) + "code",
+        0 => format!("subject{}", ".subject".repeat(below(random, 40))),
+        1 => "_has:Observation:subject:".repeat(1 + below(random, 20)) + "code",
         _ => format!("{}{}", one(random, &NAMES), one(random, &MODIFIERS)),
     }
 }
