@@ -74,6 +74,8 @@ async fn open_sqlite(settings: &DbSettings, path: PathBuf) -> Result<Inner, DbEr
     let readers = SqlitePoolOptions::new()
         .max_connections(settings.connections)
         .acquire_timeout(settings.busy_timeout)
+        // A file does not hang up, and asking costs a hop to the connection's thread and back.
+        .test_before_acquire(false)
         .connect_lazy_with(options.read_only(true));
     let reopen = writer.create_if_missing(false);
     Ok(Inner::Sqlite { readers, writer: Writer::start(conn, reopen, settings.observe_group) })

@@ -21,8 +21,29 @@ pub(in crate::repository) fn owned(sql: &mut Sql, access: &Access, row: Name) {
     }
 }
 
+/// A row of `resource` in a statement.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    /// Its name.
+    pub(super) name: Name,
+    /// Where its key stands. If that is further to the left, what needs only the key is asked before the row is read.
+    pub(super) key: (Name, &'static str),
+}
+
+impl Row {
+    /// A row whose key is its own.
+    pub(super) fn alone(name: Name) -> Self {
+        Self { name, key: (name, "key") }
+    }
+
+    /// Its key.
+    pub(super) fn push_key(self, sql: &mut Sql) -> &mut Sql {
+        sql.column(self.key.0, self.key.1)
+    }
+}
+
 /// That `criterion` holds of a row.
-pub(super) fn condition(sql: &mut Sql, access: &Access, row: Name, criterion: &Criterion) {
+pub(super) fn condition(sql: &mut Sql, access: &Access, row: Row, criterion: &Criterion) {
     match criterion {
         Criterion::All(parts) if parts.is_empty() => {
             sql.push("1 = 1");
@@ -42,30 +63,31 @@ pub(super) fn condition(sql: &mut Sql, access: &Access, row: Name, criterion: &C
             sql.push(")");
         }
         Criterion::Type(kind) => {
-            sql.column(row, "kind = ").number(kind.as_i64());
+            sql.column(row.name, "kind = ").number(kind.as_i64());
         }
         Criterion::Id(ids) if ids.is_empty() => {
             sql.push("0 = 1");
         }
         Criterion::Id(ids) => {
-            sql.column(row, "id").equals_any(ids.iter(), |sql, id| {
+            sql.column(row.name, "id").equals_any(ids.iter(), |sql, id| {
                 sql.string(id);
             });
         }
         Criterion::LastUpdated(from, until) => {
             sql.push("(1 = 1");
             if let Some(from) = from {
-                sql.push(" AND ").column(row, "last_updated >= ").number(from.as_nanos());
+                sql.push(" AND ").column(row.name, "last_updated >= ").number(from.as_nanos());
             }
             if let Some(until) = until {
-                sql.push(" AND ").column(row, "last_updated < ").number(until.as_nanos());
+                sql.push(" AND ").column(row.name, "last_updated < ").number(until.as_nanos());
             }
             sql.push(")");
         }
         Criterion::Has(space, tests) => {
             let entry = sql.name("e");
             sql.push("EXISTS (SELECT 1 FROM search_entry ").push_name(entry).push(" WHERE ");
-            sql.column(entry, "resource = ").column(row, "key AND ");
+            sql.column(entry, "resource = ");
+            row.push_key(sql).push(" AND ");
             sql.column(entry, "space = ").number(space.as_i64());
             if !tests.is_empty() {
                 sql.push(" AND ");
@@ -76,7 +98,8 @@ pub(super) fn condition(sql: &mut Sql, access: &Access, row: Name, criterion: &C
         Criterion::Leads(space, targets) if !targets.is_empty() => {
             let entry = sql.name("e");
             sql.push("EXISTS (SELECT 1 FROM search_entry ").push_name(entry).push(" WHERE ");
-            sql.column(entry, "resource = ").column(row, "key AND ");
+            sql.column(entry, "resource = ");
+            row.push_key(sql).push(" AND ");
             sql.column(entry, "space = ").number(space.as_i64()).push(" AND ");
             sql.combine(targets, " OR ", &mut |sql, (name, kind, criterion)| {
                 let target = sql.name("r");
@@ -90,7 +113,7 @@ pub(super) fn condition(sql: &mut Sql, access: &Access, row: Name, criterion: &C
                 sql.push(" AND ");
                 visible(sql, access, target);
                 sql.push(" AND ");
-                condition(sql, access, target, criterion);
+                condition(sql, access, Row::alone(target), criterion);
                 sql.push(EACH);
             });
             sql.push(EACH);
@@ -100,14 +123,14 @@ pub(super) fn condition(sql: &mut Sql, access: &Access, row: Name, criterion: &C
             sql.push("EXISTS (SELECT 1 FROM search_entry ").push_name(entry).push(" WHERE ");
             sql.column(entry, "space = ").number(from.as_i64()).push(" AND ");
             sql.column(entry, "value = ");
-            reference_to_row(sql, row);
+            reference_to_row(sql, row.name);
             let referring = sql.name("r");
             sql.push(" AND EXISTS (SELECT 1 FROM resource ").push_name(referring).push(" WHERE ");
             sql.column(referring, "key = ").column(entry, "resource AND ");
             sql.column(referring, "kind = ").number(source.as_i64()).push(" AND ");
             visible(sql, access, referring);
             sql.push(" AND ");
-            condition(sql, access, referring, criterion);
+            condition(sql, access, Row::alone(referring), criterion);
             sql.push(EACH).push(EACH);
         }
         Criterion::Leads(..) | Criterion::Never => {

@@ -1,7 +1,7 @@
 //! A criterion as the set of resources to look at: the keys of all that may satisfy it, taken from an index and not
 //! from the resources. Some of the set may not satisfy it, so [`condition`] is asked of each all the same.
 
-use super::condition::{condition, entry_test, entry_tests, equal_values, id_in, reference_to, visible};
+use super::condition::{Row, condition, entry_test, entry_tests, equal_values, id_in, reference_to, visible};
 use super::sql::{Name, Sql};
 use crate::auth::Access;
 use crate::repository::criteria::{Bytes, Criterion, EntryTest};
@@ -136,7 +136,7 @@ pub(super) fn keys(sql: &mut Sql, access: &Access, kind: Space, criterion: &Crit
                 sql.column(row, "content IS NOT NULL AND ");
             }
             sql.column(row, "kind = ").number(kind.as_i64()).push(" AND ");
-            condition(sql, access, row, criterion);
+            condition(sql, access, Row::alone(row), criterion);
         }
     }
 }
@@ -160,25 +160,34 @@ fn matching(
     sql.push("SELECT ");
     select(sql, row);
     sql.push(" FROM ");
-    each_of(sql, access, kind, rank(criterion).map(|_| criterion), row);
+    let row = each_of(sql, access, kind, rank(criterion).map(|_| criterion), row);
     sql.push(" AND ");
     condition(sql, access, row, criterion);
 }
 
 /// `… WHERE …` over the visible resources of a type: those of the set of a criterion, each once, or all.
-pub(super) fn each_of(sql: &mut Sql, access: &Access, kind: Space, set: Option<&Criterion>, row: Name) {
+pub(super) fn each_of(
+    sql: &mut Sql,
+    access: &Access,
+    kind: Space,
+    set: Option<&Criterion>,
+    row: Name,
+) -> Row {
+    let mut each_row = Row::alone(row);
     if let Some(criterion) = set {
         let each = sql.name("k");
         sql.push("(");
         distinct(sql, access, kind, criterion);
         sql.push(") ").push_name(each);
         look_up(sql, row, each);
+        each_row.key = (each, "key");
         sql.push(" WHERE ");
     } else {
         sql.push("resource ").push_name(row).push(" WHERE ").column(row, "content IS NOT NULL AND ");
     }
     sql.column(row, "kind = ").number(kind.as_i64()).push(" AND ");
     visible(sql, access, row);
+    each_row
 }
 
 /// A `SELECT` of the keys of a set, each once.

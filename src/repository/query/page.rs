@@ -1,7 +1,7 @@
 //! The statements that find a page and count matches. All give the columns of a resource, then one column for each
 //! sort key by values, then (when gathered) how many matches there are.
 
-use super::condition::condition;
+use super::condition::{Row, condition};
 use super::keys::{distinct, each_of, look_up};
 use super::order::{Keys, Place, push_after, push_from, push_key, push_order_by, push_spaces};
 use super::sql::{EACH, Name, Sql};
@@ -40,7 +40,7 @@ pub(in crate::repository) fn gathered(page: &Page<'_>, branches: &[(&Branch, Sou
                 Source::Set(n) | Source::Value(n) => branch.conjuncts.get(*n),
                 Source::Kind => None,
             };
-            each_of(sql, page.access, branch.kind, set, row);
+            let row = each_of(sql, page.access, branch.kind, set, row);
             push_conjuncts(sql, page.access, row, branch, *source);
         });
     });
@@ -64,6 +64,7 @@ pub(in crate::repository) fn gathered_among(page: &Page<'_>, branch: &Branch, se
         look_up(sql, row, keys);
         sql.push(" WHERE ").column(row, "kind = ").number(branch.kind.as_i64()).push(" AND ");
         super::visible(sql, page.access, row);
+        let row = Row { name: row, key: (keys, "key") };
         push_conjuncts(sql, page.access, row, branch, Source::Set(set));
     });
     push_page_of(&mut sql, page, all, |sql| {
@@ -103,7 +104,7 @@ pub(in crate::repository) fn walked(page: &Page<'_>, branches: &[(&Branch, Sourc
         let row = sql.name("r");
         sql.push("SELECT ").column(row, "key FROM ");
         let walk = push_source(sql, page.access, branch, *source, row, page.after.map(|after| after.key));
-        push_conjuncts(sql, page.access, row, branch, *source);
+        push_conjuncts(sql, page.access, walk.row(row), branch, *source);
         push_order_of(sql, row, walk);
     })
 }
@@ -167,7 +168,7 @@ pub(in crate::repository) fn unsorted(page: &Page<'_>, branch: &Branch) -> Sql {
                 push_lacks(sql, row, level);
             }
         }
-        push_conjuncts(sql, page.access, row, branch, Source::Kind);
+        push_conjuncts(sql, page.access, walk.row(row), branch, Source::Kind);
         if is_last_key {
             push_order_of(sql, row, walk);
             return;
@@ -194,7 +195,7 @@ pub(in crate::repository) fn count(
         let (row, each) = (sql.name("r"), sql.name("c"));
         sql.push("SELECT 1 FROM (SELECT ").column(row, "key FROM ");
         let walk = push_source(sql, access, branch, *source, row, None);
-        push_conjuncts(sql, access, row, branch, *source);
+        push_conjuncts(sql, access, walk.row(row), branch, *source);
         // The number does not depend on it, but the index that is walked does.
         push_order_of(sql, row, walk);
         sql.push(") ").push_name(each);
@@ -266,19 +267,31 @@ fn push_rest(sql: &mut Sql, page: &Page<'_>, branch: &Branch, row: Name, entry: 
     }
     sql.column(row, "kind = ").number(branch.kind.as_i64()).push(" AND ");
     super::visible(sql, page.access, row);
-    push_conjuncts(sql, page.access, row, branch, Source::Kind);
+    let key = entry.map_or((row, "key"), |entry| (entry, "resource"));
+    push_conjuncts(sql, page.access, Row { name: row, key }, branch, Source::Kind);
     push_order_by(sql, page.order, 0, place);
 }
 
 /// What a walk passes.
 #[derive(Debug, Clone, Copy)]
 enum Walk {
-    /// Rows of a set.
-    Set,
+    /// Rows of a set, by its keys.
+    Set(Row),
     /// Entries with one value.
     Entries(Name),
     /// All rows of a type.
     Kind,
+}
+
+impl Walk {
+    /// The row that is passed.
+    fn row(self, name: Name) -> Row {
+        match self {
+            Self::Set(row) => row,
+            Self::Entries(entry) => Row { name, key: (entry, "resource") },
+            Self::Kind => Row::alone(name),
+        }
+    }
 }
 
 /// `… WHERE …` over the rows of a source whose key is greater than `after`.
@@ -292,11 +305,11 @@ fn push_source(
 ) -> Walk {
     let value = match source {
         Source::Set(n) => {
-            each_of(sql, access, branch.kind, Some(&branch.conjuncts[n]), row);
+            let each = each_of(sql, access, branch.kind, Some(&branch.conjuncts[n]), row);
             if let Some(after) = after {
                 sql.push(" AND ").column(row, "key > ").number(after);
             }
-            return Walk::Set;
+            return Walk::Set(each);
         }
         Source::Value(n) => branch.one_value(n),
         Source::Kind => None,
@@ -353,12 +366,12 @@ fn push_order_of(sql: &mut Sql, row: Name, walk: Walk) {
     match (walk, sql.dialect()) {
         (Walk::Entries(entry), _) => sql.column(entry, "resource"),
         (Walk::Kind, Dialect::Postgres) => sql.column(row, "kind, ").column(row, "key"),
-        (Walk::Kind, Dialect::Sqlite) | (Walk::Set, _) => sql.column(row, "key"),
+        (Walk::Kind, Dialect::Sqlite) | (Walk::Set(_), _) => sql.column(row, "key"),
     };
 }
 
 /// What the source has not already proved.
-fn push_conjuncts(sql: &mut Sql, access: &Access, row: Name, branch: &Branch, source: Source) {
+fn push_conjuncts(sql: &mut Sql, access: &Access, row: Row, branch: &Branch, source: Source) {
     for (n, conjunct) in branch.conjuncts.iter().enumerate() {
         let is_exact = matches!(conjunct, Criterion::Has(..) | Criterion::Id(_) | Criterion::LastUpdated(..));
         if is_exact && matches!(source, Source::Set(set) | Source::Value(set) if set == n) {
