@@ -78,6 +78,16 @@ id!(
     Uuid::now_v7()
 );
 id!(
+    /// Names one bulk export. Random: whoever may ask for it should not be able to guess others.
+    ExportId,
+    Uuid::new_v4()
+);
+id!(
+    /// Names one file of a bulk export.
+    ExportFileId,
+    Uuid::now_v7()
+);
+id!(
     /// Names one assertion by which the gateway proves who it is (RFC 7519 `jti`).
     AssertionId,
     Uuid::new_v4()

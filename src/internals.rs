@@ -1,5 +1,5 @@
-//! What the programs in `tests/benches` measure from inside: the scanner, the metadata codec, the writer and the
-//! delivery worker, each as the gateway uses it. Compiled with the feature `internals` only, because the modules
+//! What the programs in `tests/benches` measure from inside: the scanner, the metadata codec, the writer, the
+//! delivery worker and the repository, each as the gateway uses it. Compiled with the feature `internals` only, because the modules
 //! it leads to are private. Nothing is measured here, and nothing in the gateway may call it.
 
 use std::collections::HashMap;
@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{self, AuditOutcome, Entry};
-use crate::auth::{Access, DEFAULT_TENANT};
+use crate::audit::{self, AuditOutcome};
+use crate::auth::{Access, Caller, DEFAULT_TENANT};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{Db, DbError, DbSettings};
 use crate::delivery::{
@@ -23,6 +23,9 @@ use crate::delivery::{
 };
 use crate::fhir::{ScanLimits, Scanner, Shape, Spool, SpoolError, Spooled};
 use crate::id::UploadId;
+use crate::repository::criteria::{self, Criterion, EntryTest, Order};
+use crate::repository::entry::{Entry, Space};
+use crate::repository::{self, Draft, Precondition, Search};
 use crate::upload::{MetadataMode, Source, SourceError, Sources, UploadMetadata};
 
 /// Why a bench cannot go on.
@@ -87,7 +90,7 @@ impl Database {
     /// # Errors
     /// The database fails.
     pub async fn write_row(&self) -> Result<(), Failure> {
-        let entry = Entry {
+        let entry = audit::Entry {
             tenant: DEFAULT_TENANT.to_owned(),
             owner: "anonymous".to_owned(),
             at: SystemClock.now(),
@@ -139,9 +142,143 @@ impl Database {
         tracker.wait().await;
     }
 
+    /// Creates documents, all in one unit.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn create_documents(&self, documents: &[Document], entries: usize) -> Result<(), Failure> {
+        let drafts = documents.iter().map(|document| (document.draft(entries), Precondition::None));
+        let drafts: Vec<_> = drafts.collect();
+        let created: Result<(), DbError> = self
+            .db
+            .write(drafts, |drafts, tx| {
+                Box::pin(async move {
+                    let access = Caller::anonymous().access();
+                    repository::keep(tx, &access, drafts, true, SystemClock.now()).await.map(drop)
+                })
+            })
+            .await;
+        Ok(created?)
+    }
+
+    /// Searches `DocumentReference?patient=…&type=…&_sort=-date&_count=10`; gives how many are on the page.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn search_documents(&self, patient: usize, type_code: &str) -> Result<usize, Failure> {
+        let is = |code, value: String| {
+            let value = criteria::Bytes::Equal(value.into_bytes());
+            Criterion::Has(Document::space_of(code), vec![EntryTest { value, extra: criteria::Bytes::Any }])
+        };
+        let conditions = vec![
+            is("patient", format!("Patient/patient-{patient}")),
+            is("type", format!("{type_code}\0http://loinc.org")),
+        ];
+        let search = Search {
+            types: vec![Space::of_type(DEFAULT_TENANT, DOCUMENT_REFERENCE)],
+            criterion: Criterion::All(conditions),
+            order: vec![(Order::Values(vec![vec![Document::space_of("date")]]), true)],
+            count: 10,
+            after: None,
+            count_to: 1000,
+        };
+        let mut reader = self.db.reader().await?;
+        let access = Caller::anonymous().access();
+        Ok(repository::search(&mut reader.tx(), &access, &search).await?.resources.len())
+    }
+
     /// Waits for the writes under way, then closes the connections.
     pub async fn close(&self) {
         self.db.close().await;
+    }
+}
+
+const DOCUMENT_REFERENCE: &str = "DocumentReference";
+
+/// A DocumentReference, like others of its patient but for its number and date.
+#[derive(Debug, Clone, Copy)]
+pub struct Document {
+    /// Its number; the greater, the later.
+    pub number: usize,
+    /// How many patients there are documents of, in turn.
+    pub patients: usize,
+}
+
+impl Document {
+    /// The codes of types: each patient has documents of all.
+    pub const TYPES: [&str; 5] = ["11506-3", "34133-9", "18842-5", "28570-0", "11488-4"];
+
+    /// Its text, about a kilobyte.
+    pub fn text(self) -> String {
+        let Self { number, patients } = self;
+        let (patient, code) = (number % patients, Self::TYPES[number / patients % Self::TYPES.len()]);
+        let category = r#"[{"coding":[{"system":"http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category","code":"clinical-note","display":"Clinical Note"}]}]"#;
+        format!(
+            r#"{{"resourceType":"{DOCUMENT_REFERENCE}","identifier":[{{"system":"urn:example:documents","value":"{number}"}}],
+"status":"current","docStatus":"final","type":{{"coding":[{{"system":"http://loinc.org","code":"{code}","display":"Note"}}]}},
+"category":{category},"subject":{{"reference":"Patient/patient-{patient}","display":"Somebody"}},"date":"2025-01-01T00:00:00Z",
+"author":[{{"reference":"Practitioner/practitioner-{}"}}],"custodian":{{"reference":"Organization/organization-{}"}},
+"description":"A note of a bench, which says nothing in particular about anybody and is about as long as others.",
+"content":[{{"attachment":{{"contentType":"application/pdf","url":"Binary/binary-{number}","size":48213,
+"hash":"2jmj7l5rSw0yVb/vlWAYkK/YBwk=","title":"note.pdf"}},"format":{{"system":
+"http://ihe.net/fhir/ihe.formatcode.fhir/CodeSystem/formatcode","code":"urn:ihe:iti:xds:2017:mimeTypeSufficient"}}}}],
+"context":{{"period":{{"start":"2025-01-01","end":"2025-01-02"}}}}}}"#,
+            number % 500,
+            number % 50,
+        )
+    }
+
+    /// What it is found by, as rows: space, value, extra. Twelve, or with more of no meaning `count`.
+    pub fn rows(self, count: usize) -> Vec<(i64, Vec<u8>, Vec<u8>)> {
+        let rows = self.entries(count).into_iter();
+        rows.map(|entry| (entry.space.as_i64(), entry.value, entry.extra.unwrap_or_default())).collect()
+    }
+
+    /// The number of a parameter's space.
+    pub fn space(code: &str) -> i64 {
+        Self::space_of(code).as_i64()
+    }
+
+    fn space_of(code: &str) -> Space {
+        Space::of(DEFAULT_TENANT, DOCUMENT_REFERENCE, code)
+    }
+
+    fn entries(self, count: usize) -> Vec<Entry> {
+        let Self { number, patients } = self;
+        let patient = format!("Patient/patient-{}", number % patients);
+        let code = Self::TYPES[number / patients % Self::TYPES.len()];
+        let texts = [
+            ("identifier", format!("{number}\0urn:example:documents")),
+            ("status", "current".to_owned()),
+            ("doc-status", "final".to_owned()),
+            ("type", format!("{code}\0http://loinc.org")),
+            ("category", "clinical-note\0http://hl7.org/fhir/us/core/CodeSystem/category".to_owned()),
+            ("subject", patient.clone()),
+            ("patient", patient),
+            ("author", format!("Practitioner/practitioner-{}", number % 500)),
+            ("custodian", format!("Organization/organization-{}", number % 50)),
+            ("contenttype", "application/pdf".to_owned()),
+        ];
+        let entry = |code, value, extra| Entry { space: Self::space_of(code), value, extra };
+        let mut entries: Vec<Entry> =
+            texts.into_iter().map(|(code, text)| entry(code, text.into_bytes(), None)).collect();
+        let day = |number: usize| (number as u64).to_be_bytes().to_vec();
+        for code in ["date", "period"] {
+            entries.push(entry(code, day(number), Some(day(number + 1))));
+        }
+        for n in entries.len()..count {
+            entries.push(entry("related", format!("DocumentReference/{n}-{number}").into_bytes(), None));
+        }
+        entries
+    }
+
+    fn draft(self, count: usize) -> Draft {
+        Draft {
+            resource_type: DOCUMENT_REFERENCE,
+            id: uuid::Uuid::now_v7().to_string(),
+            text: self.text().into(),
+            entries: self.entries(count),
+        }
     }
 }
 

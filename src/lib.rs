@@ -44,6 +44,7 @@ pub mod fuzzing {
     pub use crate::delivery::fuzzing::path_template;
     pub use crate::fhir::fuzzing::{base64, date_time, media_type, patch, scan};
     pub use crate::http::fuzzing::upload_number;
+    pub use crate::repository::fuzzing::search_query;
     pub use crate::upload::fuzzing::upload_metadata;
 }
 

@@ -20,8 +20,8 @@ use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
 use crate::exchange::submit_attachment::RunningKeys;
-use crate::exchange::{Declared, Exchange};
-use crate::fhir::Profiles;
+use crate::exchange::{Declared, Exchange, export_data};
+use crate::fhir::{ProfileError, Profiles};
 use crate::http::Router;
 use crate::http::listener::{self, Stop};
 use crate::http::routes::{DoorState, routes};
@@ -178,6 +178,14 @@ impl App {
 }
 
 /// Wires the use cases, and mends what a crash left before anything new can come in.
+/// The rules in force.
+fn profiles(config: &Config) -> Result<Profiles, Vec<ProfileError>> {
+    match &config.fhir.profiles_dir {
+        None => Profiles::built_in(),
+        Some(folder) => Profiles::load(folder),
+    }
+}
+
 async fn exchange(
     config: &Config,
     (files, upstream): (DexFiles, Option<UpstreamSettings>),
@@ -207,6 +215,7 @@ async fn exchange(
         // The lock on the data folder proves that nobody else runs: whoever held these leases is gone.
         let now = clock.now();
         db.write((), move |(), tx| Box::pin(delivery::free_all_leases(tx, now))).await?;
+        db.write((), |(), tx| Box::pin(export_data::free_all_leases(tx))).await?;
     }
     let upstream = upstream.map(|settings| Upstream::new(settings, clock).map(Arc::new)).transpose();
     let exchange = Arc::new(Exchange {
@@ -217,7 +226,7 @@ async fn exchange(
         routing: files.routing,
         streams: files.streams,
         mapping: FhirMapping::new(&config.manifest.fhir),
-        profiles: Profiles::built_in().map_err(|errors| {
+        profiles: profiles(config).map_err(|errors| {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             AppError::Profile(lines.join("\n"))
         })?,
@@ -239,6 +248,7 @@ async fn exchange(
 fn start_workers(exchange: &Arc<Exchange>, lifecycle: &Lifecycle) {
     let deliveries = exchange.deliveries.clone();
     lifecycle.spawn("delivery worker", deliveries.run(lifecycle.tracker().clone(), lifecycle.soft().clone()));
+    lifecycle.spawn("export worker", exchange.clone().run_exports(lifecycle.soft().clone()));
     lifecycle.spawn("retention worker", exchange.clone().retain(lifecycle.soft().clone()));
     let uploads = exchange.uploads.clone();
     // Looking at every file may take long; nobody has to wait for it.

@@ -12,6 +12,7 @@ use crate::db::{Db, DbSettings};
 use crate::delivery::{
     Deliveries, Destination, FileDestination, FileSettings, Routing, Schedule, TargetConfig, WorkerSettings,
 };
+use crate::exchange::export_data::ExportSettings;
 use crate::exchange::{ExchangeSettings, RestSettings};
 use crate::fhir::{self, ScanLimits};
 use crate::http::routes::Limits;
@@ -242,6 +243,13 @@ pub(super) fn exchange_settings(config: &Config) -> ExchangeSettings {
         },
         idempotency: config.fhir.idempotency,
         rest: rest_settings(config),
+        export: ExportSettings {
+            folder: config.data_dir.join("exports"),
+            durable: is_durable(config),
+            jobs_per_owner: config.fhir.export_jobs,
+            file_resources: config.fhir.export_file_resources,
+            retention: config.fhir.export_retention,
+        },
     }
 }
 

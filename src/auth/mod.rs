@@ -64,6 +64,11 @@ impl Access {
         Self { tenant: tenant.into(), owner: None }
     }
 
+    /// The gateway's own workers, where they go on with what an owner has begun.
+    pub(crate) fn of_owner(tenant: &str, owner: &str) -> Self {
+        Self { tenant: tenant.into(), owner: Some(owner.into()) }
+    }
+
     /// The tenant whose rows may be seen.
     pub(crate) fn tenant(&self) -> &str {
         &self.tenant

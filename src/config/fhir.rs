@@ -1,5 +1,6 @@
 //! `[fhir]`: limits of the FHIR door; what lies behind it elsewhere is in `[fhir.upstream]`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -29,12 +30,21 @@ pub struct FhirConfig {
     pub require_if_match: bool,
     /// How strictly resources are held to the rules where no partner entry says otherwise.
     pub validation: Validation,
+    /// A folder of further rule files: StructureDefinitions and ValueSets.
+    pub profiles_dir: Option<PathBuf>,
     /// Entries of a page of a search or history where the client does not say.
     pub page_size: u32,
     /// Entries of a page at most.
     pub max_page_size: u32,
     /// Entries of a batch or transaction at most.
     pub bundle_entries: usize,
+    /// Bulk exports of one owner that are made or wait at the same time.
+    pub export_jobs: u32,
+    /// Resources of a file of a bulk export at most.
+    pub export_file_resources: u32,
+    /// How long the files of a bulk export are kept.
+    #[serde(rename = "export_retention_hours", deserialize_with = "unit::hours")]
+    pub export_retention: Duration,
     /// Resources that live on another server.
     pub upstream: UpstreamConfig,
 }
@@ -65,6 +75,9 @@ impl FhirConfig {
             problems.add("fhir.page_size", "must be 1 to fhir.max_page_size");
         }
         problems.refuse_outside("fhir.bundle_entries", self.bundle_entries, 100_000);
+        problems.refuse_zero("fhir.export_jobs", u64::from(self.export_jobs));
+        problems.refuse_zero("fhir.export_file_resources", u64::from(self.export_file_resources));
+        problems.refuse_zero("fhir.export_retention_hours", self.export_retention.as_secs());
         if self.skeleton_limit_bytes < self.inline_data_bytes {
             problems.add("fhir.skeleton_limit_bytes", "must not be smaller than fhir.inline_data_bytes");
         }

@@ -223,7 +223,7 @@ mod tests {
             (|c| c.key_file = Some("key.pem".into()), &["client_id"]),
             (|c| c.scope = Some("system/*.rs".to_owned()), &["client_id", "key_file"]),
             (|c| (with_key(c), c.token_url = Some("nowhere".to_owned())).1, &["token_url"]),
-            (|c| (with_key(c), c.key_id = Some("".to_owned())).1, &["key_id"]),
+            (|c| (with_key(c), c.key_id = Some(String::new())).1, &["key_id"]),
             (|c| (with_key(c), c.static_token = Some(Secret::new("abc"))).1, &["client_id", "key_file"]),
             (|c| c.static_token = Some(Secret::new("a b")), &["static_token"]),
             (|c| c.static_token = Some(Secret::new("")), &["static_token"]),

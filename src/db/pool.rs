@@ -40,6 +40,13 @@ pub(crate) struct DbSettings {
     pub(crate) observe_group: fn(usize),
 }
 
+/// The writer's page cache in KiB, negative as SQLite wants it. A group of units touches pages all over the search
+/// index; those that do not fit into the cache are written and read again within the transaction.
+const WRITER_CACHE: &str = "-65536";
+/// Pages in the write-ahead log after which it is copied into the database: each copy writes a page once, however
+/// often it changed since the last one.
+const CHECKPOINT: &str = "8192";
+
 pub(super) async fn open(settings: &DbSettings) -> Result<Inner, DbError> {
     if let Some(path) = settings.url.strip_prefix("sqlite:") {
         open_sqlite(settings, PathBuf::from(path.trim_start_matches("//"))).await
@@ -61,13 +68,14 @@ async fn open_sqlite(settings: &DbSettings, path: PathBuf) -> Result<Inner, DbEr
         .foreign_keys(true)
         .busy_timeout(settings.busy_timeout)
         .disable_statement_logging();
-    let mut conn = options.clone().create_if_missing(true).connect().await?;
+    let writer = options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", CHECKPOINT);
+    let mut conn = writer.clone().create_if_missing(true).connect().await?;
     migrate::sqlite(&mut conn, settings.migrate).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(settings.connections)
         .acquire_timeout(settings.busy_timeout)
-        .connect_lazy_with(options.clone().read_only(true));
-    let reopen = options.create_if_missing(false);
+        .connect_lazy_with(options.read_only(true));
+    let reopen = writer.create_if_missing(false);
     Ok(Inner::Sqlite { readers, writer: Writer::start(conn, reopen, settings.observe_group) })
 }
 

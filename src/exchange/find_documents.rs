@@ -29,9 +29,10 @@ impl Exchange {
             self.documents(&mut tx, requester, inputs, care, &types, None).await?
         } else if types.is_empty() {
             let ccd = self.documents(&mut tx, requester, inputs, care, &[CCD], Some(1)).await?;
-            match ccd.matches.is_empty() {
-                true => self.documents(&mut tx, requester, inputs, care, &[], Some(1)).await?,
-                false => ccd,
+            if ccd.matches.is_empty() {
+                self.documents(&mut tx, requester, inputs, care, &[], Some(1)).await?
+            } else {
+                ccd
             }
         } else {
             self.documents(&mut tx, requester, inputs, care, &types, Some(1)).await?

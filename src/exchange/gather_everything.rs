@@ -12,7 +12,7 @@ use crate::repository::criteria::{self, Criterion};
 
 /// The types outside the compartment whose resources come along. They tell of those who gave the care, and of where
 /// and with what, and never of another patient.
-const SUPPORTING: [&str; 10] = [
+pub(super) const SUPPORTING: [&str; 10] = [
     "Device",
     "Endpoint",
     "HealthcareService",

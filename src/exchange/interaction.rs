@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::ask_upstream::Elsewhere;
 use super::find_resource::{HistoryPage, SearchPage, View};
 use super::match_patient::MatchPage;
 use super::precondition::{Conditions, with_criteria_of_url};
@@ -17,6 +18,7 @@ use crate::auth::{Access, Caller};
 use crate::db::DbError;
 use crate::fhir::{Address, Issue, IssueType, KnownType, Patch, Shape, UnknownAddress};
 use crate::repository::StoredResource;
+use crate::upstream::{self, UpstreamError};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -156,6 +158,8 @@ pub(crate) enum Done {
     Matched(MatchPage),
     /// What an operation gives.
     Answered(Value),
+    /// What another server gave.
+    Elsewhere(Elsewhere),
 }
 
 /// A resource as it was kept.
@@ -200,6 +204,12 @@ pub(crate) enum InteractionError {
     /// The body ended before its end.
     #[error(transparent)]
     Body(#[from] BodyError),
+    /// Resources of this type live on another server, and are changed there.
+    #[error("resources of this type live on another server")]
+    LivesUpstream,
+    /// The other server gave no answer that could be used.
+    #[error(transparent)]
+    Upstream(UpstreamError),
     /// The gateway is stopping.
     #[error("the gateway is stopping")]
     Stopping,
@@ -253,6 +263,8 @@ impl InteractionError {
                 vec![issue.advising("The metadata of this server list those that are")]
             }
             Self::MethodNotAllowed => one(IssueType::NotSupported, "This method is not allowed here"),
+            Self::LivesUpstream => vec![upstream::lives_upstream()],
+            Self::Upstream(error) => vec![error.issue()],
             Self::NotFound => one(IssueType::NotFound, "There is no such resource"),
             Self::Gone(_) => one(IssueType::Deleted, "The resource was deleted"),
             Self::Body(BodyError::TooLarge) => {
@@ -287,12 +299,18 @@ impl InteractionError {
             | Self::TooLarge(_)
             | Self::UnknownAddress(_)
             | Self::MethodNotAllowed
+            | Self::LivesUpstream
             | Self::NotFound
             | Self::Gone(_)
             | Self::Precondition(_)
             | Self::Conflict(_)
             | Self::Body(BodyError::TooLarge) => true,
-            Self::Body(_) | Self::Stopping | Self::Full | Self::Storage(_) | Self::Db(_) => false,
+            Self::Body(_)
+            | Self::Upstream(_)
+            | Self::Stopping
+            | Self::Full
+            | Self::Storage(_)
+            | Self::Db(_) => false,
             Self::Entry { error, .. } => error.is_refusal(),
         }
     }
@@ -351,6 +369,9 @@ impl Exchange {
             return Err(InteractionError::MethodNotAllowed);
         }
         self.may_be_done(method, &address)?;
+        if let Some(upstream) = self.upstream_of(&address) {
+            return self.ask_upstream(requester, upstream, (method, address), &parameters, strict).await;
+        }
         match (method, address) {
             (Method::Post, Address::System) => {
                 let received = self.receive_resource(requester, Shape::Bundle, content).await?;

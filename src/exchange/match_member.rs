@@ -9,7 +9,7 @@ use super::match_patient::{Candidate, assessed, tree_of};
 use crate::audit;
 use crate::cdex::matching::{self, Grade};
 use crate::cdex::member;
-use crate::cdex::operation::{Inputs, TakenResource};
+use crate::cdex::operation::Inputs;
 use crate::db::Tx;
 use crate::fhir::{self, Issue, IssueType, StructureMode};
 use crate::repository::{self, StoredResource};
@@ -37,12 +37,10 @@ impl Exchange {
         requester: &Requester,
         mut inputs: Inputs,
     ) -> Result<Value, InteractionError> {
-        let mut take = |name| -> Result<TakenResource, InteractionError> {
-            // The reader of the inputs has seen to it that all are there.
-            inputs.take(name).ok_or(InteractionError::MethodNotAllowed)
-        };
-        let (patient, consent, coverage) =
-            (take("MemberPatient")?.resource, take("Consent")?, take("CoverageToMatch")?.resource);
+        let mut require = |name| inputs.require(name).map_err(InteractionError::Malformed);
+        let patient = require("MemberPatient")?.resource;
+        let consent = require("Consent")?;
+        let coverage = require("CoverageToMatch")?.resource;
         let issues = member::consent_issues(&consent.resource, self.clock.now(), &consent.expression);
         if !issues.is_empty() {
             return Err(InteractionError::Invalid(issues));

@@ -46,8 +46,7 @@ impl Exchange {
         mut inputs: Inputs,
     ) -> Result<MatchPage, InteractionError> {
         let mut remarks = std::mem::take(&mut inputs.ignored);
-        // The reader of the inputs has seen to it that there is one.
-        let wanted = inputs.take("resource").ok_or(InteractionError::MethodNotAllowed)?;
+        let wanted = inputs.require("resource").map_err(InteractionError::Malformed)?;
         let issues = fhir::check_structure(&wanted.resource, &wanted.expression, StructureMode::Lenient);
         if issues.iter().any(Issue::is_error) {
             return Err(InteractionError::Malformed(issues));

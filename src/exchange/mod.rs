@@ -6,12 +6,15 @@
 //! delivery, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts
 //! work; [`retain`] tidies up. The FHIR REST API comes in by [`interaction`], which gives each call to
 //! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]: [`validate_resource`],
-//! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]. [`declare`] says what all of this is.
+//! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
+//! all that somebody may see. [`declare`] says what all of this is.
 
+pub(crate) mod ask_upstream;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
 pub(crate) mod declare;
+pub(crate) mod export_data;
 mod find_documents;
 pub(crate) mod find_resource;
 pub(crate) mod finish_upload;
@@ -99,6 +102,8 @@ pub(crate) struct ExchangeSettings {
     pub(crate) idempotency: Duration,
     /// The FHIR REST API.
     pub(crate) rest: RestSettings,
+    /// Bulk exports.
+    pub(crate) export: export_data::ExportSettings,
 }
 
 /// Settings of the FHIR REST API.

@@ -1,6 +1,8 @@
 //! Operations on what is kept: each call, however it came, is read against its definition and given to its use case.
 //! `$submit-attachment` is not among them: its body may be larger than memory and is never read as one tree.
 
+use serde_json::json;
+
 use super::Exchange;
 use super::interaction::{Content, Done, InteractionError, Requester};
 use crate::cdex::operation::{Inputs, Operation, OperationDefinition};
@@ -48,8 +50,20 @@ impl Exchange {
         if definition.operation == Operation::MemberMatch {
             self.check_member_match(body.as_ref())?;
         }
+        let upstream = self.upstream.as_deref().filter(|upstream| upstream.serves("Patient"));
+        let passed_on =
+            body.clone().filter(|_| definition.operation == Operation::Match && upstream.is_some());
         let inputs =
             Inputs::read(definition, &parameters, body, strict).map_err(InteractionError::Malformed)?;
+        if let (Some(upstream), Some(body)) = (upstream, passed_on) {
+            let parameters = match body["resourceType"].as_str() {
+                Some("Parameters") => body,
+                _ => {
+                    json!({ "resourceType": "Parameters", "parameter": [{ "name": "resource", "resource": body }] })
+                }
+            };
+            return self.match_upstream(requester, upstream, &parameters).await;
+        }
         match (definition.operation, place) {
             (Operation::Validate, place) => {
                 self.validate_resource(requester, &place, inputs).await.map(Done::Validated)

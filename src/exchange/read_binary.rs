@@ -47,15 +47,12 @@ impl Exchange {
         let text = |pointer| tree.pointer(pointer).and_then(serde_json::Value::as_str);
         let content_type = text("/contentType").unwrap_or("application/octet-stream").to_owned();
         let security_context = text("/securityContext/reference").map(str::to_owned);
-        let (length, inline) = match resource.bytes {
-            Some(id) => {
-                let content = self.uploads.find_content(&requester.access(), id).await?;
-                (content.ok_or_else(unreadable)?.length, None)
-            }
-            None => {
-                let bytes = base64::decode(text("/data").unwrap_or_default()).map_err(|_| unreadable())?;
-                (bytes.len() as u64, Some(Bytes::from(bytes)))
-            }
+        let (length, inline) = if let Some(id) = resource.bytes {
+            let content = self.uploads.find_content(&requester.access(), id).await?;
+            (content.ok_or_else(unreadable)?.length, None)
+        } else {
+            let bytes = base64::decode(text("/data").unwrap_or_default()).map_err(|_| unreadable())?;
+            (bytes.len() as u64, Some(Bytes::from(bytes)))
         };
         Ok(BinaryVersion { resource, content_type, security_context, length, inline })
     }

@@ -1,5 +1,6 @@
 //! Periodic work that looks at several stages: answers kept for an `Idempotency-Key` go when their time is
-//! over, and the state of all deliveries is shown as a metric. Expiry and retention of uploads belong here.
+//! over, and so do exports with their files; the state of all deliveries is shown as a metric. Expiry and retention of
+//! uploads belong here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ impl Exchange {
     pub(super) async fn retain_once(&self) -> Result<(), DbError> {
         let now = self.clock.now();
         self.db.write((), move |(), tx| Box::pin(store::forget_keys(tx, now))).await?;
+        self.tidy_exports(now).await?;
         let counts = {
             let mut reader = self.db.reader().await?;
             delivery::counts(&mut reader.tx(), &Access::of_worker(DEFAULT_TENANT)).await?

@@ -23,14 +23,14 @@ use crate::manifest::ManifestFields;
 use crate::upload::{AppendRequest, Ended, FileBlobs, UploadSettings, UploadState, Uploads};
 
 /// A gateway without its edge.
-struct Gateway {
-    exchange: Arc<Exchange>,
-    clock: Arc<ManualClock>,
+pub(super) struct Gateway {
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) clock: Arc<ManualClock>,
     folder: tempfile::TempDir,
 }
 
 impl Gateway {
-    fn new(db: &Db) -> Self {
+    pub(super) fn new(db: &Db) -> Self {
         Self::with(db, |_| {})
     }
 
@@ -94,6 +94,7 @@ impl Gateway {
                     max_page_size: 1000,
                     bundle_entries: 100,
                 },
+                export: export_data::tests::settings(folder.path()),
             },
             running: RunningKeys::default(),
             reading: Semaphore::new(4),

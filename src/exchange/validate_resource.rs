@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::Exchange;
 use super::find_resource::present;
 use super::interaction::{InteractionError, Requester, type_of};
+use super::match_patient::tree_of;
 use crate::cdex::operation::Inputs;
-use crate::db::DbError;
 use crate::fhir::{self, Issue, IssueType, Place, StructureMode};
 
 /// Where the canonical URLs of FHIR's own types lie.
@@ -54,18 +54,15 @@ impl Exchange {
             issues.extend(self.deletable(requester, place).await?);
             return Ok(told(issues));
         }
-        let resource = match (inputs.take("resource"), place) {
-            (Some(taken), _) => taken.resource,
-            (None, Place::Instance(resource_type, id)) => {
+        let resource = match (inputs.require("resource"), place) {
+            (Ok(taken), _) => taken.resource,
+            (Err(_), Place::Instance(resource_type, id)) => {
                 let mut reader = self.db.reader().await?;
                 let stored = present(&mut reader.tx(), &requester.access(), resource_type, id).await?;
-                let content = stored.content.unwrap_or_default();
-                fhir::parse(&content).map_err(|_| DbError::inconsistent("resource", "content", stored.key))?
+                tree_of(&stored)?
             }
-            (None, Place::System | Place::Type(_)) => {
-                let text = "The operation needs the parameter resource";
-                let issue = Issue::refusal(IssueType::Required, text);
-                return Err(InteractionError::Malformed(vec![issue]));
+            (Err(missing), Place::System | Place::Type(_)) => {
+                return Err(InteractionError::Malformed(missing));
             }
         };
         let resource_type = type_of(&resource).and_then(fhir::resource_type).unwrap_or("Resource");

@@ -36,7 +36,7 @@ pub(crate) use codec::{
 pub(crate) use outcome::Severity;
 pub(crate) use outcome::{Issue, IssueType, operation_outcome};
 pub(crate) use patch::{PATCH_TYPES, Patch, PatchError, PatchFormat};
-pub(crate) use profile::Profiles;
+pub(crate) use profile::{ProfileError, Profiles};
 pub(crate) use r4::resource_type;
 pub(crate) use scan::{KnownType, ScanError, ScanLimits, Scanned, ScannedPayload, Scanner, Shape, convert};
 pub(crate) use spool::{Spool, SpoolError, Spooled};

@@ -36,6 +36,8 @@ pub(crate) enum IssueType {
     TooLong,
     /// Too much structure to process.
     TooCostly,
+    /// So many at once are not served.
+    Throttled,
     /// Something that this server does not do.
     NotSupported,
     /// The thing named does not exist.
@@ -71,6 +73,7 @@ impl IssueType {
             Self::Invalid => "invalid",
             Self::TooLong => "too-long",
             Self::TooCostly => "too-costly",
+            Self::Throttled => "throttled",
             Self::NotSupported => "not-supported",
             Self::NotFound => "not-found",
             Self::Deleted => "deleted",

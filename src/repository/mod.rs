@@ -7,6 +7,8 @@
 pub(crate) mod criteria;
 mod encoding;
 pub(crate) mod entry;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub(crate) mod index;
 pub(crate) mod memory;
 mod model;
@@ -83,6 +85,19 @@ pub(crate) async fn history(
     history: &History,
 ) -> Result<(Vec<StoredResource>, bool), DbError> {
     store::history(tx, access, history).await
+}
+
+/// Resources of a type that are deleted, and were so after the first moment and not after the second, in the order of
+/// their creation: those after row `after`, at most `limit`.
+pub(crate) async fn deleted(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    kind: Space,
+    (since, until): (Timestamp, Timestamp),
+    after: i64,
+    limit: u32,
+) -> Result<Vec<StoredResource>, DbError> {
+    store::deleted(tx, access, kind, (since, until), after, limit).await
 }
 
 /// A page of a search.

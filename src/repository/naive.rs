@@ -96,7 +96,7 @@ fn holds(filter: &Filter, sample: &Sample, samples: &[Sample]) -> bool {
             };
             match test {
                 Test::Missing(missing) => {
-                    !elements.iter().any(|element| has_value(parameter, element, sample)) == *missing
+                    elements.iter().any(|element| has_value(parameter, element, sample)) != *missing
                 }
                 Test::AnyOf(wanted) => is_any(wanted),
                 Test::NoneOf(wanted) => !is_any(wanted),

@@ -22,6 +22,9 @@ const DELIVERIES: &str = "cdex_deliveries";
 /// Delivery attempts that have ended, by `target` and `result` (`delivered`, `failed`) (counter).
 pub(crate) const DELIVERY_ATTEMPTS: &str = "cdex_delivery_attempts_total";
 
+/// Bulk exports that have ended, by `result` (`complete`, `failed`, `removed`) (counter).
+const EXPORTS: &str = "cdex_exports_total";
+
 /// Records how many units of writing shared a commit; the database knows nothing of metrics.
 pub(crate) fn observe_db_group(units: usize) {
     metrics::histogram!(DB_GROUP_UNITS).record(f64::from(u32::try_from(units).unwrap_or(u32::MAX)));
@@ -30,4 +33,9 @@ pub(crate) fn observe_db_group(units: usize) {
 /// Shows how many deliveries have a status.
 pub(crate) fn observe_deliveries(status: &'static str, count: u64) {
     metrics::gauge!(DELIVERIES, "status" => status).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+/// Counts bulk exports that have ended.
+pub(crate) fn count_exports(result: &'static str, count: u64) {
+    metrics::counter!(EXPORTS, "result" => result).increment(count);
 }

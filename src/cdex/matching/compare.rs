@@ -92,23 +92,24 @@ pub(super) fn family(wanted: &Value, candidate: &Value) -> Verdict {
     })
 }
 
-/// Given names: any one of them.
+/// Given names: the first one of a record must be among those of the other. That two share a middle name alone says
+/// nothing.
 pub(super) fn given(wanted: &Value, candidate: &Value) -> Verdict {
-    fn all(patient: &Value) -> Vec<String> {
-        let names = items(patient, "name").flat_map(|name| items(name, "given")).filter_map(Value::as_str);
-        names.map(normalised).filter(|name| !name.is_empty()).collect()
+    fn all(patient: &Value) -> Vec<Vec<String>> {
+        let names = items(patient, "name").map(|name| {
+            let given = items(name, "given").filter_map(Value::as_str).map(normalised);
+            given.filter(|name| !name.is_empty()).collect::<Vec<_>>()
+        });
+        names.filter(|given| !given.is_empty()).collect()
     }
     best(&all(wanted), &all(candidate), |one, other| {
-        if one == other {
+        if one.contains(&other[0]) || other.contains(&one[0]) {
             return Verdict::Same;
         }
+        let (one, other) = (one[0].as_str(), other[0].as_str());
         // An initial, or a short form such as Rob of Robert.
-        let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
-        if long.starts_with(short.as_str()) || is_slip(one, other) {
-            Verdict::Near
-        } else {
-            Verdict::Different
-        }
+        let is_short_form = one.starts_with(other) || other.starts_with(one);
+        if is_short_form || is_slip(one, other) { Verdict::Near } else { Verdict::Different }
     })
 }
 
@@ -158,11 +159,11 @@ pub(super) fn address(wanted: &Value, candidate: &Value) -> Verdict {
         let postal_code = both("postalCode")
             .map(|(one, other)| one.starts_with(other.as_str()) || other.starts_with(one.as_str()));
         let is_street = street(one).is_some() && street(one) == street(other);
-        match (postal_code, agree("city"), agree("state")) {
-            (Some(true), ..) if is_street => Verdict::Same,
-            (_, Some(true), Some(true)) if is_street => Verdict::Same,
-            (Some(true), ..) | (_, Some(true), Some(true)) => Verdict::Near,
-            (None, None, _) => Verdict::Unknown,
+        let town = agree("city").zip(agree("state")).map(|(city, state)| city && state);
+        match (postal_code, town) {
+            (Some(true), _) | (_, Some(true)) if is_street => Verdict::Same,
+            (Some(true), _) | (_, Some(true)) => Verdict::Near,
+            (None, None) => Verdict::Unknown,
             _ => Verdict::Different,
         }
     })

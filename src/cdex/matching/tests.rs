@@ -127,6 +127,9 @@ fn names_are_the_same_but_for_spelling_and_near_but_for_a_slip() {
         assert_eq!(compare::given(&given(one), &given(other)), verdict, "{one} {other}");
         assert_eq!(compare::given(&given(other), &given(one)), verdict, "{other} {one}");
     }
+    let middle = |first: &str| json!({"name": [{"given": [first, "Ann"]}]});
+    assert_eq!(compare::given(&middle("Robert"), &middle("Patricia")), Verdict::Different);
+    assert_eq!(compare::given(&middle("Robert"), &given("Ann")), Verdict::Same);
 }
 
 #[test]

@@ -80,6 +80,11 @@ impl Inputs {
         Some(self.resources.swap_remove(at).1)
     }
 
+    /// A resource without which the operation cannot go on.
+    pub(crate) fn require(&mut self, name: &str) -> Result<TakenResource, Vec<Issue>> {
+        self.take(name).ok_or_else(|| vec![Issue::refusal(IssueType::Required, missing(name))])
+    }
+
     /// All values as parameters of a URL: what the `self` link of an answer echoes.
     pub(crate) fn applied(&self) -> Vec<(String, String)> {
         self.values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
@@ -144,17 +149,14 @@ impl Reader<'_> {
             return;
         };
         if resource_type != "Parameters" {
-            match self.definition.body() {
-                Some(input) => {
-                    self.named.push(input.name);
-                    // What the client says is the type of its body is shown only if it is one.
-                    let expression = fhir::resource_type(resource_type).unwrap_or("Resource").to_owned();
-                    self.resource(input, body, expression);
-                }
-                None => {
-                    let text = "The operation takes a Parameters resource";
-                    self.issues.push(Issue::error(IssueType::Structure, "resourceType", text));
-                }
+            if let Some(input) = self.definition.body() {
+                self.named.push(input.name);
+                // What the client says is the type of its body is shown only if it is one.
+                let expression = fhir::resource_type(resource_type).unwrap_or("Resource").to_owned();
+                self.resource(input, body, expression);
+            } else {
+                let text = "The operation takes a Parameters resource";
+                self.issues.push(Issue::error(IssueType::Structure, "resourceType", text));
             }
             return;
         }
@@ -194,25 +196,25 @@ impl Reader<'_> {
             self.unknown(Source::Body(at));
             return;
         };
-        match input.kind {
-            ParameterKind::Resource(_) => match parameter.remove("resource") {
-                Some(resource) => self.resource(input, resource, format!("{at}.resource")),
-                None => {
-                    let text = format!("The parameter {} has a resource", input.name);
-                    self.issues.push(Issue::error(IssueType::Required, format!("{at}.resource"), text));
-                }
-            },
-            _ => match value_of(&parameter) {
-                Some(Value::Object(coding)) => self.codings(input, &Value::Object(coding.clone()), at),
-                Some(Value::String(text)) => self.value(input, text.clone(), Source::Body(at)),
-                Some(value @ (Value::Bool(_) | Value::Number(_))) => {
-                    self.value(input, value.to_string(), Source::Body(at));
-                }
-                Some(Value::Null | Value::Array(_)) | None => {
-                    let text = format!("The parameter {} has a value", input.name);
-                    self.issues.push(Issue::error(IssueType::Required, format!("{at}.value"), text));
-                }
-            },
+        if matches!(input.kind, ParameterKind::Resource(_)) {
+            if let Some(resource) = parameter.remove("resource") {
+                self.resource(input, resource, format!("{at}.resource"));
+            } else {
+                let text = format!("The parameter {} has a resource", input.name);
+                self.issues.push(Issue::error(IssueType::Required, format!("{at}.resource"), text));
+            }
+            return;
+        }
+        match value_of(&parameter) {
+            Some(Value::Object(coding)) => self.codings(input, &Value::Object(coding.clone()), at),
+            Some(Value::String(text)) => self.value(input, text.clone(), Source::Body(at)),
+            Some(value @ (Value::Bool(_) | Value::Number(_))) => {
+                self.value(input, value.to_string(), Source::Body(at));
+            }
+            Some(Value::Null | Value::Array(_)) | None => {
+                let text = format!("The parameter {} has a value", input.name);
+                self.issues.push(Issue::error(IssueType::Required, format!("{at}.value"), text));
+            }
         }
     }
 
@@ -288,13 +290,12 @@ impl Reader<'_> {
 
     /// Says what is missing.
     fn complete(&mut self, has_body: bool) {
-        let missing = self.definition.inputs().filter(|input| input.is_required);
-        for input in missing.filter(|input| !self.named.contains(&input.name)) {
-            let text = format!("The operation needs the parameter {}", input.name);
+        let needed = self.definition.inputs().filter(|input| input.is_required);
+        for input in needed.filter(|input| !self.named.contains(&input.name)) {
             self.issues.push(if has_body {
-                Issue::error(IssueType::Required, "Parameters.parameter", text)
+                Issue::error(IssueType::Required, "Parameters.parameter", missing(input.name))
             } else {
-                Issue::refusal(IssueType::Required, text)
+                Issue::refusal(IssueType::Required, missing(input.name))
             });
         }
     }
@@ -324,6 +325,11 @@ impl Reader<'_> {
         let text = format!("The parameter {} may be given once", input.name);
         self.issues.push(told(IssueType::Structure, source, text));
     }
+}
+
+/// `name` is one of ours.
+fn missing(name: &str) -> String {
+    format!("The operation needs the parameter {name}")
 }
 
 fn told(code: IssueType, source: Source<'_>, text: String) -> Issue {

@@ -10,8 +10,11 @@ fn read(operation: Operation, url: &str, body: Option<Value>, strict: bool) -> R
     Inputs::read(definition, &crate::fhir::address::parameters(url), body, strict)
 }
 
-fn parameters(list: &Value) -> Option<Value> {
-    Some(json!({"resourceType": "Parameters", "parameter": list}))
+/// Code and expression of each issue.
+type Expected = Vec<(&'static str, Option<String>)>;
+
+fn parameters(list: &Value) -> Value {
+    json!({"resourceType": "Parameters", "parameter": list})
 }
 
 #[test]
@@ -23,7 +26,7 @@ fn it_makes_no_difference_how_parameters_come() {
         {"name": "type", "valueCodeableConcept": {"coding": [{"code": "a|b"}, {"display": "x"}]}},
         {"name": "on-demand", "valueBoolean": true},
     ]));
-    let posted = read(Operation::Docref, "", body, true).expect("it is right");
+    let posted = read(Operation::Docref, "", Some(body), true).expect("it is right");
     let url =
         "patient=p1&start=2020-01-01T00:00:00+01:00&type=http://loinc.org|34133-9,a\\|b&on-demand=true&end=";
     let got =
@@ -46,7 +49,7 @@ fn the_only_resource_of_an_operation_may_be_the_body() {
     assert_eq!(inputs.take("resource"), None);
     let body =
         parameters(&json!([{"name": "count", "valueInteger": 3}, {"name": "resource", "resource": patient}]));
-    let taken = read(Operation::Match, "", body, true).expect("it is right").take("resource");
+    let taken = read(Operation::Match, "", Some(body), true).expect("it is right").take("resource");
     assert_eq!(taken.map(|taken| taken.expression).as_deref(), Some("Parameters.parameter[1].resource"));
 }
 
@@ -54,12 +57,12 @@ fn the_only_resource_of_an_operation_may_be_the_body() {
 fn everything_that_is_wrong_is_told_with_its_place() {
     let patient = json!({"resourceType": "Patient"});
     let at = |index: usize, rest: &str| format!("Parameters.parameter[{index}]{rest}");
-    let cases: Vec<(Operation, &str, Option<Value>, Vec<(&str, Option<String>)>)> = vec![
+    let cases: Vec<(Operation, &str, Option<Value>, Expected)> = vec![
         (Operation::Match, "", None, vec![("required", None)]),
         (
             Operation::Match,
             "",
-            parameters(&json!([])),
+            Some(parameters(&json!([]))),
             vec![("required", Some("Parameters.parameter".to_owned()))],
         ),
         (
@@ -92,7 +95,7 @@ fn everything_that_is_wrong_is_told_with_its_place() {
         (
             Operation::Match,
             "",
-            parameters(&json!([
+            Some(parameters(&json!([
                 {"name": "resource", "resource": patient},
                 {"name": "resource", "resource": patient},
                 {"name": "count", "valueInteger": 2.5},
@@ -100,7 +103,7 @@ fn everything_that_is_wrong_is_told_with_its_place() {
                 {"valueInteger": 1},
                 {"name": "other", "valueInteger": 1},
                 7,
-            ])),
+            ]))),
             vec![
                 ("structure", Some(at(1, ".resource"))),
                 ("value", Some(at(2, ""))),

@@ -9,7 +9,7 @@ mod table;
 
 use crate::fhir::{OperationAddress, Place};
 
-pub(crate) use input::{Inputs, TakenResource};
+pub(crate) use input::Inputs;
 pub(crate) use table::OPERATIONS;
 
 /// The operations.

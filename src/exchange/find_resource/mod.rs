@@ -52,7 +52,12 @@ impl View {
         subset.of(text, &element_facts).ok().map(Bytes::from)
     }
 
-    fn of(query: &Query) -> Self {
+    /// The same of a resource that is no text yet.
+    pub(super) fn of_tree(&self, resource: &serde_json::Value) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.of_text(resource.to_string().as_bytes())?).ok()
+    }
+
+    pub(super) fn of(query: &Query) -> Self {
         Self { summary: query.summary, elements: query.elements.clone() }
     }
 

@@ -77,6 +77,7 @@ pub(crate) enum PatchError {
 
 impl PatchError {
     /// What the sender is told.
+    #[cfg(test)]
     pub(crate) fn issues(&self) -> &[Issue] {
         match self {
             Self::Inapplicable(issues) | Self::TestFailed(issues) => issues,

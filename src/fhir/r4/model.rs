@@ -3,7 +3,9 @@
 
 use super::primitive::Primitive;
 use super::table::MODEL;
-use super::value_set::{ValueSet, has_form, value_set, whole_url};
+#[cfg(test)]
+use super::value_set::whole_url;
+use super::value_set::{ValueSet, has_form, value_set};
 
 /// A resource type, a complex datatype, or the inner type of one element (`Patient.contact`).
 #[derive(Debug)]
@@ -74,6 +76,7 @@ impl Type {
     }
 
     /// The element of this name, as in JSON (`valueString`) or as in FHIRPath (`value`).
+    #[cfg(test)]
     pub(crate) fn element(&self, name: &str) -> Option<&Element> {
         let by_path = || self.elements.iter().find(|element| element.name == name);
         self.property(name).map(|property| property.element).or_else(by_path)
@@ -106,8 +109,6 @@ pub(crate) struct Element {
     pub(crate) max: Option<u32>,
     /// Whether `_summary=true` shows it.
     pub(crate) is_summary: bool,
-    /// Whether it may change the meaning of what contains it.
-    pub(crate) is_modifier: bool,
     /// The value set that its codes must be from, where R4 demands one.
     pub(crate) binding: Option<Binding>,
 }
@@ -119,6 +120,7 @@ impl Element {
     }
 
     /// The type that a JSON name of this element says; `None` if it is not one of its names.
+    #[cfg(test)]
     pub(crate) fn type_of(&self, json_name: &str) -> Option<&ElementType> {
         let suffix = json_name.strip_prefix(self.name)?;
         if !self.is_choice {
@@ -140,6 +142,7 @@ pub(crate) struct ElementType {
 
 impl ElementType {
     /// The name of the type; of an inner type the path of its element.
+    #[cfg(test)]
     pub(crate) fn name(&self) -> &'static str {
         match self.form {
             Form::Primitive(primitive) => primitive.name(),
@@ -181,6 +184,7 @@ impl Binding {
     }
 
     /// The canonical URL of the value set, without a version.
+    #[cfg(test)]
     pub(crate) fn url(&self) -> String {
         whole_url(self.name)
     }
@@ -197,6 +201,7 @@ impl Binding {
 }
 
 /// Whether a choice element of a type of this name ends so in JSON: the name with a capital letter.
+#[cfg(test)]
 fn is_suffix(suffix: &str, type_name: &str) -> bool {
     let mut suffix = suffix.chars();
     let mut name = type_name.chars();

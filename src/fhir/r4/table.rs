@@ -106,7 +106,6 @@ impl Model {
             min: min.parse().unwrap_or_default(),
             max: max.parse().ok(),
             is_summary: line.flags.contains('s'),
-            is_modifier: line.flags.contains('m'),
             binding: Some(line.binding).filter(|name| !name.is_empty()).map(Binding::to),
         }
     }

@@ -37,6 +37,7 @@ impl ValueSet {
     }
 
     /// The one system of all its codes; `None` if they come from several.
+    #[cfg(test)]
     pub(crate) fn system(&self) -> Option<&'static str> {
         match self.parts.as_slice() {
             [part] => Some(part.system),
@@ -45,6 +46,7 @@ impl ValueSet {
     }
 
     /// The system of a `code`, if it is in the set.
+    #[cfg(test)]
     pub(crate) fn system_of(&self, code: &str) -> Option<&'static str> {
         self.parts.iter().find(|part| part.contains(code)).map(|part| part.system)
     }
@@ -63,6 +65,7 @@ pub(crate) fn value_set(url: &str) -> Option<&'static ValueSet> {
 }
 
 /// The whole URL of what the tables call a value set.
+#[cfg(test)]
 pub(super) fn whole_url(name: &str) -> String {
     if name.contains(':') { name.to_owned() } else { format!("{URL_PREFIX}{name}") }
 }

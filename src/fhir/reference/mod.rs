@@ -1,5 +1,5 @@
-//! References between resources: what the text of one says, and all of them in a resource, to be looked up or to be
-//! given other texts when a transaction has named its resources. [`narrative`] knows the links in XHTML.
+//! References between resources: all of them in a resource, to be looked up or to be given other texts when a
+//! transaction has named its resources. [`narrative`] knows the links in XHTML.
 //!
 //! Whether something exists at the other end is not its business.
 
@@ -11,102 +11,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::datatype::is_id;
 use super::path;
-use super::r4::resource_type;
-
-/// A literal reference (FHIR R4, References): `Reference.reference`, or a text like it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reference<'a> {
-    /// To a resource of this server: `Patient/1`, or the same below its base URL.
-    Local(Target<'a>),
-    /// To a resource of another server, by its whole URL.
-    Remote {
-        /// As written.
-        url: &'a str,
-        /// What the URL ends with, if it has the form of a resource's.
-        target: Option<Target<'a>>,
-    },
-    /// `urn:uuid:…` or `urn:oid:…`, in the same Bundle or nowhere.
-    Urn(&'a str),
-    /// `#id`, a contained resource; `#` alone is what contains it.
-    Contained(&'a str),
-    /// `Patient?identifier=…`, which a transaction resolves by a search.
-    Conditional {
-        /// The type that is searched for.
-        resource_type: &'static str,
-        /// The search, as written.
-        query: &'a str,
-    },
-}
-
-/// One resource, perhaps in one version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Target<'a> {
-    /// Its type.
-    pub(crate) resource_type: &'static str,
-    /// Its id.
-    pub(crate) id: &'a str,
-    /// The version, where the reference names one.
-    pub(crate) version: Option<&'a str>,
-}
-
-impl<'a> Reference<'a> {
-    /// Reads a reference; `base` is this server's, with or without a slash at its end. `None` if the text has none of the
-    /// forms.
-    pub(crate) fn parse(text: &'a str, base: &str) -> Option<Self> {
-        if text.contains(char::is_whitespace) {
-            return None;
-        }
-        if let Some(id) = text.strip_prefix('#') {
-            return (id.is_empty() || is_id(id)).then_some(Self::Contained(id));
-        }
-        if let Some(name) = ["urn:uuid:", "urn:oid:"].iter().find_map(|urn| text.strip_prefix(urn)) {
-            return (!name.is_empty()).then_some(Self::Urn(text));
-        }
-        let base = base.trim_end_matches('/');
-        let below =
-            text.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')).filter(|_| !base.is_empty());
-        if let Some(relative) = below {
-            let local = Self::parse_relative(relative);
-            return Some(local.unwrap_or(Self::Remote { url: text, target: None }));
-        }
-        if is_absolute(text) {
-            return Some(Self::Remote { url: text, target: Target::at_end_of(text) });
-        }
-        Self::parse_relative(text)
-    }
-
-    fn parse_relative(text: &'a str) -> Option<Self> {
-        if let Some((name, query)) = text.split_once('?') {
-            let resource_type = resource_type(name)?;
-            return (!query.is_empty()).then_some(Self::Conditional { resource_type, query });
-        }
-        Target::parse(text).map(Self::Local)
-    }
-}
-
-impl<'a> Target<'a> {
-    /// Reads `Type/id` or `Type/id/_history/version`.
-    pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        let mut parts = text.split('/');
-        let (name, id) = (parts.next()?, parts.next()?);
-        let version = match (parts.next(), parts.next(), parts.next()) {
-            (None, ..) => None,
-            (Some("_history"), Some(version), None) if is_id(version) => Some(version),
-            _ => return None,
-        };
-        let resource_type = resource_type(name)?;
-        is_id(id).then_some(Self { resource_type, id, version })
-    }
-
-    /// What a URL of some FHIR server ends with.
-    fn at_end_of(url: &'a str) -> Option<Self> {
-        let parts = || url.rmatch_indices('/').map(|(at, _)| &url[at + 1..]);
-        // The last two segments, or four of them with a version.
-        [2, 4].into_iter().find_map(|segments| Self::parse(parts().nth(segments - 1)?))
-    }
-}
 
 /// Whether a text is an absolute URI: a scheme (RFC 3986, 3.1), then something.
 pub(crate) fn is_absolute(text: &str) -> bool {

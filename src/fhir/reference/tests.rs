@@ -1,66 +1,10 @@
-//! The forms of references, and which texts of a resource are references.
+//! Which texts of a resource are references.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::fhir::testing;
-
-const BASE: &str = "https://gateway.example/fhir";
-
-fn target<'a>(resource_type: &'static str, id: &'a str, version: Option<&'a str>) -> Target<'a> {
-    Target { resource_type, id, version }
-}
-
-#[test]
-fn each_form_of_a_reference_is_told_apart() {
-    let local = |id| Some(Reference::Local(target("Patient", id, None)));
-    let remote = |url, target| Some(Reference::Remote { url, target });
-    for (text, expected) in [
-        ("Patient/1", local("1")),
-        ("Patient/1/_history/2", Some(Reference::Local(target("Patient", "1", Some("2"))))),
-        ("https://gateway.example/fhir/Patient/a.b-C", local("a.b-C")),
-        ("https://gateway.example/fhir/metadata", remote("https://gateway.example/fhir/metadata", None)),
-        ("https://gateway.example/fhirPatient/1", remote("https://gateway.example/fhirPatient/1", None)),
-        (
-            "http://other.example/r4/Patient/1",
-            remote("http://other.example/r4/Patient/1", Some(target("Patient", "1", None))),
-        ),
-        (
-            "http://other.example/Patient/1/_history/2",
-            remote("http://other.example/Patient/1/_history/2", Some(target("Patient", "1", Some("2")))),
-        ),
-        ("http://other.example", remote("http://other.example", None)),
-        ("urn:uuid:0c1a5b7e", Some(Reference::Urn("urn:uuid:0c1a5b7e"))),
-        ("urn:oid:1.2.3", Some(Reference::Urn("urn:oid:1.2.3"))),
-        ("urn:isbn:1", remote("urn:isbn:1", None)),
-        ("#p1", Some(Reference::Contained("p1"))),
-        ("#", Some(Reference::Contained(""))),
-        (
-            "Patient?identifier=s|1&active=true",
-            Some(Reference::Conditional { resource_type: "Patient", query: "identifier=s|1&active=true" }),
-        ),
-        ("", None),
-        ("urn:uuid:", None),
-        ("Patient", None),
-        ("Patient/", None),
-        ("Patient?", None),
-        ("Patient/1/", None),
-        ("Patient/1/_history", None),
-        ("Patient/1/_history/2/3", None),
-        ("Patient/1/$everything", None),
-        ("patient/1", None),
-        ("Unknown/1", None),
-        ("/Patient/1", None),
-        ("Patient/1_2", None),
-        ("Patient/ 1", None),
-        ("#p/1", None),
-    ] {
-        assert_eq!(Reference::parse(text, BASE), expected, "{text}");
-        assert_eq!(Reference::parse(text, &format!("{BASE}/")), expected, "{text}");
-    }
-    assert_eq!(Reference::parse("/Patient/1", ""), None);
-}
 
 fn transaction_entry() -> Value {
     json!({
@@ -171,20 +115,9 @@ fn every_published_example_is_the_same_when_nothing_has_a_new_name() {
 
 proptest! {
     #[test]
-    fn a_local_reference_reads_back(id in "[A-Za-z0-9.-]{1,64}", version in proptest::option::of("[a-z0-9]{1,9}"), absolute in any::<bool>()) {
-        let base = if absolute { format!("{BASE}/") } else { String::new() };
-        let version_path = version.as_ref().map_or_else(String::new, |version| format!("/_history/{version}"));
-        let text = format!("{base}Task/{id}{version_path}");
-        let expected = target("Task", &id, version.as_deref());
-        prop_assert_eq!(Reference::parse(&text, BASE), Some(Reference::Local(expected)));
-    }
-
-    #[test]
-    fn no_text_makes_it_panic(
-        text in "(urn:uuid:|https?://|Patient|/|_history|#|\\?|a|\u{e9}){0,8}",
+    fn links_are_rewritten_whatever_is_around_them(
         div in "(<a |<!--|-->|href|src|=|\"|'|>|urn:a:b|\u{e9}| ){0,14}",
     ) {
-        let _ = Reference::parse(&text, BASE);
         let rewritten = narrative::rewrite_links(&div, |_| Some("urn:c:d".to_owned())).into_owned();
         prop_assert_eq!(narrative::rewrite_links(&div, |link| Some(link.to_owned())).into_owned(), div);
         let again = narrative::rewrite_links(&rewritten, |_| Some("urn:c:d".to_owned())).into_owned();

@@ -33,7 +33,9 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<SearchParameter>>> = LazyLock::
     for parameter in read(R4).chain(read(US_CORE)) {
         table.entry(parameter.resource_type).or_default().push(parameter);
     }
-    table.values_mut().for_each(|all| all.sort_by_key(|parameter| parameter.code));
+    for all in table.values_mut() {
+        all.sort_by_key(|parameter| parameter.code);
+    }
     table
 });
 

@@ -35,6 +35,8 @@ pub(super) enum Problem {
     Form(Primitive),
     /// A required element is not there.
     Missing,
+    /// A display item of a Questionnaire without its `linkId`.
+    NamelessDisplay,
     NotInValueSet,
     ReferenceTarget,
     ReferenceType,
@@ -50,6 +52,8 @@ enum Class {
     Form,
     /// A rule about what may be said is broken.
     Content,
+    /// A rule that R4 breaks itself, in the questionnaires it generates for its resource types.
+    Forgiven,
 }
 
 impl Problem {
@@ -58,8 +62,8 @@ impl Problem {
         let (code, text) = self.told();
         let issue = Issue::error(code, path, text);
         match (mode, self.class()) {
-            (Mode::Shape, Class::Form | Class::Content) => None,
-            (Mode::Lenient, Class::Content) => Some(issue.into_warning()),
+            (Mode::Shape, Class::Form | Class::Content | Class::Forgiven) => None,
+            (_, Class::Forgiven) | (Mode::Lenient, Class::Content) => Some(issue.into_warning()),
             _ => Some(issue),
         }
     }
@@ -67,6 +71,8 @@ impl Problem {
     fn class(self) -> Class {
         match self {
             Self::Form(_) => Class::Form,
+            Self::NamelessDisplay => Class::Forgiven,
+            Self::Broken(invariant) if matches!(invariant.key, "que-1" | "que-2") => Class::Forgiven,
             Self::Missing
             | Self::NotInValueSet
             | Self::ReferenceTarget
@@ -91,7 +97,9 @@ impl Problem {
                 let text = format!("The value does not have the form of a FHIR {}", primitive.name());
                 return (IssueType::Value, text.into());
             }
-            Self::Missing => return (IssueType::Required, "The element is required".into()),
+            Self::Missing | Self::NamelessDisplay => {
+                return (IssueType::Required, "The element is required".into());
+            }
             Self::NotInValueSet => {
                 return (
                     IssueType::CodeInvalid,

@@ -152,7 +152,12 @@ impl Walk {
     ) {
         while missing != 0 {
             let element = &of.elements()[missing.trailing_zeros() as usize];
-            self.report(Problem::Missing, &place.member(element.name));
+            let is_display = || members.get("type").is_some_and(|kind| kind == "display");
+            let problem = match (of.name(), element.name) {
+                ("Questionnaire.item", "linkId") if is_display() => Problem::NamelessDisplay,
+                _ => Problem::Missing,
+            };
+            self.report(problem, &place.member(element.name));
             missing &= missing - 1;
         }
         if members.len() == 1 && !of.is_resource() && members.contains_key("id") {

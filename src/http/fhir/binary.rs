@@ -47,14 +47,11 @@ async fn as_bytes(
     binary: &BinaryVersion,
     headers: &HeaderMap,
 ) -> Result<Response, FhirError> {
-    let range = match range(headers, binary) {
-        Ok(range) => range,
-        Err(Unsatisfiable) => {
-            let all = format!("bytes */{}", binary.length);
-            let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
-            put(&mut response, header::CONTENT_RANGE, &all);
-            return Ok(response);
-        }
+    let Ok(range) = range(headers, binary) else {
+        let all = format!("bytes */{}", binary.length);
+        let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
+        put(&mut response, header::CONTENT_RANGE, &all);
+        return Ok(response);
     };
     let (first, length) = range.unwrap_or((0, binary.length));
     let content = exchange.read_binary(requester, binary, (first, length)).await?;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::error;
 use super::prefer::Return;
 use super::respond::{Form, etag, location, shown};
+use crate::exchange::ask_upstream::Elsewhere;
 use crate::exchange::find_resource::{HistoryPage, SearchPage, View};
 use crate::exchange::interaction::{Done, InteractionError, Method, Stored};
 use crate::exchange::match_patient::MatchPage;
@@ -133,7 +134,9 @@ fn done_entry(method: Option<Method>, done: Done, form: &Form) -> BundleEntry {
         Done::History(page) => read(history(&page, form).into(), response(StatusCode::OK)),
         Done::Validated(issues) => read(outcome_text(&issues), response(StatusCode::OK)),
         Done::Matched(page) => read(matchset(&page, form).into(), response(StatusCode::OK)),
-        Done::Answered(resource) => read(resource.to_string().into(), response(StatusCode::OK)),
+        Done::Answered(resource) | Done::Elsewhere(Elsewhere { resource, .. }) => {
+            read(resource.to_string().into(), response(StatusCode::OK))
+        }
         // Nested Bundles are refused when the entries are read.
         Done::Performed(_) => {
             debug_assert!(method.is_none(), "a batch in a batch");

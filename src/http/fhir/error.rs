@@ -10,9 +10,11 @@ use super::respond;
 use crate::cdex;
 use crate::db::DbError;
 use crate::exchange::BodyError;
+use crate::exchange::export_data::{self, ExportError};
 use crate::exchange::interaction::InteractionError;
 use crate::exchange::submit_attachment::SubmitError;
 use crate::fhir::{Issue, IssueType};
+use crate::upstream::UpstreamError;
 
 /// Why a request of the FHIR door was refused or failed.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(super) enum FhirError {
     NotAcceptable(Issue),
     /// A header is not what it has to be.
     BadHeader(&'static str),
+    /// The caller asks for too much at once.
+    TooMany(Issue),
     /// An interaction was not done.
     Interaction(InteractionError),
     /// A submission was not accepted.
@@ -44,7 +48,7 @@ impl FhirError {
                 Some(IssueType::NotSupported)
             }
             Self::BadHeader(_) => Some(IssueType::Invalid),
-            Self::Interaction(_) | Self::Submit { .. } => None,
+            Self::TooMany(_) | Self::Interaction(_) | Self::Submit { .. } => None,
         }
     }
 
@@ -58,6 +62,7 @@ impl FhirError {
             Self::UnsupportedMediaType(issue) => one(StatusCode::UNSUPPORTED_MEDIA_TYPE, issue.clone()),
             Self::NotAcceptable(issue) => one(StatusCode::NOT_ACCEPTABLE, issue.clone()),
             Self::BadHeader(text) => one(StatusCode::BAD_REQUEST, Issue::refusal(IssueType::Invalid, *text)),
+            Self::TooMany(issue) => one(StatusCode::TOO_MANY_REQUESTS, issue.clone()),
             Self::Interaction(error) => {
                 log(error);
                 (self::status(error), error.issues())
@@ -74,13 +79,34 @@ impl FhirError {
         if let Self::MethodNotAllowed(allow) = self {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
+        if let Self::Interaction(InteractionError::LivesUpstream) = self {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
         if matches!(
             status,
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE | StatusCode::CONFLICT
+            StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::INSUFFICIENT_STORAGE
+                | StatusCode::CONFLICT
+                | StatusCode::TOO_MANY_REQUESTS
         ) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
+        if let Self::Interaction(InteractionError::Upstream(UpstreamError::Busy { retry_after: Some(wait) })) =
+            &self
+            && let Ok(wait) = HeaderValue::from_str(&wait.as_secs().to_string())
+        {
+            headers.insert(header::RETRY_AFTER, wait);
+        }
         response
+    }
+}
+
+impl From<ExportError> for FhirError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::TooMany => Self::TooMany(export_data::too_many()),
+            ExportError::Interaction(error) => Self::Interaction(error),
+        }
     }
 }
 
@@ -105,7 +131,10 @@ pub(super) fn status(error: &InteractionError) -> StatusCode {
             StatusCode::PAYLOAD_TOO_LARGE
         }
         InteractionError::UnknownAddress(_) | InteractionError::NotFound => StatusCode::NOT_FOUND,
-        InteractionError::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        InteractionError::MethodNotAllowed | InteractionError::LivesUpstream => {
+            StatusCode::METHOD_NOT_ALLOWED
+        }
+        InteractionError::Upstream(error) => of_upstream(error),
         InteractionError::Gone(_) => StatusCode::GONE,
         InteractionError::Precondition(_) => StatusCode::PRECONDITION_FAILED,
         InteractionError::Conflict(_) => StatusCode::CONFLICT,
@@ -115,6 +144,18 @@ pub(super) fn status(error: &InteractionError) -> StatusCode {
         InteractionError::Db(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
         InteractionError::Storage(_) | InteractionError::Db(_) => StatusCode::INTERNAL_SERVER_ERROR,
         InteractionError::Entry { error, .. } => status(error),
+    }
+}
+
+/// The status of what another server did not give.
+fn of_upstream(error: &UpstreamError) -> StatusCode {
+    match error {
+        UpstreamError::NotFound => StatusCode::NOT_FOUND,
+        UpstreamError::Gone => StatusCode::GONE,
+        UpstreamError::InvalidCursor | UpstreamError::NotTaken(_) => StatusCode::BAD_REQUEST,
+        UpstreamError::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        error if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::BAD_GATEWAY,
     }
 }
 
@@ -128,6 +169,12 @@ fn log(error: &InteractionError) {
             tracing::error!(
                 error = cause as &dyn std::error::Error,
                 "the upload store failed an interaction"
+            );
+        }
+        InteractionError::Upstream(cause) => {
+            tracing::warn!(
+                error = cause as &dyn std::error::Error,
+                "the upstream server gave no answer to pass on"
             );
         }
         InteractionError::Entry { error, .. } => log(error),

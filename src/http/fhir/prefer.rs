@@ -20,6 +20,10 @@ pub(super) struct Preferences {
     pub(super) returns: Option<Return>,
     /// `handling=strict`
     pub(super) strict: bool,
+    /// `handling=lenient`
+    pub(super) lenient: bool,
+    /// `respond-async`
+    pub(super) respond_async: bool,
 }
 
 impl Preferences {
@@ -33,8 +37,9 @@ impl Preferences {
                 "return=minimal" => preferences.returns = Some(Return::Minimal),
                 "return=representation" => preferences.returns = Some(Return::Representation),
                 "return=operationoutcome" => preferences.returns = Some(Return::OperationOutcome),
-                "handling=strict" => preferences.strict = true,
-                "handling=lenient" => preferences.strict = false,
+                "respond-async" => preferences.respond_async = true,
+                "handling=strict" => (preferences.strict, preferences.lenient) = (true, false),
+                "handling=lenient" => (preferences.strict, preferences.lenient) = (false, true),
                 _ => {}
             }
         }
@@ -60,7 +65,10 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert("prefer", text.parse().expect("a header value"));
-            assert_eq!(Preferences::of(&headers), Preferences { returns, strict }, "{text}");
+            let preferences = Preferences::of(&headers);
+            assert_eq!((preferences.returns, preferences.strict), (returns, strict), "{text}");
+            assert_eq!(preferences.respond_async, text.contains("async"), "{text}");
+            assert_eq!(preferences.lenient, text.contains("lenient"), "{text}");
         }
         assert_eq!(Preferences::of(&HeaderMap::new()), Preferences::default());
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::bundle;
 use super::prefer::{Preferences, Return};
 use crate::clock::Timestamp;
+use crate::exchange::ask_upstream::Elsewhere;
 use crate::exchange::find_resource::View;
 use crate::exchange::interaction::{Done, Stored};
 use crate::fhir::pretty::pretty;
@@ -81,6 +82,22 @@ impl Form {
             Done::Validated(issues) => self.outcome(StatusCode::OK, &issues),
             Done::Matched(page) => self.text(StatusCode::OK, bundle::matchset(&page, self)),
             Done::Answered(resource) => self.text(StatusCode::OK, resource.to_string()),
+            Done::Elsewhere(Elsewhere { resource, view }) => {
+                let meta = |name| resource.pointer(name).and_then(serde_json::Value::as_str);
+                let version = meta("/meta/versionId").map(|version| format!("W/\"{version}\""));
+                let changed = meta("/meta/lastUpdated").and_then(Timestamp::parse_rfc3339);
+                let text = resource.to_string();
+                let text = if view.is_whole() { None } else { view.of_text(text.as_bytes()) }
+                    .unwrap_or_else(|| text.into());
+                let mut response = self.text(StatusCode::OK, text);
+                if let Some(version) = version {
+                    put(&mut response, header::ETAG, &version);
+                }
+                if let Some(changed) = changed {
+                    put(&mut response, header::LAST_MODIFIED, &changed.to_http_date());
+                }
+                response
+            }
         }
     }
 

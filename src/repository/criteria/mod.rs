@@ -176,17 +176,18 @@ impl Asking<'_> {
     /// compartment's definition names.
     fn compartment(self, compartment: &Compartment, types: &[&'static str]) -> Criterion {
         let patient = test::equal(["Patient/", &compartment.patient].concat().into_bytes());
-        let mut ways = Vec::new();
-        for name in types {
-            if *name == "Patient" {
-                let itself = Criterion::Id(vec![compartment.patient.clone()]);
-                ways.push(all(vec![Criterion::Type(Space::of_type(self.tenant, name)), itself]));
-            }
+        let of_type = |name: &&'static str| {
             let spaces = Spaces::of(self.tenant, name);
             let codes = patient_compartment(name).iter();
-            ways.extend(codes.map(|code| Criterion::Has(spaces.of_code(&[code]), vec![patient.clone()])));
-        }
-        any(ways)
+            let mut ways: Vec<_> =
+                codes.map(|code| Criterion::Has(spaces.of_code(&[code]), vec![patient.clone()])).collect();
+            if *name == "Patient" {
+                ways.push(Criterion::Id(vec![compartment.patient.clone()]));
+            }
+            // Resources of one type need not be looked at in the ways of all others.
+            all(vec![Criterion::Type(Space::of_type(self.tenant, name)), any(ways)])
+        };
+        any(types.iter().map(of_type).collect())
     }
 }
 

@@ -127,10 +127,8 @@ fn date(comparator: Comparator, from: Timestamp, until: Timestamp, now: Timestam
     let test = |value, extra| EntryTest { value, extra };
     let begins_before = |at: Timestamp| Bytes::Range(None, Some(moment(at)));
     let begins_from = |at: Timestamp| Bytes::Range(Some(moment(at)), None);
-    let ends_after = |at: Timestamp| match next(at) {
-        Some(next) => Some(test(Bytes::Any, Bytes::Range(Some(moment(next)), None))),
-        None => None,
-    };
+    let ends_after =
+        |at: Timestamp| next(at).map(|next| test(Bytes::Any, Bytes::Range(Some(moment(next)), None)));
     let ends_by = |at: Timestamp| Bytes::Range(None, next(at).map(moment));
     match comparator {
         // What lies within a stretch begins within it: a range of values that is closed on both sides.

@@ -63,7 +63,9 @@ impl Decimal {
         if self.is_negative {
             // The greater without its sign, the less with it. The end is told, because the longer of two that begin
             // alike is now the less.
-            bytes.iter_mut().for_each(|byte| *byte = !*byte);
+            for byte in &mut bytes {
+                *byte = !*byte;
+            }
             bytes[0] = NEGATIVE;
             bytes.push(u8::MAX);
         }

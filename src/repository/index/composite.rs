@@ -28,7 +28,7 @@ pub(super) fn values(
             let value = joined(first, second);
             match &third {
                 Some(third) => {
-                    found.extend(third.iter().map(|(third, _)| (value.clone(), Some(third.clone()))))
+                    found.extend(third.iter().map(|(third, _)| (value.clone(), Some(third.clone()))));
                 }
                 None => found.push((value, extra.clone())),
             }

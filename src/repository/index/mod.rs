@@ -11,6 +11,10 @@
 //! | quantity | the decimal | unit and system |
 //! | uri | as it is | |
 //! | composite | the first component, the second | the third, or what is extra of the second |
+//!
+//! Where R4 leaves a choice: codes are compared with their case; a Range is both of its ends; the comparator of a
+//! Quantity and the samples of SampledData are not looked at; a `phonetic` is a name; a canonical leads to no resource,
+//! only a reference does.
 
 mod composite;
 #[cfg(test)]

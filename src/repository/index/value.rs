@@ -26,6 +26,9 @@ const STRINGS: [&str; 11] = [
     "country",
 ];
 
+/// What `ContactPoint.system` may be: no other element has one of these as its system.
+const CONTACTS: [&str; 7] = ["phone", "fax", "email", "pager", "url", "sms", "other"];
+
 /// The code system of the currencies that Money has.
 const CURRENCIES: &str = "urn:iso:std:iso:4217";
 
@@ -48,13 +51,13 @@ fn concept(element: &Value) -> Vec<Filed> {
         let texts = std::iter::once(text).chain(std::iter::repeat(None));
         return codings.iter().zip(texts).filter_map(|(coding, text)| coding_of(coding, text)).collect();
     }
+    let system = string(element, "system");
+    if system.is_some_and(|system| CONTACTS.contains(&system)) {
+        // Of a contact the use is what the system is of an identifier; its own system says what kind of contact it is.
+        let value = string(element, "value").map(|value| coded(value, string(element, "use")));
+        return value.map(|value| (value, None)).into_iter().collect();
+    }
     if let Some(value) = string(element, "value") {
-        // A ContactPoint has a use where an Identifier has a system; `ContactPoint.system` says what kind it is.
-        let is_contact = matches!(
-            string(element, "system"),
-            Some("phone" | "fax" | "email" | "pager" | "url" | "sms" | "other")
-        );
-        let system = if is_contact { string(element, "use") } else { string(element, "system") };
         let type_text = element.get("type").and_then(|of_type| string(of_type, "text"));
         return vec![(coded(value, system), texts([type_text, None]))];
     }

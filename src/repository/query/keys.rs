@@ -12,7 +12,9 @@ use crate::repository::entry::Space;
 pub(super) enum Rank {
     /// As many as it names.
     Named,
-    /// Those with one value that is a reference or comes with a system.
+    /// Those that refer to one thing.
+    Referring,
+    /// Those with one value that comes with a system.
     Identified,
     /// Those with one value.
     Coded,
@@ -50,7 +52,8 @@ pub(super) fn rank(criterion: &Criterion) -> Option<Rank> {
 
 fn rank_of_test(test: &EntryTest) -> Option<Rank> {
     match &test.value {
-        Bytes::Equal(value) if value.iter().any(|byte| [b'/', 0].contains(byte)) => Some(Rank::Identified),
+        Bytes::Equal(value) if value.contains(&0) => Some(Rank::Identified),
+        Bytes::Equal(value) if value.contains(&b'/') => Some(Rank::Referring),
         Bytes::Equal(_) => Some(Rank::Coded),
         Bytes::Range(Some(_), Some(_)) => Some(Rank::Range),
         Bytes::Range(None, None) | Bytes::Any | Bytes::Contains(_) => None,
@@ -129,7 +132,9 @@ pub(super) fn keys(sql: &mut Sql, access: &Access, kind: Space, criterion: &Crit
         | Criterion::Never => {
             let row = sql.name("r");
             sql.push("SELECT ").column(row, "key FROM resource ").push_name(row).push(" WHERE ");
-            sql.column(row, "content IS NOT NULL AND ");
+            if matches!(criterion, Criterion::LastUpdated(..)) {
+                sql.column(row, "content IS NOT NULL AND ");
+            }
             sql.column(row, "kind = ").number(kind.as_i64()).push(" AND ");
             condition(sql, access, row, criterion);
         }
@@ -163,16 +168,30 @@ fn matching(
 /// `… WHERE …` over the visible resources of a type: those of the set of a criterion, each once, or all.
 pub(super) fn each_of(sql: &mut Sql, access: &Access, kind: Space, set: Option<&Criterion>, row: Name) {
     if let Some(criterion) = set {
-        let (all, each) = (sql.name("k"), sql.name("k"));
-        sql.push("(SELECT DISTINCT key FROM (");
-        keys(sql, access, kind, criterion);
-        sql.push(") ").push_name(all).push(") ").push_name(each);
-        sql.look_up("resource", row, |sql| {
-            sql.column(row, "key = ").column(each, "key");
-        });
+        let each = sql.name("k");
+        sql.push("(");
+        distinct(sql, access, kind, criterion);
+        sql.push(") ").push_name(each);
+        look_up(sql, row, each);
+        sql.push(" WHERE ");
     } else {
-        sql.push("resource ").push_name(row);
+        sql.push("resource ").push_name(row).push(" WHERE ").column(row, "content IS NOT NULL AND ");
     }
-    sql.push(" WHERE ").column(row, "kind = ").number(kind.as_i64()).push(" AND ");
+    sql.column(row, "kind = ").number(kind.as_i64()).push(" AND ");
     visible(sql, access, row);
+}
+
+/// A `SELECT` of the keys of a set, each once.
+pub(super) fn distinct(sql: &mut Sql, access: &Access, kind: Space, criterion: &Criterion) {
+    let all = sql.name("k");
+    sql.push("SELECT DISTINCT key FROM (");
+    keys(sql, access, kind, criterion);
+    sql.push(") ").push_name(all);
+}
+
+/// The resource of each key.
+pub(super) fn look_up(sql: &mut Sql, row: Name, keys: Name) {
+    sql.look_up("resource", row, |sql| {
+        sql.column(row, "key = ").column(keys, "key");
+    });
 }

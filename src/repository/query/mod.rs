@@ -25,7 +25,7 @@ use crate::db::Dialect;
 
 pub(super) use condition::{owned, visible};
 pub(super) use order::position;
-pub(super) use page::{Page, count, gathered, sorted, unsorted, walked};
+pub(super) use page::{Page, count, gathered, gathered_among, sorted, unsorted, walked};
 pub(super) use sql::{Name, Sql, Value};
 
 /// The part of a search that concerns one type.
@@ -74,6 +74,11 @@ impl Branch {
     /// Whether a conjunct names its resources, so that there are few without counting.
     pub(super) fn is_named(&self, conjunct: usize) -> bool {
         keys::rank(&self.conjuncts[conjunct]) == Some(keys::Rank::Named)
+    }
+
+    /// Whether a conjunct asks for what refers to one thing: mostly few, but not always.
+    pub(super) fn is_referring(&self, conjunct: usize) -> bool {
+        keys::rank(&self.conjuncts[conjunct]) == Some(keys::Rank::Referring)
     }
 
     /// The space and the value, if that is all that a conjunct asks for: [`Source::Value`] can take it.

@@ -2,7 +2,7 @@
 //! sort key by values, then (when gathered) how many matches there are.
 
 use super::condition::condition;
-use super::keys::each_of;
+use super::keys::{distinct, each_of, look_up};
 use super::order::{Keys, Place, push_after, push_from, push_key, push_order_by, push_spaces};
 use super::sql::{EACH, Name, Sql};
 use super::{Branch, Source};
@@ -27,39 +27,74 @@ pub(in crate::repository) struct Page<'a> {
     pub(in crate::repository) limit: u64,
 }
 
-/// Gathers all matches, sorts them and gives the page. Not for [`Source::Value`].
+/// Gathers all matches, sorts them and gives the page, with how many there are. Not for [`Source::Value`].
 pub(in crate::repository) fn gathered(page: &Page<'_>, branches: &[(&Branch, Source)]) -> Sql {
     let mut sql = Sql::new(page.dialect);
-    let (all, one) = (sql.name("m"), sql.name("p"));
-    sql.push("WITH ").push_name(all).push(" (key");
-    push_columns(&mut sql, page.order, |sql, n| {
-        sql.push("o").push_number(n);
+    let all = sql.name("m");
+    sql.push("WITH ");
+    push_matches(&mut sql, page.order, all, |sql| {
+        sql.list(branches, " UNION ALL ", |sql, (branch, source)| {
+            let row = sql.name("r");
+            push_row_of(sql, page, row, Place::Row { row, first: None });
+            let set = match source {
+                Source::Set(n) | Source::Value(n) => branch.conjuncts.get(*n),
+                Source::Kind => None,
+            };
+            each_of(sql, page.access, branch.kind, set, row);
+            push_conjuncts(sql, page.access, row, branch, *source);
+        });
     });
-    sql.push(") AS MATERIALIZED (");
-    sql.list(branches, " UNION ALL ", |sql, (branch, source)| {
-        let row = sql.name("r");
-        sql.push("SELECT ").column(row, "key");
-        let place = Place::Row { row, first: None };
-        push_columns(sql, page.order, |sql, n| push_key(sql, page.order, to_usize(n), place));
-        sql.push(" FROM ");
-        let set = match source {
-            Source::Set(n) | Source::Value(n) => branch.conjuncts.get(*n),
-            Source::Kind => None,
-        };
-        each_of(sql, page.access, branch.kind, set, row);
-        push_conjuncts(sql, page.access, row, branch, *source);
-    });
-    sql.push("), ").push_name(one).push(" AS (SELECT * FROM ").push_name(all);
-    if let Some(after) = page.after {
-        sql.push(" WHERE ");
-        push_after(&mut sql, page.order, 0, Place::Columns(all), after);
-    }
-    push_order_by(&mut sql, page.order, 0, Place::Columns(all));
-    sql.push(" LIMIT ").push_number(page.limit).push(") ");
-    push_resources(&mut sql, page, one, |sql| {
+    push_page_of(&mut sql, page, all, |sql| {
         sql.push(", (SELECT COUNT(*) FROM ").push_name(all).push(") AS total");
     });
     sql
+}
+
+/// Gathers the matches among the first `bound` resources of a set, and says after their number how many were looked
+/// at: if that is `bound`, there may be more.
+pub(in crate::repository) fn gathered_among(page: &Page<'_>, branch: &Branch, set: usize, bound: u64) -> Sql {
+    let mut sql = Sql::new(page.dialect);
+    let (keys, all, row) = (sql.name("k"), sql.name("m"), sql.name("r"));
+    sql.push("WITH ").push_name(keys).push(" (key) AS MATERIALIZED (");
+    distinct(&mut sql, page.access, branch.kind, &branch.conjuncts[set]);
+    sql.push(" LIMIT ").push_number(bound).push("), ");
+    push_matches(&mut sql, page.order, all, |sql| {
+        push_row_of(sql, page, row, Place::Row { row, first: None });
+        sql.push_name(keys);
+        look_up(sql, row, keys);
+        sql.push(" WHERE ").column(row, "kind = ").number(branch.kind.as_i64()).push(" AND ");
+        super::visible(sql, page.access, row);
+        push_conjuncts(sql, page.access, row, branch, Source::Set(set));
+    });
+    push_page_of(&mut sql, page, all, |sql| {
+        sql.push(", (SELECT COUNT(*) FROM ").push_name(all).push(") AS total");
+        sql.push(", (SELECT COUNT(*) FROM ").push_name(keys).push(") AS looked_at");
+    });
+    sql
+}
+
+/// All matches as a table of their own.
+fn push_matches(sql: &mut Sql, keys: &Keys, all: Name, matches: impl FnOnce(&mut Sql)) {
+    sql.push_name(all).push(" (key");
+    push_columns(sql, keys, |sql, n| {
+        sql.push("o").push_number(n);
+    });
+    sql.push(") AS MATERIALIZED (");
+    matches(sql);
+    sql.push("), ");
+}
+
+/// The page of such a table.
+fn push_page_of(sql: &mut Sql, page: &Page<'_>, all: Name, more: impl FnOnce(&mut Sql)) {
+    let one = sql.name("p");
+    sql.push_name(one).push(" AS (SELECT * FROM ").push_name(all);
+    if let Some(after) = page.after {
+        sql.push(" WHERE ");
+        push_after(sql, page.order, 0, Place::Columns(all), after);
+    }
+    push_order_by(sql, page.order, 0, Place::Columns(all));
+    sql.push(" LIMIT ").push_number(page.limit).push(") ");
+    push_resources(sql, page, one, more);
 }
 
 /// Walks the sources of all branches in the order of creation.
@@ -67,14 +102,9 @@ pub(in crate::repository) fn walked(page: &Page<'_>, branches: &[(&Branch, Sourc
     merged(page, branches, |sql, (branch, source)| {
         let row = sql.name("r");
         sql.push("SELECT ").column(row, "key FROM ");
-        let entry = push_source(sql, page.access, branch, *source, row);
+        let walk = push_source(sql, page.access, branch, *source, row, page.after.map(|after| after.key));
         push_conjuncts(sql, page.access, row, branch, *source);
-        let place = Place::Row { row, first: entry };
-        if let Some(after) = page.after {
-            sql.push(" AND ");
-            push_after(sql, &[], 0, place, after);
-        }
-        push_order_by(sql, &[], 0, place);
+        push_order_of(sql, row, walk);
     })
 }
 
@@ -86,12 +116,17 @@ pub(in crate::repository) fn sorted(page: &Page<'_>, branch: &Branch) -> Sql {
             let row = sql.name("r");
             push_row_of(sql, page, row, Place::Row { row, first: None });
             sql.push("resource ").push_name(row).push(" WHERE ");
+            if matches!(keys.first(), Some((Order::LastUpdated, _))) {
+                sql.column(row, "content IS NOT NULL AND ");
+            }
             push_rest(sql, page, branch, row, None);
         });
     };
     let spaces =
         |(level, spaces): (usize, &Vec<Space>)| spaces.iter().map(move |s| (level, *s)).collect::<Vec<_>>();
-    let walks: Vec<(usize, Space)> = levels.iter().enumerate().flat_map(spaces).collect();
+    let mut walks: Vec<(usize, Space)> = levels.iter().enumerate().flat_map(spaces).collect();
+    walks.sort_unstable();
+    walks.dedup();
     merged(page, &walks, |sql, (level, space)| {
         let (row, entry, other) = (sql.name("r"), sql.name("e"), sql.name("e"));
         push_row_of(sql, page, row, Place::Row { row, first: Some(entry) });
@@ -123,7 +158,9 @@ pub(in crate::repository) fn unsorted(page: &Page<'_>, branch: &Branch) -> Sql {
         let row = sql.name("r");
         let place = Place::Row { row, first: None };
         push_row_of(sql, page, row, place);
-        each_of(sql, page.access, branch.kind, None, row);
+        let is_last_key = page.order.len() == 1;
+        let after = page.after.filter(|_| is_last_key).map(|after| after.key);
+        let walk = push_source(sql, page.access, branch, Source::Kind, row, after);
         if let Some((Order::Values(levels), _)) = page.order.first() {
             for level in levels {
                 sql.push(" AND ");
@@ -131,6 +168,10 @@ pub(in crate::repository) fn unsorted(page: &Page<'_>, branch: &Branch) -> Sql {
             }
         }
         push_conjuncts(sql, page.access, row, branch, Source::Kind);
+        if is_last_key {
+            push_order_of(sql, row, walk);
+            return;
+        }
         if let Some(after) = page.after {
             sql.push(" AND ");
             push_after(sql, page.order, 1, place, after);
@@ -150,10 +191,13 @@ pub(in crate::repository) fn count(
     let counted = sql.name("c");
     sql.push("SELECT COUNT(*) FROM (");
     sql.list(branches, " UNION ALL ", |sql, (branch, source)| {
-        let row = sql.name("r");
-        sql.push("SELECT 1 FROM ");
-        push_source(sql, access, branch, *source, row);
+        let (row, each) = (sql.name("r"), sql.name("c"));
+        sql.push("SELECT 1 FROM (SELECT ").column(row, "key FROM ");
+        let walk = push_source(sql, access, branch, *source, row, None);
         push_conjuncts(sql, access, row, branch, *source);
+        // The number does not depend on it, but the index that is walked does.
+        push_order_of(sql, row, walk);
+        sql.push(") ").push_name(each);
     });
     if let Some(limit) = limit {
         sql.push(" LIMIT ").push_number(limit);
@@ -226,19 +270,42 @@ fn push_rest(sql: &mut Sql, page: &Page<'_>, branch: &Branch, row: Name, entry: 
     push_order_by(sql, page.order, 0, place);
 }
 
-/// `… WHERE …` over a source; gives the entry that is walked, if that is what it is.
-fn push_source(sql: &mut Sql, access: &Access, branch: &Branch, source: Source, row: Name) -> Option<Name> {
+/// What a walk passes.
+#[derive(Debug, Clone, Copy)]
+enum Walk {
+    /// Rows of a set.
+    Set,
+    /// Entries with one value.
+    Entries(Name),
+    /// All rows of a type.
+    Kind,
+}
+
+/// `… WHERE …` over the rows of a source whose key is greater than `after`.
+fn push_source(
+    sql: &mut Sql,
+    access: &Access,
+    branch: &Branch,
+    source: Source,
+    row: Name,
+    after: Option<i64>,
+) -> Walk {
     let value = match source {
         Source::Set(n) => {
             each_of(sql, access, branch.kind, Some(&branch.conjuncts[n]), row);
-            return None;
+            if let Some(after) = after {
+                sql.push(" AND ").column(row, "key > ").number(after);
+            }
+            return Walk::Set;
         }
         Source::Value(n) => branch.one_value(n),
         Source::Kind => None,
     };
     let Some((space, value)) = value else {
-        each_of(sql, access, branch.kind, None, row);
-        return None;
+        push_kind(sql, branch.kind, row, after);
+        sql.push(" AND ");
+        super::visible(sql, access, row);
+        return Walk::Kind;
     };
     let (entry, other) = (sql.name("e"), sql.name("e"));
     sql.push("search_entry ").push_name(entry);
@@ -247,6 +314,9 @@ fn push_source(sql: &mut Sql, access: &Access, branch: &Branch, source: Source, 
     });
     sql.push(" WHERE ").column(entry, "space = ").number(space.as_i64()).push(" AND ");
     sql.column(entry, "value = ").bytes(value).push(" AND ");
+    if let Some(after) = after {
+        sql.column(entry, "resource > ").number(after).push(" AND ");
+    }
     // Of several entries with the value only one.
     sql.push("NOT EXISTS (SELECT 1 FROM search_entry ").push_name(other).push(" WHERE ");
     sql.column(other, "space = ").column(entry, "space AND ").column(other, "value = ");
@@ -254,7 +324,37 @@ fn push_source(sql: &mut Sql, access: &Access, branch: &Branch, source: Source, 
     sql.column(other, "extra < ").column(entry, "extra").push(EACH).push(" AND ");
     sql.column(row, "kind = ").number(branch.kind.as_i64()).push(" AND ");
     super::visible(sql, access, row);
-    Some(entry)
+    Walk::Entries(entry)
+}
+
+/// `resource … WHERE …` over what is there of a type.
+fn push_kind(sql: &mut Sql, kind: Space, row: Name, after: Option<i64>) {
+    let kind = kind.as_i64();
+    sql.push("resource ").push_name(row).push(" WHERE ").column(row, "content IS NOT NULL AND ");
+    match sql.dialect() {
+        Dialect::Sqlite => {
+            sql.column(row, "kind = ").number(kind);
+            if let Some(after) = after {
+                sql.push(" AND ").column(row, "key > ").number(after);
+            }
+        }
+        // Where the type is known to be one, PostgreSQL would also walk all types by their keys if this one is
+        // frequent, and so first pass everything that was created before the first of it.
+        Dialect::Postgres => {
+            sql.push("(").column(row, "kind, ").column(row, "key) > (").number(kind).push(", ");
+            sql.number(after.unwrap_or(i64::MIN)).push(") AND ").column(row, "kind <= ").number(kind);
+        }
+    }
+}
+
+/// `ORDER BY` creation, in the words that the index of the walk is in.
+fn push_order_of(sql: &mut Sql, row: Name, walk: Walk) {
+    sql.push(" ORDER BY ");
+    match (walk, sql.dialect()) {
+        (Walk::Entries(entry), _) => sql.column(entry, "resource"),
+        (Walk::Kind, Dialect::Postgres) => sql.column(row, "kind, ").column(row, "key"),
+        (Walk::Kind, Dialect::Sqlite) | (Walk::Set, _) => sql.column(row, "key"),
+    };
 }
 
 /// What the source has not already proved.

@@ -23,16 +23,23 @@ pub(in crate::repository) async fn history(
 }
 
 /// One version more than the page has.
-pub(super) fn page(mut sql: Sql, access: &Access, history: &History) -> Sql {
+pub(in crate::repository) fn page(mut sql: Sql, access: &Access, history: &History) -> Sql {
     let limit = u64::from(history.count) + 1;
     let all = sql.name("v");
     sql.push("SELECT * FROM (");
-    for is_deleted in [false, true] {
+    // Each of the two indexes along time has a part of the current versions.
+    let parts: &[&'static str] = match &history.of {
+        HistoryOf::Instance { .. } => &[""],
+        HistoryOf::Type(_) => &["content IS NOT NULL AND ", "content IS NULL AND "],
+    };
+    for is_in_index in parts {
         let (row, part) = (sql.name("r"), sql.name("v"));
         sql.push("SELECT * FROM (SELECT ");
         query::columns(&mut sql, row);
-        sql.push(" FROM resource ").push_name(row).push(" WHERE ").column(row, "content IS ");
-        sql.push(if is_deleted { "NULL AND " } else { "NOT NULL AND " });
+        sql.push(" FROM resource ").push_name(row).push(" WHERE ");
+        if !is_in_index.is_empty() {
+            sql.column(row, is_in_index);
+        }
         of(&mut sql, access, row, history);
         query::owned(&mut sql, access, row);
         // No version follows.

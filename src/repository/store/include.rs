@@ -40,7 +40,7 @@ pub(in crate::repository) async fn referred(
 }
 
 /// The values of resources in spaces.
-pub(super) fn references(mut sql: Sql, keys: &[i64], spaces: &[Space]) -> Sql {
+pub(in crate::repository) fn references(mut sql: Sql, keys: &[i64], spaces: &[Space]) -> Sql {
     let entry = sql.name("e");
     sql.push("SELECT DISTINCT ").column(entry, "value FROM search_entry ").push_name(entry);
     sql.push(" WHERE ").column(entry, "resource");
@@ -55,7 +55,7 @@ pub(super) fn references(mut sql: Sql, keys: &[i64], spaces: &[Space]) -> Sql {
 }
 
 /// Resources by type and id, without some.
-pub(super) fn resources(
+pub(in crate::repository) fn resources(
     mut sql: Sql,
     access: &Access,
     without: &[i64],
@@ -102,7 +102,7 @@ pub(in crate::repository) async fn referring(
 
 /// The resources with one of these values in one of these spaces. No more than `limit` are sorted, however many
 /// there are.
-pub(super) fn referring_resources(
+pub(in crate::repository) fn referring_resources(
     mut sql: Sql,
     access: &Access,
     references: &[String],

@@ -14,9 +14,17 @@ use crate::clock::Timestamp;
 use crate::db::{DbError, Tx, on_db};
 
 pub(super) use history::history;
+#[cfg(test)]
+pub(super) use history::page as history_page;
+#[cfg(test)]
+pub(super) use include::{references, referring_resources, resources};
 pub(super) use include::{referred, referring};
 pub(super) use keep::{delete, keep};
+#[cfg(test)]
+pub(super) use search::{Plan, Way, pages, plan, search_by, wanted};
 pub(super) use search::{matches, search};
+#[cfg(test)]
+pub(super) use statement::explain;
 
 const READ: &str = "SELECT key, type, id, version, last_updated, change, bytes, content FROM resource \
      WHERE kind = $1 AND id = $2 AND tenant = $3 AND owner = COALESCE($4, owner)";
@@ -26,11 +34,16 @@ const READ_VERSION: &str = "SELECT key, type, id, version, last_updated, change,
      FROM resource r JOIN resource_history h ON h.resource = r.key \
      WHERE r.kind = $1 AND r.id = $2 AND r.tenant = $3 AND r.owner = COALESCE($4, r.owner) AND h.version = $5";
 
+const DELETED: &str = "SELECT key, type, id, version, last_updated, change, bytes, content FROM resource \
+     WHERE kind = $1 AND content IS NULL AND tenant = $2 AND owner = COALESCE($3, owner) \
+     AND last_updated > $4 AND last_updated <= $5 AND key > $6 ORDER BY key LIMIT $7";
+
 /// Every fixed statement of this store, and the database it is for if there is only one.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, Option<crate::db::Dialect>)] = &[
     (READ, None),
     (READ_VERSION, None),
+    (DELETED, None),
     (keep::LOOK_SQLITE, Some(crate::db::Dialect::Sqlite)),
     (keep::LOOK_POSTGRES, Some(crate::db::Dialect::Postgres)),
     (keep::SUPERSEDE, None),
@@ -128,4 +141,28 @@ pub(super) async fn read_version(
             .await
     })?;
     row.map(StoredResource::try_from).transpose()
+}
+
+/// Resources of a type that were deleted in a stretch of time, from a row on.
+pub(super) async fn deleted(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    kind: Space,
+    (since, until): (Timestamp, Timestamp),
+    after: i64,
+    limit: u32,
+) -> Result<Vec<StoredResource>, DbError> {
+    let rows: Vec<ResourceRow> = on_db!(tx, conn => {
+        sqlx::query_as(DELETED)
+            .bind(kind.as_i64())
+            .bind(access.tenant())
+            .bind(access.owner())
+            .bind(since.as_nanos())
+            .bind(until.as_nanos())
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(conn)
+            .await
+    })?;
+    rows.into_iter().map(StoredResource::try_from).collect()
 }

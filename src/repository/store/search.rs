@@ -17,17 +17,17 @@ const PROBES: [u64; 2] = [256, 8192];
 pub(super) const LOCK_POSTGRES: &str = "SELECT 1 FROM pg_advisory_xact_lock($1)";
 
 /// How a search is answered.
-#[derive(Debug)]
-pub(super) struct Plan {
+#[derive(Debug, Clone)]
+pub(in crate::repository) struct Plan {
     /// The types with where their resources are taken from.
-    pub(super) branches: Vec<(Branch, Source)>,
+    pub(in crate::repository) branches: Vec<(Branch, Source)>,
     /// How a page comes of that.
-    pub(super) way: Way,
+    pub(in crate::repository) way: Way,
 }
 
 /// How a page is found; see [`query`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(in crate::repository) enum Way {
     /// All matches are gathered and sorted.
     Gathered,
     /// What has matches is walked in the order of creation.
@@ -48,28 +48,56 @@ pub(in crate::repository) async fn search(
     access: &Access,
     search: &Search,
 ) -> Result<Page, DbError> {
+    if let Some(page) = guess(tx, access, search).await? {
+        return Ok(page);
+    }
     let plan = plan(tx, access, search).await?;
+    search_by(tx, access, search, &plan).await
+}
+
+/// The page if it is as easily found as it mostly is for `patient=…`, without looking at the sets first.
+async fn guess(tx: &mut Tx<'_>, access: &Access, search: &Search) -> Result<Option<Page>, DbError> {
+    let [branch] = &Branch::all_of(search)[..] else { return Ok(None) };
+    let Some(set) = branch.candidates().first().copied().filter(|n| branch.is_referring(*n)) else {
+        return Ok(None);
+    };
+    let walks_it = search.order.is_empty() && branch.conjuncts.len() == 1;
+    if walks_it || search.count == 0 {
+        return Ok(None);
+    }
+    let bound = PROBES[0];
+    let sql = query::gathered_among(&wanted(tx.dialect(), access, search), branch, set, bound);
+    let found = statement::page(tx, &sql, &are_values(search)).await?;
+    // Without any row it is not known how many were looked at.
+    let counts = found.first().map(|found| found.counts.clone());
+    Ok(match counts.as_deref() {
+        Some([total, looked_at]) if looked_at.unsigned_abs() < bound => {
+            Some(page_of(search, found, u64::try_from(*total).ok()))
+        }
+        _ => None,
+    })
+}
+
+/// A page of a search, by a plan for it; the page is the same by every plan that is possible.
+pub(in crate::repository) async fn search_by(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    search: &Search,
+    plan: &Plan,
+) -> Result<Page, DbError> {
     let mut page = Page { resources: Vec::new(), next: None, total: None };
     let mut total = None;
     if plan.branches.is_empty() {
         total = Some(0);
     } else if search.count > 0 {
-        let mut found = find(tx, access, search, &plan).await?;
-        let count = usize::try_from(search.count).unwrap_or(usize::MAX);
-        total = match found.first() {
-            Some(first) if plan.way == Way::Gathered => {
-                first.total.and_then(|total| u64::try_from(total).ok())
-            }
-            _ if search.after.is_none() && found.len() <= count => Some(found.len() as u64),
-            _ => None,
+        let found = find(tx, access, search, plan).await?;
+        let is_all = search.after.is_none() && found.len() <= to_usize(search.count);
+        total = match found.first().and_then(|found| found.counts.first()) {
+            Some(total) => u64::try_from(*total).ok(),
+            None if is_all => Some(found.len() as u64),
+            None => None,
         };
-        let is_more = found.len() > count;
-        found.truncate(count);
-        if is_more && let Some(last) = found.last_mut() {
-            let values = std::mem::take(&mut last.values);
-            page.next = Some(query::position(&search.order, &last.resource, values));
-        }
-        page.resources = found.into_iter().map(|found| found.resource).collect();
+        page = page_of(search, found, total);
     }
     if total.is_none() && search.count_to > 0 {
         // One more says that there are too many.
@@ -78,8 +106,27 @@ pub(in crate::repository) async fn search(
         let counted = statement::numbers(tx, &sql, 1).await?;
         total = counted.first().and_then(|total| u64::try_from(*total).ok());
     }
-    page.total = total.filter(|total| search.count_to > 0 && *total <= search.count_to);
+    page.total = total_of(search, total);
     Ok(page)
+}
+
+/// What was found as a page; one resource more than it has says that there is another page.
+fn page_of(search: &Search, mut found: Vec<Found>, total: Option<u64>) -> Page {
+    let count = to_usize(search.count);
+    let is_more = found.len() > count;
+    found.truncate(count);
+    let last = found.last_mut().filter(|_| is_more);
+    let next = last.map(|last| {
+        let values = std::mem::take(&mut last.values);
+        query::position(&search.order, &last.resource, values)
+    });
+    let resources = found.into_iter().map(|found| found.resource).collect();
+    Page { resources, next, total: total_of(search, total) }
+}
+
+/// A total as far as it was asked for.
+fn total_of(search: &Search, total: Option<u64>) -> Option<u64> {
+    total.filter(|total| search.count_to > 0 && *total <= search.count_to)
 }
 
 /// The resources of a type that a conditional interaction means: two at most.
@@ -105,7 +152,11 @@ pub(in crate::repository) async fn matches(
 }
 
 /// Chooses how a search is answered.
-pub(super) async fn plan(tx: &mut Tx<'_>, access: &Access, search: &Search) -> Result<Plan, DbError> {
+pub(in crate::repository) async fn plan(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    search: &Search,
+) -> Result<Plan, DbError> {
     let is_ordered = !search.order.is_empty();
     let mut branches = Vec::new();
     for branch in Branch::all_of(search) {
@@ -152,29 +203,27 @@ async fn source(
 
 /// One resource more than the page has, if there are so many.
 async fn find(tx: &mut Tx<'_>, access: &Access, search: &Search, plan: &Plan) -> Result<Vec<Found>, DbError> {
-    let is_value: Vec<bool> =
-        search.order.iter().map(|(order, _)| matches!(order, Order::Values(_))).collect();
+    let is_value = are_values(search);
     let mut found = Vec::new();
     for sql in pages(tx.dialect(), access, search, plan) {
         found.append(&mut statement::page(tx, &sql, &is_value).await?);
-        if found.len() > usize::try_from(search.count).unwrap_or(usize::MAX) {
+        if found.len() > to_usize(search.count) {
             break;
         }
     }
     // The second statement of two does not know what the first one found.
-    found.truncate(usize::try_from(search.count).unwrap_or(usize::MAX).saturating_add(1));
+    found.truncate(to_usize(search.count).saturating_add(1));
     Ok(found)
 }
 
 /// The statements that give a page one after the other.
-pub(super) fn pages(dialect: Dialect, access: &Access, search: &Search, plan: &Plan) -> Vec<Sql> {
-    let page = query::Page {
-        dialect,
-        access,
-        order: &search.order,
-        after: search.after.as_ref(),
-        limit: u64::from(search.count) + 1,
-    };
+pub(in crate::repository) fn pages(
+    dialect: Dialect,
+    access: &Access,
+    search: &Search,
+    plan: &Plan,
+) -> Vec<Sql> {
+    let page = wanted(dialect, access, search);
     match (plan.way, &plan.branches[..]) {
         (Way::Walked, _) => vec![query::walked(&page, &plan.sources())],
         (Way::Sorted, [(branch, _)]) => {
@@ -193,4 +242,28 @@ pub(super) fn pages(dialect: Dialect, access: &Access, search: &Search, plan: &P
         }
         _ => vec![query::gathered(&page, &plan.sources())],
     }
+}
+
+/// The page that a search is for, and one resource more.
+pub(in crate::repository) fn wanted<'s>(
+    dialect: Dialect,
+    access: &'s Access,
+    search: &'s Search,
+) -> query::Page<'s> {
+    query::Page {
+        dialect,
+        access,
+        order: &search.order,
+        after: search.after.as_ref(),
+        limit: u64::from(search.count) + 1,
+    }
+}
+
+/// Which keys of the order are values of entries.
+fn are_values(search: &Search) -> Vec<bool> {
+    search.order.iter().map(|(order, _)| matches!(order, Order::Values(_))).collect()
+}
+
+fn to_usize(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }

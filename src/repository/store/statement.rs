@@ -14,8 +14,8 @@ pub(super) struct Found {
     pub(super) resource: StoredResource,
     /// What the page said of each key; only those of entries are read.
     pub(super) values: Vec<Option<Vec<u8>>>,
-    /// How many matches there are, if the page was gathered.
-    pub(super) total: Option<i64>,
+    /// What the statement said after that: how many matches there are, and how many resources it looked at.
+    pub(super) counts: Vec<i64>,
 }
 
 /// Expands to a query with everything bound.
@@ -45,7 +45,7 @@ pub(super) async fn resources(tx: &mut Tx<'_>, sql: &Sql) -> Result<Vec<StoredRe
 pub(super) async fn page(tx: &mut Tx<'_>, sql: &Sql, is_value: &[bool]) -> Result<Vec<Found>, DbError> {
     // What a resource has comes first, the keys after it.
     const KEYS: usize = 8;
-    type Fetched = (ResourceRow, Vec<Option<Vec<u8>>>, Option<i64>);
+    type Fetched = (ResourceRow, Vec<Option<Vec<u8>>>, Vec<i64>);
     let rows: Vec<Fetched> = on_db!(tx, conn => {
         let rows = bound!(sqlx::query::<Driver>(AssertSqlSafe(sql.text())), sql).fetch_all(conn).await?;
         let fetched = rows.iter().map(|row| {
@@ -53,13 +53,13 @@ pub(super) async fn page(tx: &mut Tx<'_>, sql: &Sql, is_value: &[bool]) -> Resul
                 if *is_value { row.try_get(KEYS + n) } else { Ok(None) }
             };
             let values = is_value.iter().enumerate().map(value).collect::<Result<_, _>>()?;
-            let last = KEYS + is_value.len();
-            let total = if row.len() > last { row.try_get(last)? } else { None };
-            Ok::<_, sqlx::Error>((sqlx::FromRow::from_row(row)?, values, total))
+            let counts = (KEYS + is_value.len()..row.len()).map(|n| row.try_get(n)).collect::<Result<_, _>>()?;
+            Ok::<_, sqlx::Error>((sqlx::FromRow::from_row(row)?, values, counts))
         });
         fetched.collect::<Result<_, _>>()
     })?;
-    let found = |(row, values, total)| Ok(Found { resource: StoredResource::try_from(row)?, values, total });
+    let found =
+        |(row, values, counts)| Ok(Found { resource: StoredResource::try_from(row)?, values, counts });
     rows.into_iter().map(found).collect()
 }
 

@@ -7,6 +7,7 @@ use crate::support::gateway::{Gateway, for_each_database};
 use crate::support::http::Answer;
 use crate::support::rows;
 
+#[expect(clippy::needless_pass_by_value, reason = "a list is written where it is used")]
 fn bundle(kind: &str, entries: Vec<Value>) -> Value {
     json!({"resourceType": "Bundle", "type": kind, "entry": entries})
 }

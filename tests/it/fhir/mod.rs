@@ -5,15 +5,19 @@ use serde_json::{Value, json};
 use crate::support::gateway::Gateway;
 use crate::support::http::{Answer, Request};
 
+mod binaries;
 mod bundles;
 mod conditions;
 mod declarations;
+mod export;
 mod fuzz_queries;
 mod histories;
 mod interactions;
+mod operations;
 mod patches;
 mod refusals;
 mod searches;
+mod upstream;
 
 /// The media type of FHIR bodies.
 const FHIR: &str = "application/fhir+json";

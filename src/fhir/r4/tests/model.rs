@@ -23,7 +23,7 @@ fn types_are_found_by_name_and_abstract_ones_are_no_resources() {
 fn the_facts_of_an_element_are_at_hand() {
     let task = r4::resource("Task").expect("a type");
     let status = task.element("status").expect("an element");
-    assert_eq!((status.min, status.max, status.is_summary, status.is_modifier), (1, Some(1), true, true));
+    assert_eq!((status.min, status.max, status.is_summary), (1, Some(1), true));
     let binding = status.binding.expect("it is bound");
     assert_eq!(binding.url(), "http://hl7.org/fhir/ValueSet/task-status");
     let codes = binding.value_set().expect("it is listed");

@@ -117,6 +117,10 @@ impl Expression {
 }
 
 fn walk<'a>(steps: &[Step], element: &'a Value, resource: &'a Value, found: &mut dyn FnMut(&'a Value)) {
+    // Where a primitive has only extensions, its place in an array is null.
+    if element.is_null() {
+        return;
+    }
     let Some((step, rest)) = steps.split_first() else {
         found(element);
         return;
@@ -165,8 +169,7 @@ fn walk_all<'a>(
             }
         }
         (Value::Array(all), None) => all.iter().for_each(|one| walk(steps, one, resource, found)),
-        // Where a primitive has only extensions, its place in an array is null.
-        (Value::Null, _) | (_, Some(1..)) => {}
+        (_, Some(1..)) => {}
         _ => walk(steps, member, resource, found),
     }
 }

@@ -75,7 +75,9 @@ impl Reader {
             if self.take(".") {
                 let name = self.name()?;
                 if !self.take("(") {
-                    paths.iter_mut().for_each(|steps| steps.push(member(name)));
+                    for steps in &mut paths {
+                        steps.push(member(name));
+                    }
                     continue;
                 }
                 match name {
@@ -90,7 +92,9 @@ impl Reader {
                     }
                     "where" => {
                         let condition = condition(self.conjunction()?)?;
-                        paths.iter_mut().for_each(|steps| steps.push(Step::Where(condition.clone())));
+                        for steps in &mut paths {
+                            steps.push(Step::Where(condition.clone()));
+                        }
                     }
                     "extension" => {
                         let Literal::Text(url) = self.literal()? else { return None };

@@ -73,7 +73,7 @@ impl Reader<'_> {
         let mut wanted = Vec::new();
         for text in texts {
             let read = value::read(&parameters, modifier, text, self.base)?;
-            self.spend(cost(&read))?;
+            self.spend(cost(&read).saturating_mul(parameters.len()))?;
             wanted.push(read);
         }
         Ok(match (wanted.is_empty(), first.code, modifier) {
@@ -120,8 +120,15 @@ impl Reader<'_> {
         }
         let mut targets = Vec::new();
         let mut unknown = None;
-        for target in types {
-            match self.filter(&[target], rest, value, depth + 1) {
+        let times = self.times;
+        self.times = times.saturating_mul(parameters.len());
+        let read: Vec<_> = types
+            .into_iter()
+            .map(|target| (target, self.filter(&[target], rest, value, depth + 1)))
+            .collect();
+        self.times = times;
+        for (target, read) in read {
+            match read {
                 Ok(Some(filter)) => targets.push((target, filter)),
                 Ok(None) => {}
                 // Not every type that it may refer to needs to know the parameter; one has to.

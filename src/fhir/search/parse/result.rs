@@ -78,7 +78,7 @@ impl Reader<'_> {
                 }
             }
             "_include" | "_include:iterate" | "_include:recurse" => {
-                self.include(value, false, name != "_include")?
+                self.include(value, false, name != "_include")?;
             }
             "_revinclude" | "_revinclude:iterate" | "_revinclude:recurse" => {
                 self.include(value, true, name != "_revinclude")?;
@@ -91,7 +91,7 @@ impl Reader<'_> {
             "_format" | "_pretty" => return Ok(Some(Use::Elsewhere)),
             // Read before all else; in a search of one type it says nothing.
             "_type" if self.query.types.len() > 1 || self.is_wide(value) => {}
-            _ => return self.unknown_modifier(name),
+            _ => return unknown_modifier(name).map(|()| None),
         }
         Ok(Some(Use::Applied))
     }
@@ -99,19 +99,6 @@ impl Reader<'_> {
     /// Whether `_type` named the one type that is searched.
     fn is_wide(&self, value: &str) -> bool {
         value.split(',').any(|name| self.query.types.contains(&name))
-    }
-
-    /// These parameters take no modifiers, or not this one.
-    fn unknown_modifier(&self, name: &str) -> Result<Option<Use>, Refusal> {
-        const PLAIN: [&str; 8] =
-            ["_count", "_elements", "_include", "_revinclude", "_sort", "_summary", "_total", "_type"];
-        let Some((code, _)) = name.split_once(':') else { return Ok(None) };
-        match PLAIN.into_iter().find(|known| *known == code) {
-            Some(known) => Err(Refusal::value(format!(
-                "The search parameter {known} has a modifier that it cannot have"
-            ))),
-            None => Ok(None),
-        }
     }
 
     fn sort(&self, value: &str) -> Result<Vec<SortKey>, Refusal> {
@@ -179,4 +166,17 @@ impl Reader<'_> {
 fn reference(source: &str, code: &str) -> Option<&'static SearchParameter> {
     let searched = parameter(source, code).filter(|found| found.kind == Kind::Reference);
     searched.or_else(|| included_only(source).find(|found| found.code == code))
+}
+
+/// Refuses the parameters of this file with a modifier that they do not take.
+fn unknown_modifier(name: &str) -> Result<(), Refusal> {
+    const PLAIN: [&str; 8] =
+        ["_count", "_elements", "_include", "_revinclude", "_sort", "_summary", "_total", "_type"];
+    let known = name.split_once(':').and_then(|(code, _)| PLAIN.into_iter().find(|known| *known == code));
+    match known {
+        Some(known) => {
+            Err(Refusal::value(format!("The search parameter {known} has a modifier that it cannot have")))
+        }
+        None => Ok(()),
+    }
 }

@@ -1,6 +1,7 @@
 //! Operations: what has a path whose last part begins with `$`. Which there are, where, and by which methods they are
 //! called, is in the table of [`crate::cdex::operation`]; here a request becomes an [`OperationCall`].
-//! [`submit_attachment`] has a way of its own, because its body is not read into memory.
+//! [`submit_attachment`] has a way of its own, because its body is not read into memory, and so has
+//! [`export`], because it is answered later.
 
 mod submit_attachment;
 
@@ -9,10 +10,10 @@ use axum::extract::Request;
 use axum::http::{Method, header};
 use axum::response::Response;
 
-use super::DoorState;
 use super::error::FhirError;
 use super::interaction::{Answer, answer, form, unpacked};
 use super::metadata::acceptable;
+use super::{DoorState, export};
 use crate::auth::Caller;
 use crate::cdex::operation::{Operation, OperationDefinition};
 use crate::exchange::interaction::{Content, InteractionError, Requester};
@@ -30,6 +31,12 @@ pub(super) async fn serve(
     current: CurrentRequest,
     request: Request,
 ) -> Response {
+    let address = match address {
+        Ok(address) if address.code == "export" => {
+            return export::begin(address.place, &state, caller, &current, request).await;
+        }
+        address => address,
+    };
     let found = address.and_then(|address| {
         let definition = OperationDefinition::at(&address).ok_or(UnknownAddress::Interaction)?;
         Ok((definition, address))
@@ -76,7 +83,7 @@ async fn operate(
 }
 
 /// The body of a call. A POST may come without one, if the URL has all that is needed.
-fn content(state: &DoorState, request: Request) -> Result<Content, FhirError> {
+pub(super) fn content(state: &DoorState, request: Request) -> Result<Content, FhirError> {
     let headers = request.headers();
     let is_empty = request.body().is_end_stream() || request.body().size_hint().exact() == Some(0);
     if request.method() != Method::POST || is_empty {

@@ -4,14 +4,14 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::super::error::FhirError;
-use super::super::interaction::unpacked;
-use super::super::prefer::{Preferences, Return};
-use super::super::{DoorState, metadata, respond};
 use crate::auth::Caller;
 use crate::cdex::OwnUploads;
 use crate::exchange::submit_attachment::{Answer, SubmitRequest};
 use crate::fhir;
+use crate::http::fhir::error::FhirError;
+use crate::http::fhir::interaction::unpacked;
+use crate::http::fhir::prefer::{Preferences, Return};
+use crate::http::fhir::{DoorState, metadata, respond};
 use crate::http::middleware::CurrentRequest;
 use crate::http::routes;
 

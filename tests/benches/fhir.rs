@@ -1,0 +1,194 @@
+//! How fast the FHIR repository is: the release binary over loopback with full durability on SQLite. Creations are
+//! held against bare commits of one row, searches against requests that look at nothing (`/health/live`), and a
+//! search among many documents against the same search among few.
+//!
+//! `cargo bench --bench fhir`; `CDEX_BENCH_DOCUMENTS` says how many documents are many (100,000 unless set). Client and
+//! gateway share the machine.
+
+mod commit;
+#[expect(dead_code, reason = "the benches need a part of what the tests share")]
+#[path = "../it/support/mod.rs"]
+mod support;
+mod table;
+
+use std::error::Error;
+use std::time::Duration;
+
+use self::commit::BareDatabase;
+use self::support::environment;
+use self::support::gateway::Gateway;
+use self::support::http::Request;
+use self::table::{speed, timed};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+const TASKS: usize = 10_000;
+const SEARCHES: usize = 10_000;
+/// Documents of one patient.
+const OF_ONE_PATIENT: usize = 50;
+const FEW: usize = 10_000;
+/// Rows that the limit commits one after the other.
+const ALONE: usize = 1_000;
+/// Documents that one transaction Bundle carries when many are put in place.
+const OF_ONE_BUNDLE: usize = 500;
+
+fn main() -> Result<(), Failure> {
+    tasks()?;
+    documents()
+}
+
+/// Tasks created one by one and searched for.
+fn tasks() -> Result<(), Failure> {
+    let gateway = Gateway::start();
+    table::heading(&format!("Task creations, in {}", gateway.scratch().display()), "Task");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut database = runtime.block_on(BareDatabase::sqlite(&gateway.scratch().join("bare.db")))?;
+    let (time, committed) = timed(|| -> Result<(), Failure> {
+        for _ in 0..ALONE {
+            runtime.block_on(database.commit_row())?;
+        }
+        Ok(())
+    });
+    committed?;
+    let limit = table::limit("bare SQLite: one row, one commit", speed(ALONE, time));
+    for connections in [1, 8, 64] {
+        let count = TASKS / connections;
+        let time = at_once(connections, |connection| {
+            let mut line = gateway.connect().expect("it listens");
+            for number in 0..count {
+                let request = json("/fhir/Task", task(connection * count + number));
+                assert_eq!(line.exchange(&request).expect("it answers").status, 201);
+            }
+        });
+        table::row(&format!("{connections} connections"), speed(count * connections, time), limit);
+    }
+
+    table::heading("Task searches", "search");
+    let nothing = gets(&gateway, 8, |_| "/health/live".to_owned());
+    let limit = table::limit("8 connections, /health/live", nothing);
+    for connections in [1, 8, 64] {
+        let rate = gets(&gateway, connections, |_| "/fhir/Task?_count=10".to_owned());
+        table::row(&format!("{connections} connections, Task?_count=10"), rate, limit);
+    }
+    let rate =
+        gets(&gateway, 8, |n| format!("/fhir/Task?patient=Patient/p{}&status=requested&_count=10", n % 500));
+    table::row("8 connections, Task?patient=…&status=…&_count=10", rate, limit);
+    Ok(())
+}
+
+/// The documents of one patient, found among few and among many.
+fn documents() -> Result<(), Failure> {
+    let many = environment::number("CDEX_BENCH_DOCUMENTS").map_or(Ok(100_000), usize::try_from)?;
+    table::heading("DocumentReference?patient=…&type=…&_sort=-date&_count=10, median", "search");
+    let mut few = None;
+    for documents in [FEW, many] {
+        let gateway = Gateway::start();
+        put_documents(&gateway, documents);
+        let patients = documents / OF_ONE_PATIENT;
+        let mut line = gateway.connect()?;
+        let mut times = Vec::new();
+        for number in 0..2_000 {
+            // A step that is prime to the number of patients: each is asked for once before any is again.
+            let patient = number * 7919 % patients;
+            let path =
+                format!("/fhir/DocumentReference?patient=p{patient}&type=11506-3&_sort=-date&_count=10");
+            let (time, answer) = timed(|| line.exchange(&Request::new("GET", &path)));
+            assert_eq!(answer?.status, 200);
+            times.push(time);
+        }
+        let median = speed(1, median(times));
+        let what = format!("one connection, among {documents} documents");
+        match few {
+            None => few = Some(table::limit(&what, median)),
+            Some(few) => table::row(&what, median, few),
+        }
+    }
+    Ok(())
+}
+
+fn put_documents(gateway: &Gateway, documents: usize) {
+    let connections = 8;
+    let bundles = documents / OF_ONE_BUNDLE;
+    at_once(connections, |connection| {
+        let mut line = gateway.connect().expect("it listens");
+        for bundle in (connection..bundles).step_by(connections) {
+            let first = bundle * OF_ONE_BUNDLE;
+            let entries: Vec<String> = (first..first + OF_ONE_BUNDLE)
+                .map(|number| {
+                    let resource = document(number, documents / OF_ONE_PATIENT);
+                    format!(
+                        r#"{{"resource":{resource},"request":{{"method":"POST","url":"DocumentReference"}}}}"#
+                    )
+                })
+                .collect();
+            let body = format!(
+                r#"{{"resourceType":"Bundle","type":"transaction","entry":[{}]}}"#,
+                entries.join(",")
+            );
+            let answer = line.exchange(&json("/fhir", body)).expect("it answers");
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    });
+}
+
+/// Runs the same on several threads; how long until the last is done.
+fn at_once(threads: usize, work: impl Fn(usize) + Sync) -> Duration {
+    let (time, ()) = timed(|| {
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let work = &work;
+                scope.spawn(move || work(thread));
+            }
+        });
+    });
+    time
+}
+
+/// How many GETs a second are answered.
+fn gets(gateway: &Gateway, connections: usize, path: impl Fn(usize) -> String + Sync) -> f64 {
+    let count = SEARCHES / connections;
+    let time = at_once(connections, |connection| {
+        let mut line = gateway.connect().expect("it listens");
+        for number in 0..count {
+            let request = Request::new("GET", &path(connection * count + number));
+            assert_eq!(line.exchange(&request).expect("it answers").status, 200);
+        }
+    });
+    speed(count * connections, time)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn json(path: &str, body: String) -> Request {
+    Request::new("POST", path).header("Content-Type", "application/fhir+json").body(body)
+}
+
+fn task(number: usize) -> String {
+    let patient = number % 500;
+    format!(
+        r#"{{"resourceType":"Task","identifier":[{{"system":"http://payer.example/task","value":"t{number}"}}],
+        "status":"requested","intent":"order","code":{{"coding":[{{"system":"http://hl7.org/fhir/CodeSystem/task-code",
+        "code":"fulfill"}}]}},"for":{{"reference":"Patient/p{patient}"}},"authoredOn":"2026-03-14T09:26:53Z",
+        "lastModified":"2026-03-14T09:26:53Z","requester":{{"identifier":{{"system":"http://hl7.org/fhir/sid/us-npi",
+        "value":"1407071236"}}}},"owner":{{"reference":"Organization/o{patient}"}},
+        "input":[{{"type":{{"text":"what is asked"}},"valueString":"progress notes of the last visit"}}]}}"#
+    )
+}
+
+fn document(number: usize, patients: usize) -> String {
+    let (patient, turn) = (number % patients, number / patients);
+    let code = ["11506-3", "34117-2", "18842-5", "11504-8", "11502-2"][turn % 5];
+    let (month, day) = (turn % 12 + 1, number % 28 + 1);
+    format!(
+        r#"{{"resourceType":"DocumentReference","identifier":[{{"system":"http://ehr.example/document","value":"d{number}"}}],
+        "status":"current","type":{{"coding":[{{"system":"http://loinc.org","code":"{code}"}}]}},
+        "category":[{{"coding":[{{"system":"http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category",
+        "code":"clinical-note"}}]}}],"subject":{{"reference":"Patient/p{patient}"}},
+        "date":"2025-{month:02}-{day:02}T08:00:00Z","author":[{{"reference":"Practitioner/a{}"}}],
+        "content":[{{"attachment":{{"contentType":"text/plain","data":"UGF0aWVudCBmZWVscyB3ZWxsLgo="}}}}]}}"#,
+        number % 97
+    )
+}
