@@ -278,6 +278,7 @@ impl Document {
             id: uuid::Uuid::now_v7().to_string(),
             text: self.text().into(),
             entries: self.entries(count),
+            bytes: None,
         }
     }
 }

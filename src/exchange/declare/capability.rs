@@ -13,8 +13,11 @@ use crate::exchange::interaction::Method;
 use crate::fhir::search::{Kind, SearchParameter, included_only, parameters, searched_types};
 use crate::fhir::{Address, PATCH_TYPES, Profiles};
 
+/// Where an interaction with a type would be.
+type Place = fn(&'static str) -> Address;
+
 /// The interactions of FHIR R4 with a type or an instance, and where each would be.
-const OF_TYPE: [(&str, Method, fn(&'static str) -> Address); 9] = [
+const OF_TYPE: [(&str, Method, Place); 9] = [
     ("read", Method::Get, |name| Address::Instance(name, String::new())),
     ("vread", Method::Get, |name| Address::Version(name, String::new(), None)),
     ("update", Method::Put, |name| Address::Instance(name, String::new())),
@@ -121,7 +124,7 @@ fn of_type(
     let operations = OPERATIONS.iter().filter(|definition| {
         definition.is_about(name) && (definition.levels.resource_type || definition.levels.instance)
     });
-    let operations = operations.map(|definition| reference_to(definition)).collect();
+    let operations = operations.map(reference_to).collect();
     put_list(&mut member, "operation", operations);
     member
 }

@@ -45,9 +45,10 @@ pub(super) fn all() -> impl Iterator<Item = (&'static str, String, Value)> {
 fn search_parameter(url: &str, of_types: &[&'static SearchParameter]) -> Value {
     let [first, ..] = of_types else { return Value::Null };
     let id = last_part(url);
-    let base: Vec<&str> = match of_types.len() == searched_types().count() {
-        true => vec![ALL],
-        false => of_types.iter().map(|parameter| parameter.resource_type).collect(),
+    let base: Vec<&str> = if of_types.len() == searched_types().count() {
+        vec![ALL]
+    } else {
+        of_types.iter().map(|parameter| parameter.resource_type).collect()
     };
     let mut expressions: Vec<&str> = of_types.iter().map(|parameter| parameter.expression).collect();
     expressions.dedup();

@@ -170,7 +170,7 @@ impl Reader<'_> {
                         }
                         None if self.lenient => {}
                         None => {
-                            self.refuse(IssueType::Value, "_type names something that is no resource type")
+                            self.refuse(IssueType::Value, "_type names something that is no resource type");
                         }
                     }
                 }

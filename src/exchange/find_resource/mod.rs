@@ -107,12 +107,12 @@ impl Exchange {
                 let view = View::parse(resource_type, parameters, &requester.base)?;
                 let version = version.ok_or(InteractionError::NotFound)?;
                 let definition = self.declared.read(resource_type, &id);
-                let found = match definition.filter(|definition| definition.version == version) {
-                    Some(definition) => Some(definition.clone()),
-                    None => {
-                        let access = requester.access();
-                        repository::read_version(tx, &access, resource_type, &id, version).await?
-                    }
+                let definition = definition.filter(|definition| definition.version == version).cloned();
+                let found = if definition.is_some() {
+                    definition
+                } else {
+                    let access = requester.access();
+                    repository::read_version(tx, &access, resource_type, &id, version).await?
                 };
                 let resource = there(found)?;
                 if conditions.has(&resource) {

@@ -104,11 +104,12 @@ impl Run<'_> {
                 let spaces = Spaces::of(tenant, resource_type);
                 let codes = patient_compartment(resource_type).iter();
                 // No tests at all would mean any entry.
-                parts.push(match few.is_some_and(HashSet::is_empty) {
-                    true => Criterion::Never,
-                    false => Criterion::Any(
-                        codes.map(|code| Criterion::Has(spaces.of_code(&[code]), tests.clone())).collect(),
-                    ),
+                parts.push(if few.is_some_and(HashSet::is_empty) {
+                    Criterion::Never
+                } else {
+                    let of_code =
+                        |code: &&'static str| Criterion::Has(spaces.of_code(&[*code]), tests.clone());
+                    Criterion::Any(codes.map(of_code).collect())
                 });
             }
         }
