@@ -163,9 +163,28 @@ pub(crate) fn is_time(text: &str) -> bool {
         && fraction.is_none_or(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Whether a text looks like the `div` of a Narrative. The XHTML inside is not read: it is never shown by the gateway.
+/// The elements of XHTML that a Narrative may have (FHIR R4, Narrative, `txt-1`).
+#[rustfmt::skip]
+const NARRATIVE: [&str; 50] = [
+    "a", "abbr", "acronym", "b", "big", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd",
+    "dfn", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "li", "ol", "p", "pre",
+    "q", "samp", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr",
+    "tt", "ul", "var", "map", "area",
+];
+
+/// Whether a text looks like the `div` of a Narrative, with none but the elements that it may have: no script, no
+/// form, nothing from elsewhere. What is inside of tags is not read.
 pub(crate) fn is_narrative(text: &str) -> bool {
     let text = text.trim();
+    let mut elements = text.split('<').skip(1).filter_map(|tag| {
+        let name = tag.strip_prefix('/').unwrap_or(tag);
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
+        // A comment, a declaration, or a lone sign.
+        (end > 0).then(|| &name[..end])
+    });
+    if !elements.all(|name| NARRATIVE.contains(&name)) {
+        return false;
+    }
     text.strip_prefix("<div")
         .is_some_and(|rest| rest.starts_with(|c: char| c == '>' || c == '/' || c.is_whitespace()))
         && (text.ends_with("</div>") || text.ends_with("/>"))

@@ -17,7 +17,7 @@ fn is_element_name(name: &str) -> bool {
     let element = name.strip_prefix('_').unwrap_or(name);
     element.len() <= 64
         && element.starts_with(|first: char| first.is_ascii_lowercase())
-        && element.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && element.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && element.bytes().filter(u8::is_ascii_digit).count() <= 2
 }
 

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{OperationDefinition, ParameterDefinition, ParameterKind};
+use super::{Operation, OperationDefinition, ParameterDefinition, ParameterKind};
 use crate::fhir::datatype::{self, Coding};
 use crate::fhir::{self, Issue, IssueType, search};
 
@@ -141,6 +141,17 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether a Parameters resource is what is to be validated and not what says so: it names nothing that
+    /// `$validate` knows.
+    fn is_itself(&self, body: &Value) -> bool {
+        let Some(parameters) = body.get("parameter").and_then(Value::as_array) else { return false };
+        let is_known =
+            |parameter: &Value| self.definition.inputs().any(|input| parameter["name"] == input.name);
+        self.definition.operation == Operation::Validate
+            && !parameters.is_empty()
+            && !parameters.iter().any(is_known)
+    }
+
     fn body(&mut self, body: Value) {
         let resource_type = body.get("resourceType").and_then(Value::as_str);
         let Some(resource_type) = resource_type else {
@@ -148,7 +159,7 @@ impl Reader<'_> {
             self.issues.push(Issue::error(IssueType::Required, "resourceType", text));
             return;
         };
-        if resource_type != "Parameters" {
+        if resource_type != "Parameters" || self.is_itself(&body) {
             if let Some(input) = self.definition.body() {
                 self.named.push(input.name);
                 // What the client says is the type of its body is shown only if it is one.

@@ -45,6 +45,7 @@ impl Exchange {
             Validation::Structure | Validation::Profiles => StructureMode::Strict,
         };
         let mut issues = fhir::check_structure(tree, resource_type, mode);
+        issues.extend(subsetted(tree, resource_type));
         issues.extend(self.check_profiles(validation, tree));
         if issues.iter().any(Issue::is_error) {
             // What is wrong first, remarks after it.
@@ -71,4 +72,13 @@ impl Exchange {
             })
             .collect()
     }
+}
+
+/// FHIR R4 search, `_summary`: what was read in part must not replace the whole.
+fn subsetted(tree: &Value, resource_type: &str) -> Option<Issue> {
+    let tags = tree.pointer("/meta/tag").and_then(Value::as_array)?;
+    tags.iter().any(|tag| tag["code"] == "SUBSETTED").then(|| {
+        let text = "The resource was read in part only, as its tag says, and would lose the rest";
+        Issue::error(IssueType::BusinessRule, format!("{resource_type}.meta.tag"), text)
+    })
 }

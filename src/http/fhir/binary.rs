@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::error::FhirError;
 use super::metadata::accepted;
-use super::respond::{FHIR_JSON, etag};
+use super::respond::{FHIR_JSON, etag, outcome};
 use crate::exchange::Exchange;
 use crate::exchange::interaction::{InteractionError, Requester};
 use crate::exchange::read_binary::{BinaryBytes, BinaryVersion};
-use crate::fhir::{self, Chosen, NotAcceptable};
+use crate::fhir::{self, Chosen, Issue, IssueType, NotAcceptable};
 use crate::repository::StoredResource;
 use crate::upload::SourceError;
 
@@ -49,7 +49,8 @@ async fn as_bytes(
 ) -> Result<Response, FhirError> {
     let Ok(range) = range(headers, binary) else {
         let all = format!("bytes */{}", binary.length);
-        let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
+        let issue = Issue::refusal(IssueType::Value, "The range begins after the last byte");
+        let mut response = outcome(StatusCode::RANGE_NOT_SATISFIABLE, &[issue]);
         put(&mut response, header::CONTENT_RANGE, &all);
         return Ok(response);
     };
@@ -124,7 +125,7 @@ fn range(headers: &HeaderMap, binary: &BinaryVersion) -> Result<Option<(u64, u64
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let Some(range) = text(header::RANGE) else { return Ok(None) };
     if let Some(condition) = text(header::IF_RANGE)
-        && condition.trim_start_matches("W/") != strong_etag(binary)
+        && condition != strong_etag(binary)
         && condition != binary.resource.last_updated.to_http_date()
     {
         return Ok(None);

@@ -142,7 +142,8 @@ impl Reader<'_> {
             return Err(invalid());
         }
         let include = if source == "*" {
-            if code.is_some() {
+            // What refers to the matches could be of any type, from any of its parameters.
+            if code.is_some() || reverse {
                 return Err(invalid());
             }
             Include { source: None, code: None, target: None, reverse, iterate }

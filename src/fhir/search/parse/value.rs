@@ -1,5 +1,7 @@
 //! Values and modifiers of search parameters, kind by kind (FHIR R4 search, Parameter Types and Modifiers).
 
+use unicode_normalization::char::is_combining_mark;
+
 use super::{Refusal, text};
 use crate::fhir::IssueType;
 use crate::fhir::datatype::is_id;
@@ -131,11 +133,11 @@ pub(super) fn read(
     let [parameter, ..] = parameters else { return Err(Refusal::value("No type is searched")) };
     match (parameter.kind, modifier) {
         (Kind::Token, Modifier::OfType) => of_type(parameter, value),
-        (Kind::Token, Modifier::Text) => plain(parameter, value).map(Wanted::TokenText),
+        (Kind::Token, Modifier::Text) => sought(parameter, value).map(Wanted::TokenText),
         (Kind::Token, _) => token(parameter, value).map(Wanted::Token),
         (Kind::String, Modifier::Exact) => plain(parameter, value).map(Wanted::StringExact),
-        (Kind::String, Modifier::Contains) => plain(parameter, value).map(Wanted::StringContains),
-        (Kind::String, _) => plain(parameter, value).map(Wanted::StringStart),
+        (Kind::String, Modifier::Contains) => sought(parameter, value).map(Wanted::StringContains),
+        (Kind::String, _) => sought(parameter, value).map(Wanted::StringStart),
         (Kind::Reference, Modifier::Identifier) => token(parameter, value).map(Wanted::ReferenceIdentifier),
         (Kind::Reference, _) => reference(parameters, modifier, value, base),
         (Kind::Uri, Modifier::Above) => plain(parameter, value).map(Wanted::UriAbove),
@@ -144,6 +146,16 @@ pub(super) fn read(
         (Kind::Composite, _) => composite(parameters, value, base),
         (Kind::Date | Kind::Number | Kind::Quantity, _) => compared(parameter, parameter.kind, value),
     }
+}
+
+/// A text that others are looked through for. One of nothing but spaces and accents would be found in all of them,
+/// and conditional interactions would take whatever there is.
+fn sought(parameter: &SearchParameter, value: &str) -> Result<String, Refusal> {
+    let text = plain(parameter, value)?;
+    if text.chars().all(|c| c.is_whitespace() || is_combining_mark(c)) {
+        return Err(wrong(parameter, "has nothing to look for"));
+    }
+    Ok(text)
 }
 
 fn plain(parameter: &SearchParameter, value: &str) -> Result<String, Refusal> {
@@ -215,7 +227,7 @@ fn composite(parameters: &[&SearchParameter], value: &str, base: &str) -> Result
             TokenValue { code: None, .. } => Err(wrong(parameter, "has a component without a code")),
             found => Ok(Wanted::Token(found)),
         },
-        Kind::String => plain(parameter, part).map(Wanted::StringStart),
+        Kind::String => sought(parameter, part).map(Wanted::StringStart),
         Kind::Reference => {
             let text = plain(parameter, part)?;
             Ok(Wanted::Reference(match Target::of(&text, base) {
