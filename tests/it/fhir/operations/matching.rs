@@ -34,6 +34,7 @@ fn matches(gateway: &Gateway, description: &Value, more: &Value) -> (Value, Vec<
     (bundle, graded)
 }
 
+/// CONF-006: Patient/$match is there and gives scores.
 #[test]
 fn the_likeliest_comes_first_with_its_score_and_grade() {
     for_each_database(&[], |gateway| {
