@@ -1,6 +1,6 @@
 //! What the repository promises, on both databases. [`keeping`] is about versions, [`history`] about those before the
-//! current one, [`paging`] and [`finding`] about searches, [`model`] holds searches against an evaluation in memory,
-//! and [`plans`] looks at how the databases run them.
+//! current one, [`paging`] and [`finding`] about searches; [`model`] holds searches against an evaluation in memory,
+//! [`searching`] against reading every resource, and [`plans`] looks at how the databases run them.
 
 mod finding;
 mod history;
@@ -8,6 +8,7 @@ mod keeping;
 mod model;
 mod paging;
 mod plans;
+mod searching;
 
 use bytes::Bytes;
 
