@@ -2,7 +2,7 @@
 //! query is answered is the repository's business.
 //!
 //! `table` reads the parameters, each with the [`expression`] that says where its values are; `parse` reads what a
-//! client sent; [`reference`] and [`date`] read texts that clients and resources have in common.
+//! client sent; [`mod@reference`] and [`date`] read texts that clients and resources have in common.
 
 pub(crate) mod date;
 mod escape;

@@ -2,7 +2,7 @@
 //!
 //! [`validate`] walks the profile's element rules and the JSON side by side: [`cardinality`] counts,
 //! [`slicing`] tells occurrences apart, [`value`] looks at types, fixed values and patterns, [`binding`] at
-//! codes, [`reference`] at what references lead to within the [`surroundings`], and [`invariant`] at rules
+//! codes, [`mod@reference`] at what references lead to within the [`surroundings`], and [`invariant`] at rules
 //! between elements. Elements that a profile does not mention, extensions among them, are no concern of this
 //! folder, and it never repeats a value in a text.
 //!
