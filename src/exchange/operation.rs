@@ -75,7 +75,7 @@ impl Exchange {
                 self.gather_everything(requester, id, &inputs).await.map(Done::Page)
             }
             // The door finds no operation of this name there.
-            (Operation::Everything | Operation::SubmitAttachment, _) => {
+            (Operation::Everything | Operation::Export | Operation::SubmitAttachment, _) => {
                 Err(UnknownAddress::Interaction.into())
             }
         }

@@ -27,6 +27,8 @@ pub(crate) enum Operation {
     Docref,
     /// FHIR R4 `Patient/[id]/$everything`
     Everything,
+    /// Bulk Data Access `$export`
+    Export,
 }
 
 /// What there is to know of an operation from outside.

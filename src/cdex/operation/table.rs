@@ -186,6 +186,70 @@ pub(crate) static OPERATIONS: &[OperationDefinition] = &[
             output("return", Resource("Bundle"), "One page of it"),
         ],
     },
+    OperationDefinition {
+        url: "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
+        description: "Exports all resources, or those of some types, as files of lines: asynchronously, as Bulk Data \
+                      Access has it.",
+        levels: SYSTEM,
+        types: &[],
+        parameters: EXPORT,
+        ..EXPORT_OF
+    },
+    OperationDefinition {
+        url: "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export",
+        description: "Exports what belongs to patients, to all or to those that are named in a body, as files of \
+                      lines: asynchronously, as Bulk Data Access has it.",
+        levels: TYPE,
+        types: &["Patient"],
+        parameters: EXPORT_OF_PATIENTS,
+        ..EXPORT_OF
+    },
+    OperationDefinition {
+        url: "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export",
+        description: "Exports what belongs to the patients of a Group, or to those of them that are named in a body, \
+                      as files of lines: asynchronously, as Bulk Data Access has it.",
+        levels: INSTANCE,
+        types: &["Group"],
+        parameters: EXPORT_OF_PATIENTS,
+        ..EXPORT_OF
+    },
+];
+
+/// What the exports have in common.
+const EXPORT_OF: OperationDefinition = OperationDefinition {
+    operation: Operation::Export,
+    code: "export",
+    url: "",
+    description: "",
+    levels: SYSTEM,
+    types: &[],
+    affects_state: false,
+    is_paged: false,
+    parameters: &[],
+};
+
+const OUTPUT_FORMAT: ParameterDefinition = optional("_outputFormat", Text, "The format of the files: NDJSON");
+const SINCE: ParameterDefinition =
+    optional("_since", Instant, "Only what was changed at or after this moment");
+const UNTIL: ParameterDefinition =
+    optional("_until", Instant, "Only what was changed at or before this moment");
+const TYPES: ParameterDefinition = several("_type", Text, "The types that are wanted, between commas");
+const ELEMENTS: ParameterDefinition = several("_elements", Text, "The elements that are wanted");
+const FILTERS: ParameterDefinition =
+    several("_typeFilter", Text, "Searches, one of which a resource must match");
+
+/// What an export takes.
+const EXPORT: &[ParameterDefinition] = &[OUTPUT_FORMAT, SINCE, UNTIL, TYPES, ELEMENTS, FILTERS];
+
+/// What an export of patients takes.
+const EXPORT_OF_PATIENTS: &[ParameterDefinition] = &[
+    OUTPUT_FORMAT,
+    SINCE,
+    UNTIL,
+    TYPES,
+    ELEMENTS,
+    FILTERS,
+    several("patient", Reference, "A patient that is wanted"),
 ];
 
 #[cfg(test)]
@@ -219,6 +283,11 @@ mod tests {
             ("/Patient/1/$everything", Some(Operation::Everything)),
             ("/Patient/$everything", None),
             ("/Encounter/1/$everything", None),
+            ("/$export", Some(Operation::Export)),
+            ("/Patient/$export", Some(Operation::Export)),
+            ("/Group/1/$export", Some(Operation::Export)),
+            ("/Group/$export", None),
+            ("/Task/$export", None),
             ("/$unheard-of", None),
             ("/$", None),
         ] {
@@ -233,14 +302,14 @@ mod tests {
             .filter(|definition| definition.allowed() != "POST")
             .map(|definition| definition.code)
             .collect();
-        assert_eq!(by_get, ["validate", "docref", "everything"]);
+        assert_eq!(by_get, ["validate", "docref", "everything", "export", "export", "export"]);
     }
 
     #[test]
     fn every_row_of_the_table_is_sound() {
-        let mut codes = HashSet::new();
+        let mut urls = HashSet::new();
         for definition in OPERATIONS {
-            assert!(codes.insert(definition.code), "{} stands twice", definition.code);
+            assert!(urls.insert(definition.url), "{} stands twice", definition.code);
             assert!(definition.types.iter().all(|name| resource_type(name).is_some()), "{}", definition.code);
             assert!(definition.levels != Levels::default(), "{}", definition.code);
             let names: HashSet<_> = definition.parameters.iter().map(|it| (it.name, it.is_output)).collect();

@@ -127,7 +127,7 @@ fn every_type_has_what_the_tables_and_settings_say() {
         .iter()
         .map(|operation| operation["name"].clone())
         .collect();
-    assert_eq!(operations, ["validate", "match", "member-match", "everything"]);
+    assert_eq!(operations, ["validate", "match", "member-match", "everything", "export"]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::auth::Caller;
 use crate::exchange::export_data::{ExportCall, ExportState, ExportStatus, FileKind};
 use crate::exchange::interaction::{InteractionError, Requester};
 use crate::fhir::address::parameters;
-use crate::fhir::{Issue, IssueType, Place, UnknownAddress};
+use crate::fhir::{Issue, IssueType, Place};
 use crate::http::extract::Authenticated;
 use crate::http::middleware::CurrentRequest;
 use crate::id::ExportId;
@@ -60,10 +60,6 @@ async fn try_begin(
     current: &CurrentRequest,
     request: Request,
 ) -> Result<Response, FhirError> {
-    let is_served = matches!(place, Place::System | Place::Type("Patient") | Place::Instance("Group", _));
-    if !is_served {
-        return Err(InteractionError::from(UnknownAddress::Interaction).into());
-    }
     if request.method() == Method::OPTIONS {
         return Ok((StatusCode::NO_CONTENT, [(header::ALLOW, "GET, POST")]).into_response());
     }

@@ -89,7 +89,7 @@ async fn interact(
     let allowed = Method::allowed(&address);
     if request.method() == HttpMethod::OPTIONS {
         if address == Address::System {
-            let mut response = metadata::answer(state, &request)?;
+            let mut response = metadata::answer(state, request).await?;
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
             return Ok(Answer::Written(Box::new(response)));
         }

@@ -12,6 +12,10 @@ use super::interaction::form;
 use crate::cdex::CapabilityFacts;
 use crate::fhir::address::parameters;
 use crate::fhir::{self, NotAcceptable};
+use crate::http::body;
+
+/// Of a body that means nothing, as much as is read.
+const MOST_UNREAD: u64 = 64 * 1024;
 
 /// The general parameters in use here.
 #[derive(Default, Deserialize)]
@@ -22,12 +26,17 @@ struct Format {
 
 /// What this gateway can do, limits included (CONF-022, CONF-024).
 pub(super) async fn read(State(state): State<DoorState>, request: Request) -> Response {
-    answer(&state, &request).unwrap_or_else(FhirError::into_response)
+    answer(&state, request).await.unwrap_or_else(FhirError::into_response)
 }
 
 /// The CapabilityStatement as a request wants it.
-pub(super) fn answer(state: &DoorState, request: &Request) -> Result<Response, FhirError> {
-    let (uri, headers) = (request.uri(), request.headers());
+pub(super) async fn answer(state: &DoorState, request: Request) -> Result<Response, FhirError> {
+    let form = form(state, &request);
+    let (parts, unread) = request.into_parts();
+    // What nobody asked for has to go before so long an answer: a connection that is closed over unread bytes takes
+    // the answer with it.
+    let _ = body::collect(unread, MOST_UNREAD).await;
+    let (uri, headers) = (&parts.uri, &parts.headers);
     acceptable(uri, headers)?;
     let facts = CapabilityFacts {
         public_url: &state.base_url,
@@ -41,7 +50,7 @@ pub(super) fn answer(state: &DoorState, request: &Request) -> Result<Response, F
     let mut response = if is_known(headers, &statement.etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        form(state, request).text(StatusCode::OK, statement.text)
+        form.text(StatusCode::OK, statement.text)
     };
     if let Ok(etag) = HeaderValue::from_str(&statement.etag) {
         response.headers_mut().insert(header::ETAG, etag);

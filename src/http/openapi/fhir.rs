@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{parameter, path, response, responses};
-use crate::cdex::operation::{OPERATIONS, OperationDefinition};
+use crate::cdex::operation::{OPERATIONS, Operation, OperationDefinition};
 use crate::fhir::PATCH_TYPES;
 use crate::fhir::search::{Kind, parameters, patient_compartment, searched_types};
 
@@ -242,7 +242,10 @@ fn of_operation(definition: &OperationDefinition) -> Vec<(String, Value)> {
     let item = |(template, level, of_path): (String, &str, Vec<Value>)| {
         let id = format!("{code}-{level}");
         let description = definition.description;
-        let called = post(&format!("post-{id}"), description, of_path.clone(), "Resource", &[FHIR, JSON]);
+        let mut called = post(&format!("post-{id}"), description, of_path.clone(), "Resource", &[FHIR, JSON]);
+        if definition.operation == Operation::Export {
+            called["responses"]["202"] = taken();
+        }
         let mut methods = vec![("post", called)];
         if definition.is_called_by_get() {
             let inputs = definition.inputs().filter(|input| input.kind.fits_a_url()).map(|input| {
@@ -252,11 +255,21 @@ fn of_operation(definition: &OperationDefinition) -> Vec<(String, Value)> {
                 given
             });
             let parameters = of_path.into_iter().chain(inputs).collect();
-            methods.push(("get", get(&format!("get-{id}"), description, parameters, "Resource")));
+            let mut called = get(&format!("get-{id}"), description, parameters, "Resource");
+            if definition.operation == Operation::Export {
+                called["responses"]["202"] = taken();
+            }
+            methods.push(("get", called));
         }
         (template, path(methods))
     };
     places.into_iter().map(item).collect()
+}
+
+/// The answer to an order: Content-Location has the rest.
+fn taken() -> Value {
+    let outcome = json!({ "$ref": "#/components/schemas/OperationOutcome" });
+    response("The order is taken", Some((FHIR, outcome)))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what is made for a call is written in it")]

@@ -98,6 +98,8 @@ fn create(answers: &dyn Fn(&'static str, Value) -> Value) -> Value {
             "headers": { "Location": { "schema": { "type": "string" } } },
         }),
     );
+    // A manifest that breaks its stream's rules is told field by field.
+    created["4XX"]["content"][JSON] = json!({ "schema": { "type": "object" } });
     created["2XX"] = json!({ "description": "The upload exists" });
     json!({
         "operationId": "createUpload",

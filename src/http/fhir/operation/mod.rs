@@ -31,18 +31,15 @@ pub(super) async fn serve(
     current: CurrentRequest,
     request: Request,
 ) -> Response {
-    let address = match address {
-        Ok(address) if address.code == "export" => {
-            return export::begin(address.place, &state, caller, &current, request).await;
-        }
-        address => address,
-    };
     let found = address.and_then(|address| {
         let definition = OperationDefinition::at(&address).ok_or(UnknownAddress::Interaction)?;
         Ok((definition, address))
     });
     match found {
         Err(unknown) => FhirError::from(InteractionError::from(unknown)).into_response(),
+        Ok((definition, address)) if definition.operation == Operation::Export => {
+            export::begin(address.place, &state, caller, &current, request).await
+        }
         Ok((definition, _)) if definition.operation == Operation::SubmitAttachment => {
             submit_attachment::serve(state, caller, current, request).await
         }
