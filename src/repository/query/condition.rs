@@ -86,8 +86,15 @@ pub(super) fn condition(sql: &mut Sql, access: &Access, row: Row, criterion: &Cr
         Criterion::Has(space, tests) => {
             let entry = sql.name("e");
             sql.push("EXISTS (SELECT 1 FROM search_entry ").push_name(entry).push(" WHERE ");
-            sql.column(entry, "resource = ");
-            row.push_key(sql).push(" AND ");
+            let is_few_values =
+                equal_values(tests).is_some_and(|values| (1..=FEW_VALUES).contains(&values.len()));
+            if is_few_values {
+                same_resource_by_value(sql, entry, row.key);
+                sql.push(" AND ");
+            } else {
+                sql.column(entry, "resource = ");
+                row.push_key(sql).push(" AND ");
+            }
             sql.column(entry, "space = ").number(space.as_i64());
             if !tests.is_empty() {
                 sql.push(" AND ");
@@ -137,6 +144,16 @@ pub(super) fn condition(sql: &mut Sql, access: &Access, row: Row, criterion: &Cr
             sql.push("0 = 1");
         }
     }
+}
+
+/// Up to so many values each is looked up for itself.
+const FEW_VALUES: usize = 4;
+
+/// That an entry is of a resource, said so that the entries with the same value are where it is looked up: those lie
+/// close together for all resources that are asked about, while the entries of each resource lie by themselves. (An
+/// equation would let planners choose, and they choose the other index; measured, that takes half as long again.)
+pub(super) fn same_resource_by_value(sql: &mut Sql, entry: Name, (row, key): (Name, &'static str)) {
+    sql.column(entry, "resource BETWEEN ").column(row, key).push(" AND ").column(row, key);
 }
 
 /// That an entry passes one of the tests.

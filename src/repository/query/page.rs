@@ -1,7 +1,7 @@
 //! The statements that find a page and count matches. All give the columns of a resource, then one column for each
 //! sort key by values, then (when gathered) how many matches there are.
 
-use super::condition::{Row, condition};
+use super::condition::{Row, condition, same_resource_by_value};
 use super::keys::{distinct, each_of, look_up};
 use super::order::{Keys, Place, push_after, push_from, push_key, push_order_by, push_spaces};
 use super::sql::{EACH, Name, Sql};
@@ -333,8 +333,9 @@ fn push_source(
     // Of several entries with the value only one.
     sql.push("NOT EXISTS (SELECT 1 FROM search_entry ").push_name(other).push(" WHERE ");
     sql.column(other, "space = ").column(entry, "space AND ").column(other, "value = ");
-    sql.column(entry, "value AND ").column(other, "resource = ").column(entry, "resource AND ");
-    sql.column(other, "extra < ").column(entry, "extra").push(EACH).push(" AND ");
+    sql.column(entry, "value AND ");
+    same_resource_by_value(sql, other, (entry, "resource"));
+    sql.push(" AND ").column(other, "extra < ").column(entry, "extra").push(EACH).push(" AND ");
     sql.column(row, "kind = ").number(branch.kind.as_i64()).push(" AND ");
     super::visible(sql, access, row);
     Walk::Entries(entry)
