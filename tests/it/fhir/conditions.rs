@@ -16,7 +16,8 @@ fn if_match_lets_only_the_version_be_changed_that_is_there() {
         for (value, status) in [
             ("W/\"2\"", 412),
             ("\"other\"", 412),
-            ("1", 400),
+            ("2", 412),
+            ("\"1", 400),
             ("W/\"1\"", 200),
             ("W/\"1\", \"2\"", 200),
             ("*", 200),
