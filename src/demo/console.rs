@@ -80,7 +80,7 @@ impl Console {
             millis(elapsed),
         ))?;
         self.line(
-            "This version covers $submit-attachment, tus with resume, delivery to a folder, the status trail.",
+            "This version covers a FHIR R4 server, $submit-attachment, tus with resume, delivery to a folder.",
         )
     }
 }
