@@ -1,8 +1,10 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
 //!
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, [`operation`] which operations there are, and [`documentation`] what has to be said of them in words.
+//! content carries, [`communication`] the push of 2019, [`operation`] which operations there are, and [`documentation`] what
+//! has to be said of them in words.
 
+pub(crate) mod communication;
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
 pub mod fuzzing;

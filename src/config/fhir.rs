@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Problems, UpstreamConfig, unit};
+use super::{ForwardConfig, Problems, UpstreamConfig, forward, unit};
 
 /// How large FHIR bodies and their parts may be.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,6 +47,9 @@ pub struct FhirConfig {
     pub export_retention: Duration,
     /// Resources that live on another server.
     pub upstream: UpstreamConfig,
+    /// Which stored resources are delivered too.
+    #[serde(default)]
+    pub forward: Vec<ForwardConfig>,
 }
 
 /// How strictly resources are held to the rules before they are kept. What breaks the JSON form or the elements of its
@@ -82,5 +85,6 @@ impl FhirConfig {
             problems.add("fhir.skeleton_limit_bytes", "must not be smaller than fhir.inline_data_bytes");
         }
         self.upstream.validate(problems);
+        forward::validate(&self.forward, problems);
     }
 }

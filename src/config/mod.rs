@@ -10,10 +10,12 @@ mod delivery;
 mod environment;
 mod fhir;
 mod fhir_mapping;
+mod forward;
 mod load;
 mod manifest;
 mod partner;
 mod problems;
+mod screening;
 mod secret;
 mod server;
 mod telemetry;
@@ -31,10 +33,12 @@ pub use delivery::{DeliveryConfig, Unrouted};
 pub use environment::environment;
 pub use fhir::{FhirConfig, Validation};
 pub use fhir_mapping::{FhirFieldsConfig, FhirMappingConfig, FhirSource, FhirStreamConfig};
+pub use forward::ForwardConfig;
 pub use load::{Flag, LoadOptions};
 pub use manifest::ManifestConfig;
 pub use partner::{PartnerConfig, PartnerConfigs};
 pub use problems::{Problem, Problems};
+pub use screening::{Reaction, ScannerAddress, ScreeningConfig};
 pub use secret::Secret;
 pub use server::ServerConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
@@ -61,6 +65,8 @@ pub struct Config {
     pub manifest: ManifestConfig,
     /// From a finished upload to its targets.
     pub delivery: DeliveryConfig,
+    /// What is looked at before that.
+    pub screening: ScreeningConfig,
     /// Who may call.
     pub auth: AuthConfig,
     /// What is special about single partners.
@@ -136,6 +142,7 @@ impl Config {
             problems.add(&format!("manifest.fhir.{path}"), text);
         }
         self.delivery.validate(problems);
+        self.screening.validate(problems);
         self.auth.validate(problems);
         self.telemetry.validate(problems);
         if self.auth.mode == AuthMode::None && !self.server.listen.ip().to_canonical().is_loopback() {

@@ -20,7 +20,7 @@ const RANKS: &[(u8, &[&str])] = &[
     (7, &["exchange"]),
     (6, &["delivery"]),
     (5, &["upload", "subscription"]),
-    (4, &["manifest"]),
+    (4, &["manifest", "screening"]),
     (3, &["cdex", "repository", "report", "audit", "upstream"]),
     (2, &["fhir", "auth"]),
     (1, &["db", "outbound", "telemetry"]),

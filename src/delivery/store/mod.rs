@@ -115,7 +115,12 @@ const FREE_ALL_LEASES: &str = "UPDATE delivery SET status = CASE WHEN attempts =
      WHERE status = 'leased'";
 const CANCEL: &str = "UPDATE delivery SET status = 'cancelled', settled_at = $3, lease_owner = NULL \
      WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($4, owner) \
-     AND status IN ('pending', 'leased', 'waiting')";
+     AND status IN ('pending', 'leased', 'waiting', 'held')";
+// `settled_at` takes it out of what workers look at.
+const HOLD: &str = "UPDATE delivery SET status = 'held', settled_at = $3 \
+     WHERE upload_id = $1 AND tenant = $2 AND status = 'pending'";
+const RELEASE: &str = "UPDATE delivery SET status = 'pending', due_at = $3, settled_at = NULL \
+     WHERE upload_id = $1 AND tenant = $2 AND status = 'held'";
 const LIST: &str = concat!(
     "SELECT ",
     columns!(),
@@ -144,6 +149,8 @@ pub(super) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (PARK, None),
     (FREE_ALL_LEASES, None),
     (CANCEL, None),
+    (HOLD, None),
+    (RELEASE, None),
     (LIST, None),
     (ATTEMPTS, None),
     (COUNTS, None),
@@ -391,6 +398,44 @@ pub(crate) async fn cancel(
             .bind(access.tenant())
             .bind(now.as_nanos())
             .bind(access.owner())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected())
+    })?)
+}
+
+/// Keeps back what no worker has begun of an upload's deliveries, and returns how many those are.
+pub(crate) async fn hold(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    upload_id: UploadId,
+    now: Timestamp,
+) -> Result<u64, DbError> {
+    set_free_or_back(tx, HOLD, access, upload_id, now).await
+}
+
+/// Lets go what is held of an upload's deliveries, due at `now`, and returns how many those are.
+pub(crate) async fn release(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    upload_id: UploadId,
+    now: Timestamp,
+) -> Result<u64, DbError> {
+    set_free_or_back(tx, RELEASE, access, upload_id, now).await
+}
+
+async fn set_free_or_back(
+    tx: &mut Tx<'_>,
+    sql: &'static str,
+    access: &Access,
+    upload_id: UploadId,
+    now: Timestamp,
+) -> Result<u64, DbError> {
+    Ok(on_db!(tx, conn => {
+        sqlx::query(sql)
+            .bind(upload_id.to_string())
+            .bind(access.tenant())
+            .bind(now.as_nanos())
             .execute(conn)
             .await
             .map(|done| done.rows_affected())

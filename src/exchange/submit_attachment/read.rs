@@ -151,7 +151,7 @@ impl Exchange {
         at: &str,
         spool: &mut UploadSpool,
     ) -> Result<ContentResource, SubmitError> {
-        let known = scanned.resource_type.as_deref().and_then(KnownType::from_name);
+        let known = scanned.resource_type.as_deref().and_then(KnownType::of_content);
         let (value, taken, raw) = match (&scanned.raw, known) {
             (Some(raw), Some(known)) => {
                 let (skeleton, taken) = fhir::convert(self.settings.scan, raw, known, at, spool).await?;
