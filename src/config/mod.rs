@@ -14,6 +14,7 @@ mod forward;
 mod load;
 mod manifest;
 mod partner;
+mod policy;
 mod problems;
 mod screening;
 mod secret;
@@ -36,7 +37,11 @@ pub use fhir_mapping::{FhirFieldsConfig, FhirMappingConfig, FhirSource, FhirStre
 pub use forward::ForwardConfig;
 pub use load::{Flag, LoadOptions};
 pub use manifest::ManifestConfig;
-pub use partner::{PartnerConfig, PartnerConfigs};
+pub use partner::{CredentialsConfig, PartnerConfig, PartnerConfigs};
+pub use policy::{
+    Authorization, NoMatch, PartnerPolicyConfig, PolicyConfig, PurposeOfUse, SignaturePolicy, TaskOutput,
+    TaskPolicy, TrustConfig,
+};
 pub use problems::{Problem, Problems};
 pub use screening::{Reaction, ScannerAddress, ScreeningConfig};
 pub use secret::Secret;
@@ -69,7 +74,9 @@ pub struct Config {
     pub screening: ScreeningConfig,
     /// Who may call.
     pub auth: AuthConfig,
-    /// What is special about single partners.
+    /// What is agreed with everybody.
+    pub policy: PolicyConfig,
+    /// Whom we exchange with.
     #[serde(default)]
     pub partner: PartnerConfigs,
     /// What the operator sees.
@@ -137,6 +144,7 @@ impl Config {
         self.database.validate(problems);
         self.upload.validate(problems);
         self.fhir.validate(problems);
+        self.policy.trust.validate("policy.trust", problems);
         partner::validate(&self.partner, problems);
         for (path, text) in self.manifest.fhir.problems() {
             problems.add(&format!("manifest.fhir.{path}"), text);
@@ -169,6 +177,10 @@ impl Config {
             if let Ok(absolute) = std::path::absolute(&*path) {
                 *path = absolute;
             }
+        }
+        self.policy.trust.resolve();
+        for partner in self.partner.values_mut() {
+            partner.resolve();
         }
     }
 }
