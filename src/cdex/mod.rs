@@ -1,9 +1,13 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
 //!
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, [`communication`] the push of 2019, [`operation`] which operations there are, and [`documentation`] what
-//! has to be said of them in words.
+//! content carries, [`association`] which Task and Claim they belong to and [`provenance`] where they come from. [`task`] says
+//! what Tasks ask for and what may become of them, [`communication`] is the push of 2019, [`operation`] says which
+//! operations there are, [`documentation`] what has to be said of them in words, and [`tag`] how resources are marked.
 
+pub(crate) mod association;
+#[cfg(test)]
+mod association_tests;
 pub(crate) mod communication;
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
@@ -14,15 +18,16 @@ pub(crate) mod operation;
 mod payload;
 #[cfg(test)]
 mod payload_tests;
+pub(crate) mod provenance;
 mod submission;
 #[cfg(test)]
 mod submission_tests;
+pub(crate) mod tag;
+pub(crate) mod task;
 
 pub(crate) use documentation::{CapabilityFacts, larger_payload_advice};
 pub(crate) use payload::{Carried, MOST_PAYLOADS, OwnUploads, Payload, TakenData, payloads};
-#[cfg(test)]
-pub(crate) use submission::AttachTo;
-pub(crate) use submission::{Identifier, Submission, SubmittedAttachment, parse};
+pub(crate) use submission::{AttachTo, Identifier, Submission, SubmittedAttachment, parse};
 
 /// The operation `$submit-attachment`.
 pub(crate) const SUBMIT_ATTACHMENT: &str =
