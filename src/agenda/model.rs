@@ -30,6 +30,10 @@ macro_rules! errands {
 }
 
 errands! {
+    /// A resource carries something that goes on. The subject is the resource.
+    ForwardPush = "forward-push",
+    /// An upload waits for the scanner. The subject is its id.
+    ScanUpload = "scan-upload",
     /// A delivery that somebody waits for was settled. The subject is its id.
     FollowDelivery = "follow-delivery",
 }

@@ -11,6 +11,9 @@ pub(crate) const HELD: &str = "held";
 /// What was submitted after the last submission for the same claim or authorization had been announced.
 pub(crate) const AMENDMENT: &str = "amendment";
 
+/// What answers a request that is not known here.
+pub(crate) const UNSOLICITED: &str = "unsolicited";
+
 /// Gives a resource a tag, unless it has it.
 pub(crate) fn add(resource: &mut Value, code: &str) {
     if has(resource, code) {

@@ -7,8 +7,11 @@ use crate::agenda::Errand;
 
 impl Exchange {
     /// What must be done because a version of this resource is kept, whichever way it came.
-    #[expect(clippy::unused_self, reason = "the settings decide about some of them")]
-    pub(super) fn errands_of(&self, _resource_type: &str, _tree: &Value) -> Vec<Errand> {
-        Vec::new()
+    pub(super) fn errands_of(&self, resource_type: &str, tree: &Value) -> Vec<Errand> {
+        let mut errands = Vec::new();
+        if self.forward.concern(resource_type, tree) {
+            errands.push(Errand::ForwardPush);
+        }
+        errands
     }
 }

@@ -96,6 +96,8 @@ impl Exchange {
 
     async fn run(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
         match item.errand {
+            Errand::ForwardPush => self.forward_push(item).await,
+            Errand::ScanUpload => self.scan_upload(item).await,
             Errand::FollowDelivery => self.follow_delivery(item).await,
         }
     }

@@ -24,6 +24,7 @@ pub(crate) mod find_resource;
 pub(crate) mod finish_upload;
 mod follow_agenda;
 mod follow_delivery;
+pub(crate) mod forward_push;
 mod gather_everything;
 pub(crate) mod inspect_upload;
 pub(crate) mod interaction;
@@ -36,6 +37,7 @@ pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
 mod retain;
 pub(crate) mod run_bundle;
+mod screen_upload;
 mod send_message;
 mod store;
 pub(crate) mod store_resource;
@@ -58,6 +60,7 @@ use crate::delivery::{Deliveries, Routing};
 use crate::fhir::{Profiles, ScanLimits};
 use crate::manifest::{FhirMapping, StreamConfigs};
 use crate::partner::Partners;
+use crate::screening::Screening;
 use crate::upload::Uploads;
 use crate::upstream::Upstream;
 
@@ -88,6 +91,10 @@ pub(crate) struct Exchange {
     pub(crate) partners: Arc<Partners>,
     /// What must still be done because of what was committed.
     pub(crate) agenda: Arc<Agenda>,
+    /// Which stored resources are delivered too.
+    pub(crate) forward: forward_push::ForwardRules,
+    /// What is looked at before that.
+    pub(crate) screening: Screening,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.
@@ -105,6 +112,8 @@ pub(crate) struct Exchange {
 /// Settings of the use cases themselves.
 #[derive(Debug, Clone)]
 pub(crate) struct ExchangeSettings {
+    /// The FHIR base URL under which clients see the gateway, without a slash at its end.
+    pub(crate) fhir_base: Arc<str>,
     /// Whether an upload whose stream has no destination is refused at its creation.
     pub(crate) refuse_unrouted: bool,
     /// The longest `$submit-attachment` body, in bytes.

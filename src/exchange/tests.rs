@@ -81,8 +81,11 @@ impl Gateway {
             upstream: None,
             partners: partners(clock.clone()),
             agenda: Arc::default(),
+            forward: forward_push::ForwardRules::default(),
+            screening: screening(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
+                fhir_base: "http://gateway.example/fhir".into(),
                 refuse_unrouted: false,
                 payload_limit_bytes: 1 << 20,
                 scan: ScanLimits { inline_data_bytes: 100, ..ScanLimits::default() },
@@ -214,6 +217,12 @@ fn document(attachment: Value) -> Value {
 
 fn base64(bytes: &[u8]) -> String {
     base64_simd::STANDARD.encode_to_string(bytes)
+}
+
+/// Everything is looked at, and nothing held.
+fn screening() -> Screening {
+    let note = crate::config::Reaction::Note;
+    Screening { allow: Vec::new(), on_mismatch: note, on_infected: note, scanner: None }
 }
 
 /// Nobody to exchange with.

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::auth::Caller;
+use crate::cdex::communication;
 use crate::config::Validation;
 use crate::exchange::Exchange;
 use crate::exchange::interaction::{InteractionError, type_of};
@@ -47,6 +48,11 @@ impl Exchange {
         let mut issues = fhir::check_structure(tree, resource_type, mode);
         issues.extend(subsetted(tree, resource_type));
         issues.extend(self.check_profiles(validation, tree));
+        let of_2019 = communication::check(tree).into_iter();
+        issues.extend(of_2019.map(|issue| match validation {
+            Validation::Lenient => issue.into_warning(),
+            Validation::Structure | Validation::Profiles => issue,
+        }));
         if issues.iter().any(Issue::is_error) {
             // What is wrong first, remarks after it.
             issues.sort_by_key(|issue| !issue.is_error());
