@@ -92,6 +92,13 @@ pub(crate) fn answered_requests(communication: &Value) -> impl Iterator<Item = &
     references.filter(|reference| names_type(reference, "CommunicationRequest"))
 }
 
+/// What a Task of 2019 names that is pushed or asked for, while it waits for an answer.
+pub(crate) fn pushed_focus(task: &Value) -> Option<&str> {
+    let waits = claims(task, "cdex-task") && text(task, "status") == Some("requested");
+    let focus = task.get("focus").filter(|_| waits).and_then(|focus| text(focus, "reference"))?;
+    ["Communication", "CommunicationRequest"].iter().any(|name| names_type(focus, name)).then_some(focus)
+}
+
 /// Whether a reference names a resource of this type.
 fn names_type(reference: &str, resource_type: &str) -> bool {
     let mut segments = reference.rsplit('/');

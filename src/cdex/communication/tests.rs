@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::fhir::Severity;
+use crate::fhir::{Issue, Severity};
 
 fn communication() -> Value {
     json!({
@@ -49,8 +49,6 @@ fn told(resource: &Value) -> Vec<(Severity, String)> {
     let expression = |issue: Issue| (issue.severity, issue.expression.unwrap_or_default());
     check(resource).into_iter().map(expression).collect()
 }
-
-use crate::fhir::Issue;
 
 #[test]
 fn what_the_tables_demand_is_missed_one_by_one() {
@@ -174,6 +172,21 @@ fn what_it_answers_and_is_about_is_read_from_references_of_the_right_type() {
     assert!(answered_requests(&resource).eq(expected));
     assert!(is_about_a_claim(&resource));
     assert!(!is_about_a_claim(&json!({"about": [{"reference": "Condition/1"}]})));
+}
+
+#[test]
+fn only_a_waiting_task_of_2019_names_what_is_pushed() {
+    assert_eq!(pushed_focus(&task()), Some("Communication/c"));
+    for (element, value) in [
+        ("status", json!("accepted")),
+        ("meta", json!({})),
+        ("focus", json!({"reference": "ServiceRequest/s"})),
+        ("focus", json!({"display": "a document"})),
+    ] {
+        let mut other = task();
+        other[element] = value;
+        assert_eq!(pushed_focus(&other), None, "{other}");
+    }
 }
 
 #[test]

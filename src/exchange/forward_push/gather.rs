@@ -45,7 +45,7 @@ pub(super) enum PushedBytes {
 }
 
 /// Why something is not to be had.
-enum Lacking {
+pub(super) enum Lacking {
     /// It will never be.
     ForGood(&'static str),
     /// It may be later, up to so many attempts.
@@ -138,7 +138,7 @@ impl Exchange {
             };
         }
         if let Target::Local { .. } = Target::of(url, &self.settings.fhir_base) {
-            let Referred { resource, written, bytes } = self.referenced(access, url, partner).await?;
+            let Referred { resource, written, bytes, .. } = self.referenced(access, url, partner).await?;
             let mut pieces = piece::of_resource(&resource, &written, bytes, "0", said);
             return match pieces.pop() {
                 Some(Piece { place: Place::Here(bytes), said: found, .. }) if pieces.is_empty() => {
@@ -162,7 +162,7 @@ impl Exchange {
 
     /// The resource that a reference leads to: here, or at a partner's. What is relative and not here is looked for
     /// where its sender keeps its own resources (cdex §9.3).
-    async fn referenced(
+    pub(super) async fn referenced(
         &self,
         access: &Access,
         reference: &str,
@@ -192,7 +192,7 @@ impl Exchange {
             return Err(malformed);
         }
         let Ok(resource) = fhir::parse(&answer.body) else { return Err(malformed) };
-        Ok(Referred { resource, written: answer.body, bytes: None })
+        Ok(Referred { resource, written: answer.body, bytes: None, is_stored: false })
     }
 
     async fn read_here(
@@ -209,7 +209,7 @@ impl Exchange {
             return Ok(None);
         };
         let resource = fhir::parse(&written).map_err(|_| DbError::inconsistent("resource", "content", id))?;
-        Ok(Some(Referred { resource, written, bytes }))
+        Ok(Some(Referred { resource, written, bytes, is_stored: true }))
     }
 
     async fn ask_partner(&self, url: &str, accept: &str) -> Result<Answer, Lacking> {
@@ -241,10 +241,12 @@ impl Exchange {
 }
 
 /// A resource that was referred to.
-struct Referred {
-    resource: Value,
+pub(super) struct Referred {
+    pub(super) resource: Value,
     written: Bytes,
     bytes: Option<UploadId>,
+    /// Whether it was read here.
+    pub(super) is_stored: bool,
 }
 
 fn pieces_of(referred: &Referred, outer: &Piece) -> Vec<Piece> {
@@ -252,7 +254,10 @@ fn pieces_of(referred: &Referred, outer: &Piece) -> Vec<Piece> {
 }
 
 /// What may come later is waited for, as often as is allowed.
-fn settled<T>(item: &Item, found: Result<T, Lacking>) -> Result<Result<T, &'static str>, FollowError> {
+pub(super) fn settled<T>(
+    item: &Item,
+    found: Result<T, Lacking>,
+) -> Result<Result<T, &'static str>, FollowError> {
     match found {
         Ok(found) => Ok(Ok(found)),
         Err(Lacking::Now(reason, most)) if item.attempts < most => {

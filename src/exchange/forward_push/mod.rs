@@ -3,12 +3,14 @@
 //!
 //! [`rules`] says which resources and whereto, [`piece`] what they carry, [`gather`] has the bytes, [`unit`] makes it
 //! all true in one transaction, together with what the push means for the request that it answers. A payload goes on
-//! once for its bytes, however often and under whichever id its message is sent; [`store`] remembers that.
+//! once for its bytes, however often and under whichever id its message is sent; [`store`] remembers that. A [`task`] may
+//! name what is pushed instead.
 
 mod gather;
 mod piece;
 mod rules;
 mod store;
+mod task;
 #[cfg(test)]
 mod tests;
 mod unit;
@@ -56,6 +58,9 @@ impl Exchange {
         let Some(stored) = self.pushed(item).await? else { return Ok(self.forget(item).await?) };
         let resource = fhir::parse(stored.content.as_deref().unwrap_or_default())
             .map_err(|_| DbError::inconsistent("resource", "content", &stored.id))?;
+        if stored.resource_type == "Task" {
+            return self.follow_focus(item, &stored, resource).await;
+        }
         let sender = self.sender(&item.access(), &resource).await?;
         let partner = self.partner_of(item, &sender);
         let name = partner.as_ref().map(|partner| &*partner.name);

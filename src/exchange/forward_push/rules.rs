@@ -27,7 +27,11 @@ impl ForwardRules {
 
     /// Whether a resource may be forwarded, whoever sends it.
     pub(in crate::exchange) fn concern(&self, resource_type: &str, resource: &Value) -> bool {
-        let is_default = resource_type == "Communication" && !communication::pushed(resource).is_empty();
+        let is_default = match resource_type {
+            "Communication" => !communication::pushed(resource).is_empty(),
+            "Task" => communication::pushed_focus(resource).is_some(),
+            _ => false,
+        };
         is_default || self.0.iter().any(|rule| takes(rule, resource_type, resource))
     }
 
