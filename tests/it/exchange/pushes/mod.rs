@@ -1,10 +1,9 @@
 //! The push of 2019 and the pushes by configuration (cdex §9): what comes as a resource is delivered byte for byte,
 //! once, and can be found from the resource.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-
 use serde_json::{Value, json};
+
+use self::partner::Partner;
 
 use crate::support::content::{base64, from_base64};
 use crate::support::environment::shared;
@@ -13,11 +12,19 @@ use crate::support::http::{Answer, Request};
 use crate::support::random::Random;
 use crate::support::{rows, tus, wait};
 
+mod partner;
+mod tasks;
+
 const FHIR: &str = "application/fhir+json";
 const NOTE_TYPE: &str =
     "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-payload-clinical-note-type";
 
+/// Sends a resource; to an instance, under the id of its URL.
 fn send(gateway: &Gateway, method: &str, path: &str, resource: &Value) -> Answer {
+    let mut resource = resource.clone();
+    if let Some((_, id)) = path.split_once('/') {
+        resource["id"] = id.into();
+    }
     let request = Request::new(method, &format!("/fhir/{path}")).header("Content-Type", FHIR);
     gateway.ask(&request.body(resource.to_string()))
 }
@@ -135,7 +142,7 @@ fn a_manifest_tells_of_the_push_and_of_no_person() {
 
 #[test]
 fn a_payload_may_be_anywhere_that_can_be_reached_and_the_rest_is_told() {
-    let partner = Server::start();
+    let partner = Partner::start();
     let gateway = Gateway::with(&[
         ("CDEX_PARTNER__ACME__FHIR_BASE", &format!("{}/fhir", partner.url)),
         ("CDEX_PARTNER__ACME__PRIVATE_ADDRESSES", "true"),
@@ -382,50 +389,4 @@ fn a_push_that_was_acknowledged_arrives_once_whenever_the_gateway_is_killed() {
         assert_eq!(found["total"], 1, "it went on once");
     }
     assert_eq!(rows::count(&gateway, "upload"), 6);
-}
-
-/// A partner's server that has a file and a Binary.
-struct Server {
-    url: String,
-}
-
-impl Server {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let _ = answer(stream);
-            }
-        });
-        Self { url }
-    }
-}
-
-fn answer(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut head = BufReader::new(stream.try_clone()?);
-    let mut line = String::new();
-    head.read_line(&mut line)?;
-    let mut field = String::new();
-    while head.read_line(&mut field)? > 2 {
-        field.clear();
-    }
-    let (kind, body) = match line.split(' ').nth(1) {
-        Some("/file") => ("text/plain", "at a partner's".to_owned()),
-        Some("/fhir/Binary/remote") => {
-            let binary =
-                json!({"resourceType": "Binary", "contentType": "text/plain", "data": base64(b"remote")});
-            (FHIR, binary.to_string())
-        }
-        _ => ("text/plain", String::new()),
-    };
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )?;
-    stream.flush()?;
-    // The other side closes when it has read everything.
-    let _ = head.read(&mut [0; 1]);
-    Ok(())
 }
