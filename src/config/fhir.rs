@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ForwardConfig, Problems, UpstreamConfig, forward, unit};
+use super::{ForwardConfig, Problems, UpstreamConfig, unit};
 
 /// How large FHIR bodies and their parts may be.
 #[derive(Debug, Clone, Deserialize)]
@@ -85,6 +85,5 @@ impl FhirConfig {
             problems.add("fhir.skeleton_limit_bytes", "must not be smaller than fhir.inline_data_bytes");
         }
         self.upstream.validate(problems);
-        forward::validate(&self.forward, problems);
     }
 }

@@ -146,6 +146,7 @@ impl Config {
         self.fhir.validate(problems);
         self.policy.trust.validate("policy.trust", problems);
         partner::validate(&self.partner, problems);
+        forward::validate(&self.fhir.forward, &self.partner, problems);
         for (path, text) in self.manifest.fhir.problems() {
             problems.add(&format!("manifest.fhir.{path}"), text);
         }
