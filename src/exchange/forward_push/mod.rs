@@ -33,7 +33,7 @@ use crate::cdex::{Identifier, tag};
 use crate::clock::Timestamp;
 use crate::db::DbError;
 use crate::fhir::search::reference::Target;
-use crate::fhir::{self, Spooled, datatype};
+use crate::fhir::{self, Spool, Spooled, datatype};
 use crate::id::UploadId;
 use crate::manifest::{PayloadFacts, PushFacts, SenderManifest, verify};
 use crate::partner::Partner;
@@ -45,7 +45,7 @@ use gather::{Gathered, PushedBytes};
 pub(crate) use rules::ForwardRules;
 use rules::Way;
 use store::{Forwarded, Outcome};
-use unit::Forward;
+use unit::{Forward, Unit};
 
 /// What stands for an organisation that does not say who it is.
 const UNKNOWN: &str = "unknown";
@@ -67,19 +67,20 @@ impl Exchange {
         let Some(way) = self.forward.way(&stored.resource_type, &resource, name) else {
             return Ok(self.forget(item).await?);
         };
-        let gathered = self.gather(item, &stored, &resource, partner.as_deref()).await?;
-        let push =
-            Push { item, stored: &stored, resource: &resource, sender: &sender, way, now: self.clock.now() };
         let mut spool = self.uploads.spool(&item.access());
-        let forwards = match self.forwards(&push, gathered, &mut spool).await {
-            Ok(forwards) => forwards,
-            Err(error) => {
-                spool.give_up().await;
-                return Err(error);
-            }
+        let push = Push {
+            item,
+            stored: &stored,
+            resource: &resource,
+            sender: &sender,
+            partner: partner.as_deref(),
+            way,
+            now: self.clock.now(),
         };
-        let unit = self.unit(&push, forwards).await?;
-        let written = self.db.write(unit, |unit, tx| Box::pin(unit.write(tx))).await;
+        let written = match self.prepared(&push, &mut spool).await {
+            Ok(unit) => self.db.write(unit, |unit, tx| Box::pin(unit.write(tx))).await,
+            Err(error) => Err(error),
+        };
         match &written {
             Ok(true) => spool.keep(),
             // The commit may have happened all the same; then these bytes are somebody's only copy.
@@ -89,6 +90,13 @@ impl Exchange {
         self.deliveries.wake();
         self.agenda.wake();
         written.map(drop)
+    }
+
+    /// All that is to be written, its bytes in the spool.
+    async fn prepared(&self, push: &Push<'_>, spool: &mut UploadSpool) -> Result<Unit, FollowError> {
+        let gathered = self.gather(push.item, push.stored, push.resource, push.partner, spool).await?;
+        let forwards = self.forwards(push, gathered, spool).await?;
+        self.unit(push, forwards).await
     }
 
     /// The version that the errand is about; none if a later one has an errand of its own, or it was deleted.
@@ -124,12 +132,15 @@ impl Exchange {
         let mut forwards = Vec::new();
         for one in gathered {
             let sha256 = match &one.bytes {
-                Ok(PushedBytes::Here(bytes)) => Sha256::digest(bytes).to_vec(),
+                Ok(PushedBytes::Spooled(spooled, _)) => spooled.sha256.to_vec(),
                 Ok(PushedBytes::Stored(content)) => content.sha256.to_vec(),
                 Ok(PushedBytes::Upload(id)) => Sha256::digest(id.to_string()).to_vec(),
                 Err(_) => Vec::new(),
             };
             if known.contains(&(one.key.clone(), sha256.clone())) {
+                if let Ok(PushedBytes::Spooled(spooled, _)) = &one.bytes {
+                    spool.discard(spooled).await;
+                }
                 continue;
             }
             let record = |upload_id, outcome| Forwarded {
@@ -142,9 +153,8 @@ impl Exchange {
             };
             forwards.push(match &one.bytes {
                 Ok(PushedBytes::Upload(id)) => Forward::named(record(*id, Outcome::Named)),
-                Ok(PushedBytes::Here(bytes)) => {
-                    let spooled = spool.add(bytes.clone()).await.map_err(unavailable)?;
-                    self.forward(push, &one, &Carried::Own(spooled, bytes.clone()), record).await?
+                Ok(PushedBytes::Spooled(spooled, head)) => {
+                    self.forward(push, &one, &Carried::Own(spooled.clone(), head.clone()), record).await?
                 }
                 Ok(PushedBytes::Stored(content)) => {
                     self.forward(push, &one, &Carried::Shared(content.clone()), record).await?
@@ -172,7 +182,7 @@ impl Exchange {
             Carried::Shared(content) => (UploadId::new(), content.length, content.sha256),
         };
         let head = match carried {
-            Carried::Own(_, bytes) => bytes.slice(..bytes.len().min(HEAD_BYTES)),
+            Carried::Own(_, head) => head.clone(),
             Carried::Shared(content) => self.head_of(&push.item.access(), content).await?,
         };
         let mut one = one.clone();
@@ -296,7 +306,7 @@ impl Sender {
 
 /// Bytes of a payload in the upload store.
 enum Carried {
-    /// Written for this upload.
+    /// Written for this upload, and how they begin.
     Own(Spooled, Bytes),
     /// Those of a Binary, which the upload shares.
     Shared(Content),
@@ -308,6 +318,7 @@ struct Push<'p> {
     stored: &'p StoredResource,
     resource: &'p Value,
     sender: &'p Sender,
+    partner: Option<&'p Partner>,
     way: Way<'p>,
     now: Timestamp,
 }
