@@ -19,10 +19,10 @@ const FHIR: &str = "application/fhir+json";
 const NOTE_TYPE: &str =
     "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-payload-clinical-note-type";
 
-/// Sends a resource; to an instance, under the id of its URL.
+/// Sends a resource; by PUT, under the id of its URL.
 fn send(gateway: &Gateway, method: &str, path: &str, resource: &Value) -> Answer {
     let mut resource = resource.clone();
-    if let Some((_, id)) = path.split_once('/') {
+    if let Some((_, id)) = path.split_once('/').filter(|_| method == "PUT") {
         resource["id"] = id.into();
     }
     let request = Request::new(method, &format!("/fhir/{path}")).header("Content-Type", FHIR);
