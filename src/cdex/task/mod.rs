@@ -1,8 +1,8 @@
 //! CDex Tasks: requests for data and for attachments, and what may become of them. Pure.
 //!
 //! [`request`] reads a Task, [`status`] says how its status may move, [`change`] what a change of it may touch,
-//! [`query`] what the search that it asks for may be, [`questionnaire`] whether a form answers it, and [`step`] makes
-//! its next version. A Task is a CDex Task by its code, whether or not it claims a profile; all others are plain R4.
+//! [`query`] what the search that it asks for may be, [`questionnaire`] whether a form answers it, [`step`] makes
+//! its next version, and [`tag`] names the tags that the gateway gives. A Task is a CDex Task by its code, whether or not it claims a profile; all others are plain R4.
 
 pub(crate) mod change;
 pub(crate) mod query;
@@ -10,6 +10,7 @@ pub(crate) mod questionnaire;
 mod request;
 mod status;
 pub(crate) mod step;
+pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
 
