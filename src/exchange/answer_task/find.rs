@@ -118,7 +118,7 @@ impl Exchange {
                     .is_ok_and(|tree| record::may_come_along(&tree, patient, &seeker.requester.base))
             });
             found.extend(included, &mut seen);
-            found.ran(&page.applied);
+            found.ran(&page.applied, search.is_counted());
             found.total = page.total;
             found.remarks.extend(page.remarks);
             next = page.next.filter(|_| !search.is_counted() && found.matches() <= MOST);
@@ -142,7 +142,7 @@ impl Exchange {
         let count = self.page_size(query.count, &mut query.applied);
         let view = seeker.view(Some(patient));
         let mut found = Found::at(seeker, search);
-        found.ran(&query.applied);
+        found.ran(&query.applied, search.is_counted());
         // The view names the patient itself.
         let asked: Vec<(String, String)> = query.applied.iter().skip(1).cloned().collect();
         let (mut seen, mut next) = (HashSet::new(), None::<String>);
@@ -187,10 +187,11 @@ impl Found {
         Self { entries: Vec::new(), total: None, url, remarks: Vec::new() }
     }
 
-    /// The parameters that were applied; those of the first page are all.
-    fn ran(&mut self, applied: &[(String, String)]) {
+    /// The parameters that were applied, as far as the search named them; those of the first page are all.
+    fn ran(&mut self, applied: &[(String, String)], is_counted: bool) {
         if !self.url.contains('?') {
-            let pairs = applied.iter().map(|(name, value)| (&**name, &**value));
+            let asked = applied.iter().filter(|(name, _)| name != "_count" || is_counted);
+            let pairs = asked.map(|(name, value)| (&**name, &**value));
             self.url = format!("{}?{}", self.url, query_string(pairs));
         }
     }
