@@ -1,8 +1,10 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
 //!
+//! [`attachment_request`] reads the Task that asks for attachments and builds the Parameters that answer it,
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
 //! content carries, [`operation`] which operations there are, and [`documentation`] what has to be said of them in words.
 
+pub(crate) mod attachment_request;
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
 pub mod fuzzing;
