@@ -313,8 +313,9 @@ pub(super) fn upload_settings(config: &Config) -> UploadSettings {
 }
 
 /// Settings of the use cases.
-pub(super) fn exchange_settings(config: &Config) -> ExchangeSettings {
+pub(super) fn exchange_settings(config: &Config, fhir_base: Arc<str>) -> ExchangeSettings {
     ExchangeSettings {
+        fhir_base,
         refuse_unrouted: config.delivery.unrouted == Unrouted::Refuse,
         payload_limit_bytes: config.fhir.payload_limit_bytes,
         scan: ScanLimits {

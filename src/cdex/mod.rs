@@ -24,6 +24,9 @@ pub(crate) use payload::{Carried, MOST_PAYLOADS, OwnUploads, Payload, TakenData,
 pub(crate) use submission::AttachTo;
 pub(crate) use submission::{Identifier, Submission, SubmittedAttachment, parse};
 
+/// The code system in which `Task.businessStatus` says how far the gateway is.
+pub(crate) const GATEWAY_STATUS: &str = "urn:cdex-gateway:task-status";
+
 /// The operation `$submit-attachment`.
 pub(crate) const SUBMIT_ATTACHMENT: &str =
     "http://hl7.org/fhir/us/davinci-cdex/OperationDefinition/submit-attachment";

@@ -97,6 +97,9 @@ impl Exchange {
     async fn run(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
         match item.errand {
             Errand::FollowDelivery => self.follow_delivery(item).await,
+            Errand::SubmitAttachments => self.submit_attachments(item).await,
+            Errand::MatchDocument => self.match_document(item).await,
+            Errand::LookAgain => self.look_again(item).await,
         }
     }
 }

@@ -81,8 +81,10 @@ impl Gateway {
             upstream: None,
             partners: partners(clock.clone()),
             agenda: Arc::default(),
+            awaiting: submit_answer::Awaiting::default(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
+                fhir_base: "http://gateway.example/fhir".into(),
                 refuse_unrouted: false,
                 payload_limit_bytes: 1 << 20,
                 scan: ScanLimits { inline_data_bytes: 100, ..ScanLimits::default() },

@@ -17,7 +17,7 @@ use crate::fhir::datatype::{self, Coding, codings};
 use crate::fhir::{Issue, IssueType};
 
 pub(crate) use content::{
-    Output, care_includes, document_date, fits, is_signed, outputs, requires_signature,
+    care_includes, document_date, fits, is_signed, outputs, requires_signature,
 };
 
 /// The code system of CDex.

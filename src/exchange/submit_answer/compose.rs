@@ -15,7 +15,7 @@ use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::fhir::base64::Encoder;
 use crate::fhir::reference::is_absolute;
-use crate::fhir::search::Target;
+use crate::fhir::search::reference::Target;
 use crate::fhir::{Spool, SpoolError, Spooled};
 use crate::id::UploadId;
 use crate::upload::{ContentReader, Source, SourceError, Sources, UploadSpool};

@@ -250,7 +250,7 @@ impl Exchange {
         Requester {
             caller: Caller::of_worker(access),
             request_id: String::new(),
-            base: self.settings.rest.base.clone(),
+            base: self.settings.fhir_base.clone(),
         }
     }
 }

@@ -67,7 +67,7 @@ impl Step {
         version["lastModified"] = now.to_string().into();
         let mut versions = Vec::new();
         for status in path {
-            version["status"] = status.into();
+            version["status"] = (*status).into();
             versions.push(version.clone());
         }
         version["status"] = self.status.into();

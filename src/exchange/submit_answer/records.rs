@@ -11,7 +11,7 @@ use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::interaction::{InteractionError, Requester};
 use crate::exchange::match_patient::tree_of;
 use crate::exchange::store_resource::Criteria;
-use crate::fhir::search::Target;
+use crate::fhir::search::reference::Target;
 use crate::id::UploadId;
 use crate::repository::{self, Search, StoredResource};
 use crate::upstream::{self, UpstreamError};

@@ -19,7 +19,7 @@ use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::submit_answer::records::Records;
 use crate::fhir::datatype::Identifier;
-use crate::fhir::search::Target;
+use crate::fhir::search::reference::Target;
 
 /// How often a Task that waits looks around.
 const LOOK_AGAIN: Duration = Duration::from_mins(15);
@@ -142,7 +142,7 @@ impl Exchange {
         for reference in related.and_then(Value::as_array).into_iter().flatten() {
             names.extend(reference.get("identifier").and_then(|json| of_identifier(&Identifier::of(json))));
             if let Some(text) = reference.get("reference").and_then(Value::as_str)
-                && let Target::Local { resource_type: "Task", id } = Target::of(text, &self.settings.rest.base)
+                && let Target::Local { resource_type: "Task", id } = Target::of(text, &self.settings.fhir_base)
             {
                 names.push(name_of("Task", id));
             }
@@ -150,7 +150,7 @@ impl Exchange {
         let Some(subject) = document.get("subject") else { return Ok(names) };
         names.extend(subject.get("identifier").and_then(|json| of_identifier(&Identifier::of(json))));
         if let Some(text) = subject.get("reference").and_then(Value::as_str)
-            && let Target::Local { resource_type: "Patient", id } = Target::of(text, &self.settings.rest.base)
+            && let Target::Local { resource_type: "Patient", id } = Target::of(text, &self.settings.fhir_base)
         {
             names.push(name_of("Patient", id));
             let patient = records.read("Patient", id).await?;
