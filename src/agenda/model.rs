@@ -36,6 +36,12 @@ errands! {
     RemindTask = "remind-task",
     /// A delivery that somebody waits for was settled. The subject is its id.
     FollowDelivery = "follow-delivery",
+    /// An attachment request was kept, or what it waits for may have come. The subject is the Task.
+    SubmitAttachments = "submit-attachments",
+    /// A document was kept that a Task may wait for. The subject is the document.
+    MatchDocument = "match-document",
+    /// A Task that waits for documents looks around. The subject is the Task.
+    LookAgain = "look-again",
 }
 
 /// Something that is to be done.

@@ -20,6 +20,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
+use crate::exchange::submit_answer::Awaiting;
 use crate::exchange::submit_attachment::RunningKeys;
 use crate::exchange::{Declared, Exchange, ExchangeSettings, export_data};
 use crate::fhir::{ProfileError, Profiles};
@@ -234,6 +235,7 @@ async fn exchange(
         deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets, (&partners, &agenda))),
         partners: Arc::new(partners),
         agenda,
+        awaiting: Awaiting::default(),
         db: db.clone(),
         clock: clock.clone(),
         uploads,

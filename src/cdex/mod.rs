@@ -1,9 +1,11 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
 //!
+//! [`attachment_request`] reads the Task that asks for attachments and builds the Parameters that answer it,
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
 //! content carries, [`task`] what Tasks ask for and what may become of them, [`operation`] which operations there
 //! are, and [`documentation`] what has to be said of them in words.
 
+pub(crate) mod attachment_request;
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -23,6 +25,9 @@ pub(crate) use payload::{Carried, MOST_PAYLOADS, OwnUploads, Payload, TakenData,
 #[cfg(test)]
 pub(crate) use submission::AttachTo;
 pub(crate) use submission::{Identifier, Submission, SubmittedAttachment, parse};
+
+/// The code system in which `Task.businessStatus` says how far the gateway is.
+pub(crate) const GATEWAY_STATUS: &str = "urn:cdex-gateway:task-status";
 
 /// The operation `$submit-attachment`.
 pub(crate) const SUBMIT_ATTACHMENT: &str =

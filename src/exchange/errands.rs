@@ -8,10 +8,12 @@ use crate::cdex::task::{Asked, CdexTask, TaskStatus, tag};
 
 impl Exchange {
     /// What must be done because a version of this resource is kept, whichever way it came.
-    #[expect(clippy::unused_self, reason = "the settings decide about some of them")]
     pub(super) fn errands_of(&self, resource_type: &str, tree: &Value) -> Vec<Errand> {
         match resource_type {
             "Task" => CdexTask::read(tree).map(|task| of_task(&task)).unwrap_or_default(),
+            "DocumentReference" | "QuestionnaireResponse" if self.is_anything_awaited() => {
+                vec![Errand::MatchDocument]
+            }
             _ => Vec::new(),
         }
     }
@@ -25,6 +27,9 @@ fn of_task(task: &CdexTask<'_>) -> Vec<Errand> {
         return errands;
     }
     let is_open = matches!(task.status, Some(TaskStatus::Requested | TaskStatus::Accepted));
+    if task.kind.is_attachment_request() {
+        errands.push(Errand::SubmitAttachments);
+    }
     if is_open
         && !task.kind.is_attachment_request()
         && matches!(task.asked(), Asked::Query(_) | Asked::Coded(_))

@@ -99,6 +99,9 @@ impl Exchange {
             Errand::AnswerTask => self.answer_task(item).await,
             Errand::RemindTask => self.remind_task(item).await,
             Errand::FollowDelivery => self.follow_delivery(item).await,
+            Errand::SubmitAttachments => self.submit_attachments(item).await,
+            Errand::MatchDocument => self.match_document(item).await,
+            Errand::LookAgain => self.look_again(item).await,
         }
     }
 }

@@ -10,7 +10,8 @@
 //! all that somebody may see. [`declare`] says what all of this is.
 //!
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
-//! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it.
+//! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it. [`submit_answer`]
+//! answers a payer's request for attachments.
 
 mod answer_task;
 pub(crate) mod ask_upstream;
@@ -42,6 +43,7 @@ pub(crate) mod run_bundle;
 mod send_message;
 mod store;
 pub(crate) mod store_resource;
+pub(crate) mod submit_answer;
 pub(crate) mod submit_attachment;
 mod validate_resource;
 
@@ -91,6 +93,8 @@ pub(crate) struct Exchange {
     pub(crate) partners: Arc<Partners>,
     /// What must still be done because of what was committed.
     pub(crate) agenda: Arc<Agenda>,
+    /// Whether Tasks wait for documents.
+    pub(crate) awaiting: submit_answer::Awaiting,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.
