@@ -30,6 +30,8 @@ macro_rules! errands {
 }
 
 errands! {
+    /// A submission may belong to a Task or a Claim. The subject is its id, or the Task or Claim that was kept.
+    Associate = "associate",
     /// A delivery that somebody waits for was settled. The subject is its id.
     FollowDelivery = "follow-delivery",
 }

@@ -26,7 +26,7 @@ pub(crate) mod task;
 
 pub(crate) use documentation::{CapabilityFacts, larger_payload_advice};
 pub(crate) use payload::{Carried, MOST_PAYLOADS, OwnUploads, Payload, TakenData, payloads};
-pub(crate) use submission::{AttachTo, Identifier, Submission, SubmittedAttachment, parse};
+pub(crate) use submission::{AttachTo, Identifier, Submission, SubmittedAttachment, attachments, parse};
 
 /// The operation `$submit-attachment`.
 pub(crate) const SUBMIT_ATTACHMENT: &str =

@@ -96,6 +96,7 @@ impl Exchange {
 
     async fn run(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
         match item.errand {
+            Errand::Associate => self.associate(item).await,
             Errand::FollowDelivery => self.follow_delivery(item).await,
         }
     }

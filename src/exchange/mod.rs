@@ -9,10 +9,13 @@
 //! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
 //! all that somebody may see. [`declare`] says what all of this is.
 //!
+//! A submission that was accepted goes on to the Task and the Claim that it belongs to by [`associate`].
+//!
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
 //! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it.
 
 pub(crate) mod ask_upstream;
+mod associate;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
@@ -105,6 +108,8 @@ pub(crate) struct Exchange {
 /// Settings of the use cases themselves.
 #[derive(Debug, Clone)]
 pub(crate) struct ExchangeSettings {
+    /// The FHIR base URL, without a slash at its end: references to it are references to resources here.
+    pub(crate) fhir_base: Arc<str>,
     /// Whether an upload whose stream has no destination is refused at its creation.
     pub(crate) refuse_unrouted: bool,
     /// The longest `$submit-attachment` body, in bytes.

@@ -83,6 +83,7 @@ impl Gateway {
             agenda: Arc::default(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
+                fhir_base: "http://gateway.test/fhir".into(),
                 refuse_unrouted: false,
                 payload_limit_bytes: 1 << 20,
                 scan: ScanLimits { inline_data_bytes: 100, ..ScanLimits::default() },
