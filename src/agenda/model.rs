@@ -34,6 +34,8 @@ errands! {
     AnswerTask = "answer-task",
     /// A CDex Task has a moment by which it is to be answered. The subject is the Task, and that moment once it is known.
     RemindTask = "remind-task",
+    /// A submission may belong to a Task or a Claim. The subject is its id, or the Task or Claim that was kept.
+    Associate = "associate",
     /// A delivery that somebody waits for was settled. The subject is its id.
     FollowDelivery = "follow-delivery",
     /// An attachment request was kept, or what it waits for may have come. The subject is the Task.

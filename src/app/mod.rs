@@ -133,9 +133,8 @@ impl App {
         let lifecycle = Lifecycle::new(config.server.stop_timeout);
         let main = bind("server.listen", config.server.listen).await?;
         let address = main.local_addr().unwrap_or(config.server.listen);
-        let fhir_base: Arc<str> = format!("{}/fhir", config.server.base_url(address)).into();
-        let settings = wiring::exchange_settings(&config, fhir_base.clone());
-        let exchange = exchange(&config, settings, files, &db, &clock, &lifecycle).await?;
+        let base_url = config.server.base_url(address);
+        let exchange = exchange(&config, &base_url, files, &db, &clock, &lifecycle).await?;
         start_workers(&exchange, &lifecycle);
 
         let settings = Arc::new(config.server.clone());
@@ -155,8 +154,8 @@ impl App {
             limits: wiring::limits(&config),
             metadata_mode: wiring::metadata_mode(&config),
             public_url: settings.public_url.as_deref().map(|url| url.trim_end_matches('/').into()),
-            fhir_base,
-            base_url: settings.base_url(address).into(),
+            fhir_base: wiring::fhir_base(&base_url),
+            base_url: base_url.into(),
         };
         listen(&lifecycle, "listener", main, crate::http::router(&edge, routes(doors)), &settings);
         tracing::info!(%address, data_dir = %data_dir.path().display(), "listening");
@@ -195,7 +194,7 @@ fn profiles(config: &Config) -> Result<Profiles, Vec<ProfileError>> {
 /// Wires the use cases, and mends what a crash left before anything new can come in.
 async fn exchange(
     config: &Config,
-    settings: ExchangeSettings,
+    base_url: &str,
     files: Files,
     db: &Db,
     clock: &SharedClock,
@@ -248,7 +247,7 @@ async fn exchange(
         })?,
         upstream: upstream.map_err(|error| AppError::Upstream(error.to_string()))?,
         declared: Declared::new(clock.now()),
-        settings,
+        settings: wiring::exchange_settings(config, base_url),
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),
         tracker: lifecycle.tracker().clone(),

@@ -312,10 +312,15 @@ pub(super) fn upload_settings(config: &Config) -> UploadSettings {
     }
 }
 
+/// Where the FHIR API of a gateway is that clients reach at this URL.
+pub(super) fn fhir_base(base_url: &str) -> Arc<str> {
+    format!("{base_url}/fhir").into()
+}
+
 /// Settings of the use cases.
-pub(super) fn exchange_settings(config: &Config, fhir_base: Arc<str>) -> ExchangeSettings {
+pub(super) fn exchange_settings(config: &Config, base_url: &str) -> ExchangeSettings {
     ExchangeSettings {
-        fhir_base,
+        fhir_base: fhir_base(base_url),
         refuse_unrouted: config.delivery.unrouted == Unrouted::Refuse,
         payload_limit_bytes: config.fhir.payload_limit_bytes,
         scan: ScanLimits {

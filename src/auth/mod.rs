@@ -45,7 +45,8 @@ impl Caller {
     /// The gateway itself, where it goes on with what an owner has begun.
     pub(crate) fn of_worker(access: &Access) -> Self {
         let id = access.owner().unwrap_or_default().into();
-        Self { tenant: access.tenant().into(), id, authenticated: false }
+        let is_gateway = access.owner().is_none();
+        Self { tenant: access.tenant().into(), id, authenticated: false, is_gateway }
     }
 
     /// The tenant whose data this caller works on.

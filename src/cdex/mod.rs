@@ -2,9 +2,13 @@
 //!
 //! [`attachment_request`] reads the Task that asks for attachments and builds the Parameters that answer it,
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, [`task`] what Tasks ask for and what may become of them, [`operation`] which operations there
-//! are, and [`documentation`] what has to be said of them in words.
+//! content carries, [`association`] which Task and Claim they belong to and [`provenance`] where they come from. [`task`] says
+//! what Tasks ask for and what may become of them, [`operation`] which operations there are, [`documentation`] what has to
+//! be said of them in words, and [`tag`] how resources are marked.
 
+pub(crate) mod association;
+#[cfg(test)]
+mod association_tests;
 pub(crate) mod attachment_request;
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
@@ -15,16 +19,16 @@ pub(crate) mod operation;
 mod payload;
 #[cfg(test)]
 mod payload_tests;
+pub(crate) mod provenance;
 mod submission;
 #[cfg(test)]
 mod submission_tests;
+pub(crate) mod tag;
 pub(crate) mod task;
 
 pub(crate) use documentation::{CapabilityFacts, larger_payload_advice};
 pub(crate) use payload::{Carried, MOST_PAYLOADS, OwnUploads, Payload, TakenData, payloads};
-#[cfg(test)]
-pub(crate) use submission::AttachTo;
-pub(crate) use submission::{Identifier, Submission, SubmittedAttachment, parse};
+pub(crate) use submission::{AttachTo, Identifier, Submission, SubmittedAttachment, attachments, parse};
 
 /// The code system in which `Task.businessStatus` says how far the gateway is.
 pub(crate) const GATEWAY_STATUS: &str = "urn:cdex-gateway:task-status";

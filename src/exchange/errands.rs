@@ -11,6 +11,7 @@ impl Exchange {
     pub(super) fn errands_of(&self, resource_type: &str, tree: &Value) -> Vec<Errand> {
         match resource_type {
             "Task" => CdexTask::read(tree).map(|task| of_task(&task)).unwrap_or_default(),
+            "Claim" if tree.get("identifier").is_some() => vec![Errand::Associate],
             "DocumentReference" | "QuestionnaireResponse" if self.is_anything_awaited() => {
                 vec![Errand::MatchDocument]
             }
@@ -22,18 +23,19 @@ impl Exchange {
 /// Whether they lead to anything is decided when they are done: by what is agreed with who asks.
 fn of_task(task: &CdexTask<'_>) -> Vec<Errand> {
     let mut errands = Vec::new();
+    let is_attachment_request = task.kind.is_attachment_request();
+    if is_attachment_request {
+        // Submissions may wait for it.
+        errands.push(Errand::Associate);
+    }
     // A copy of what was asked of somebody else is not ours to answer.
     if task.has_tag(tag::SYSTEM, tag::SENT) {
         return errands;
     }
     let is_open = matches!(task.status, Some(TaskStatus::Requested | TaskStatus::Accepted));
-    if task.kind.is_attachment_request() {
+    if is_attachment_request {
         errands.push(Errand::SubmitAttachments);
-    }
-    if is_open
-        && !task.kind.is_attachment_request()
-        && matches!(task.asked(), Asked::Query(_) | Asked::Coded(_))
-    {
+    } else if is_open && matches!(task.asked(), Asked::Query(_) | Asked::Coded(_)) {
         errands.push(Errand::AnswerTask);
     }
     let is_over = task.status.is_none_or(TaskStatus::is_terminal);

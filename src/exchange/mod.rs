@@ -9,12 +9,15 @@
 //! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
 //! all that somebody may see. [`declare`] says what all of this is.
 //!
+//! A submission that was accepted goes on to the Task and the Claim that it belongs to by [`associate`].
+//!
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
 //! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it. [`submit_answer`]
 //! answers a payer's request for attachments.
 
 mod answer_task;
 pub(crate) mod ask_upstream;
+mod associate;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
