@@ -1,7 +1,7 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
 //!
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, [`operation`] which operations there are, and [`documentation`] what has to be said of them in words.
+//! content carries, [`request`] what we ask partners for, [`operation`] which operations there are, and [`documentation`] what has to be said of them in words.
 
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
@@ -12,19 +12,21 @@ pub(crate) mod operation;
 mod payload;
 #[cfg(test)]
 mod payload_tests;
+pub(crate) mod request;
 mod submission;
 #[cfg(test)]
 mod submission_tests;
 
 pub(crate) use documentation::{CapabilityFacts, larger_payload_advice};
 pub(crate) use payload::{Carried, MOST_PAYLOADS, OwnUploads, Payload, TakenData, payloads};
-#[cfg(test)]
-pub(crate) use submission::AttachTo;
-pub(crate) use submission::{Identifier, Submission, SubmittedAttachment, parse};
+pub(crate) use submission::{AttachTo, Identifier, Submission, SubmittedAttachment, parse};
 
 /// The operation `$submit-attachment`.
 pub(crate) const SUBMIT_ATTACHMENT: &str =
     "http://hl7.org/fhir/us/davinci-cdex/OperationDefinition/submit-attachment";
+
+/// The operation by which our own side asks a partner. No standard has it, so that its definition is ours.
+pub(crate) const REQUEST: &str = "urn:cdex-gateway:OperationDefinition/request";
 
 /// The profile of the operation's Parameters.
 pub(crate) const PARAMETERS_SUBMIT_ATTACHMENT: &str =

@@ -36,7 +36,8 @@ impl AttachTo {
         }
     }
 
-    fn from_code(code: &str) -> Option<Self> {
+    /// The one that a code names.
+    pub(crate) fn from_code(code: &str) -> Option<Self> {
         [Self::Claim, Self::Preauthorization].into_iter().find(|attach_to| attach_to.as_code() == code)
     }
 }

@@ -75,9 +75,10 @@ impl Exchange {
                 self.gather_everything(requester, id, &inputs).await.map(Done::Page)
             }
             // The door finds no operation of this name there.
-            (Operation::Everything | Operation::Export | Operation::SubmitAttachment, _) => {
-                Err(UnknownAddress::Interaction.into())
-            }
+            (
+                Operation::Everything | Operation::Export | Operation::SubmitAttachment | Operation::Request,
+                _,
+            ) => Err(UnknownAddress::Interaction.into()),
         }
     }
 }
