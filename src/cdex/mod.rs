@@ -1,7 +1,8 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
 //!
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, [`request`] what we ask partners for, [`operation`] which operations there are, and [`documentation`] what has to be said of them in words.
+//! content carries, [`task`] what Tasks ask for and what may become of them, [`request`] what we ask partners for,
+//! [`operation`] which operations there are, and [`documentation`] what has to be said of them in words.
 
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
@@ -16,6 +17,7 @@ pub(crate) mod request;
 mod submission;
 #[cfg(test)]
 mod submission_tests;
+pub(crate) mod task;
 
 pub(crate) use documentation::{CapabilityFacts, larger_payload_advice};
 pub(crate) use payload::{Carried, MOST_PAYLOADS, OwnUploads, Payload, TakenData, payloads};
