@@ -32,6 +32,10 @@ macro_rules! errands {
 errands! {
     /// A delivery that somebody waits for was settled. The subject is its id.
     FollowDelivery = "follow-delivery",
+    /// A Task at a partner may have changed. The subject is the id of our request.
+    Poll = "poll",
+    /// A Task at a partner has outputs for us. The subject is the id of our request.
+    CollectOutputs = "collect-outputs",
 }
 
 /// Something that is to be done.

@@ -21,7 +21,7 @@ use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
 use crate::exchange::submit_attachment::RunningKeys;
-use crate::exchange::{Declared, Exchange, export_data};
+use crate::exchange::{Declared, Exchange, ExchangeSettings, export_data};
 use crate::fhir::{ProfileError, Profiles};
 use crate::http::Router;
 use crate::http::listener::{self, Stop};
@@ -132,7 +132,9 @@ impl App {
         let lifecycle = Lifecycle::new(config.server.stop_timeout);
         let main = bind("server.listen", config.server.listen).await?;
         let address = main.local_addr().unwrap_or(config.server.listen);
-        let exchange = exchange(&config, files, &db, &clock, &lifecycle).await?;
+        let fhir_base: Arc<str> = format!("{}/fhir", config.server.base_url(address)).into();
+        let settings = wiring::exchange_settings(&config, fhir_base.clone());
+        let exchange = exchange(&config, settings, files, &db, &clock, &lifecycle).await?;
         start_workers(&exchange, &lifecycle);
 
         let settings = Arc::new(config.server.clone());
@@ -152,7 +154,7 @@ impl App {
             limits: wiring::limits(&config),
             metadata_mode: wiring::metadata_mode(&config),
             public_url: settings.public_url.as_deref().map(|url| url.trim_end_matches('/').into()),
-            fhir_base: format!("{}/fhir", settings.base_url(address)).into(),
+            fhir_base,
             base_url: settings.base_url(address).into(),
         };
         listen(&lifecycle, "listener", main, crate::http::router(&edge, routes(doors)), &settings);
@@ -192,6 +194,7 @@ fn profiles(config: &Config) -> Result<Profiles, Vec<ProfileError>> {
 /// Wires the use cases, and mends what a crash left before anything new can come in.
 async fn exchange(
     config: &Config,
+    settings: ExchangeSettings,
     files: Files,
     db: &Db,
     clock: &SharedClock,
@@ -243,7 +246,7 @@ async fn exchange(
         })?,
         upstream: upstream.map_err(|error| AppError::Upstream(error.to_string()))?,
         declared: Declared::new(clock.now()),
-        settings: wiring::exchange_settings(config),
+        settings,
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),
         tracker: lifecycle.tracker().clone(),

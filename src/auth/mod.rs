@@ -30,6 +30,11 @@ impl Caller {
         Self { tenant: DEFAULT_TENANT.into(), id: "anonymous".into(), authenticated: false }
     }
 
+    /// The owner of something that the gateway goes on with by itself. Nobody has proved to be it just now.
+    pub(crate) fn of_owner(tenant: &str, owner: &str) -> Self {
+        Self { tenant: tenant.into(), id: owner.into(), authenticated: false }
+    }
+
     /// The tenant whose data this caller works on.
     pub(crate) fn tenant(&self) -> &str {
         &self.tenant

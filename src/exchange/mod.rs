@@ -9,6 +9,8 @@
 //! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
 //! all that somebody may see. [`declare`] says what all of this is.
 //!
+//! [`request_partner`] asks others for data, follows the Tasks that it sent and collects their outputs.
+//!
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
 //! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it.
 
@@ -36,6 +38,7 @@ pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
 mod retain;
 pub(crate) mod run_bundle;
+mod request_partner;
 mod send_message;
 mod store;
 pub(crate) mod store_resource;
@@ -117,6 +120,10 @@ pub(crate) struct ExchangeSettings {
     pub(crate) rest: RestSettings,
     /// Bulk exports.
     pub(crate) export: export_data::ExportSettings,
+    /// The FHIR base URL under which clients see the gateway, without a slash at its end.
+    pub(crate) fhir_base: Arc<str>,
+    /// The business identifier of the organisation that the gateway stands for: system (empty if none) and value.
+    pub(crate) identifier: Option<(String, String)>,
 }
 
 /// Settings of the FHIR REST API.

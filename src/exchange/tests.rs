@@ -98,6 +98,8 @@ impl Gateway {
                     bundle_entries: 100,
                 },
                 export: export_data::tests::settings(folder.path()),
+                fhir_base: "http://gateway.example/fhir".into(),
+                identifier: Some(("http://payer.example/ids".to_owned(), "payer-1".to_owned())),
             },
             running: RunningKeys::default(),
             reading: Semaphore::new(4),

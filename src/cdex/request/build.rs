@@ -3,10 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    Asked, Attachments, CDEX_TEMP, HREX_TEMP, Needed, PAS_TEMP, RequestFacts, SDC_TEMP,
-    TASK_ATTACHMENT_REQUEST, TASK_DATA_REQUEST, TaskRequest, Wanted, concept,
-};
+use super::{Asked, Attachments, Needed, RequestFacts, TaskRequest, Wanted, concept};
+use crate::cdex::task::{CDEX_TEMP, CdexTask, Input, TaskKind};
 use crate::fhir::datatype::codings;
 use crate::fhir::{Issue, IssueType};
 
@@ -21,16 +19,18 @@ const IDENTIFIER_TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
 pub(crate) fn build(request: &TaskRequest, facts: &RequestFacts) -> Value {
     match &request.asked {
         Asked::Data { patient, owner, wanted, reason } => {
-            let (code, input) = match wanted {
-                Wanted::Query(query) => ("data-request-query", query_input(query)),
-                Wanted::Code(code) => ("data-request-code", code_input(code)),
-                Wanted::Text(text) => ("data-request-code", code_input(&json!({ "text": text }))),
-                Wanted::Questionnaire(url) => ("data-request-questionnaire", questionnaire_input(url)),
+            let (kind, wanted) = match wanted {
+                Wanted::Query(query) => (TaskKind::DataQuery, input(Input::Query, query.as_str())),
+                Wanted::Code(code) => (TaskKind::DataCode, input(Input::Code, code.clone())),
+                Wanted::Text(text) => (TaskKind::DataCode, input(Input::Code, json!({ "text": text }))),
+                Wanted::Questionnaire(url) => {
+                    (TaskKind::DataQuestionnaire, input(Input::Questionnaire, url.as_str()))
+                }
             };
-            let mut inputs = vec![input];
+            let mut inputs = vec![wanted];
             inputs.extend(common_inputs(request));
-            let mut task = head(request, TASK_DATA_REQUEST, vec![facts.own_identifier()]);
-            put(&mut task, "code", concept(CDEX_TEMP, code));
+            let mut task = head(request, kind, vec![facts.own_identifier()]);
+            put(&mut task, "code", concept(kind.code()));
             put(&mut task, "for", patient.clone());
             put_moments(&mut task, facts);
             put(&mut task, "requester", request.requester.clone());
@@ -52,45 +52,30 @@ fn attachment_request(request: &TaskRequest, attachments: &Attachments, facts: &
     }
     identifiers.push(facts.own_identifier());
     let mut inputs: Vec<Value> = Vec::new();
-    let code = match &attachments.needed {
+    let kind = match &attachments.needed {
         Needed::Codes(codes) => {
             inputs.extend(codes.iter().map(|(code, lines)| attachment_input(code, lines)));
-            "attachment-request-code"
+            TaskKind::AttachmentCode
         }
         Needed::Questionnaires(urls) => {
-            let context = |url: &String| {
-                let mut input = typed_input(PAS_TEMP, "questionnaire-context");
-                input["valueCanonical"] = url.as_str().into();
-                input
-            };
-            inputs.extend(urls.iter().map(context));
-            "attachment-request-questionnaire"
+            inputs.extend(urls.iter().map(|url| input(Input::QuestionnaireContext, url.as_str())));
+            TaskKind::AttachmentQuestionnaire
         }
     };
-    let mut payer_url = typed_input(PAS_TEMP, "payer-url");
-    payer_url["valueUrl"] = attachments.payer_url.as_str().into();
-    inputs.push(payer_url);
-    if let Some(date) = &attachments.service_date {
-        let mut input = typed_input(CDEX_TEMP, "service-date");
-        input["valueDate"] = date.as_str().into();
-        inputs.push(input);
-    }
+    inputs.push(input(Input::PayerUrl, attachments.payer_url.as_str()));
+    inputs.extend(attachments.service_date.as_deref().map(|date| input(Input::ServiceDate, date)));
     inputs.extend(common_inputs(request));
-    if let Some(flag) = attachments.multiple_submits {
-        let mut input = typed_input(CDEX_TEMP, "multiple-submits-flag");
-        input["valueBoolean"] = flag.into();
-        inputs.push(input);
-    }
+    inputs.extend(attachments.multiple_submits.map(|flag| input(Input::MultipleSubmits, flag)));
     let attach_to = attachments.attach_to.as_code();
-    let mut task = head(request, TASK_ATTACHMENT_REQUEST, identifiers);
+    let mut task = head(request, kind, identifiers);
     let provider = practitioner_role(attachments);
     put(&mut task, "contained", json!([attachments.patient, provider]));
-    put(&mut task, "code", concept(PAS_TEMP, code));
+    put(&mut task, "code", concept(kind.code()));
     put(&mut task, "for", json!({ "reference": "#patient" }));
     put_moments(&mut task, facts);
     put(&mut task, "requester", request.requester.clone());
     put(&mut task, "owner", json!({ "reference": "#practitionerrole" }));
-    let mut reason = concept("http://hl7.org/fhir/claim-use", attach_to);
+    let mut reason = concept(("http://hl7.org/fhir/claim-use", attach_to));
     reason["text"] = attach_to.into();
     put(&mut task, "reasonCode", reason);
     tail(&mut task, request, inputs);
@@ -98,8 +83,8 @@ fn attachment_request(request: &TaskRequest, attachments: &Attachments, facts: &
 }
 
 /// What every Task of ours begins with.
-fn head(request: &TaskRequest, profile: &str, identifiers: Vec<Value>) -> Map<String, Value> {
-    let mut meta = json!({ "profile": [profile] });
+fn head(request: &TaskRequest, kind: TaskKind, identifiers: Vec<Value>) -> Map<String, Value> {
+    let mut meta = json!({ "profile": [kind.profile()] });
     let tags: Vec<Value> =
         request.work_queues.iter().map(|code| json!({ "system": CDEX_TEMP, "code": code })).collect();
     if !tags.is_empty() {
@@ -138,52 +123,28 @@ fn put(task: &mut Map<String, Value>, name: &str, value: Value) {
     task.insert(name.to_owned(), value);
 }
 
-fn typed_input(system: &str, code: &str) -> Value {
-    json!({ "type": concept(system, code) })
-}
-
-fn query_input(query: &str) -> Value {
-    let mut input = typed_input(HREX_TEMP, "data-query");
-    input["valueString"] = query.into();
-    input
-}
-
-fn code_input(code: &Value) -> Value {
-    let mut input = typed_input(HREX_TEMP, "data-code");
-    input["valueCodeableConcept"] = code.clone();
-    input
-}
-
-fn questionnaire_input(url: &str) -> Value {
-    let mut input = typed_input(SDC_TEMP, "questionnaire");
-    input["valueCanonical"] = url.into();
+/// An input of a slice, with its value.
+fn input(slice: Input, value: impl Into<Value>) -> Value {
+    let mut input = json!({ "type": concept(slice.code()) });
+    input[slice.value()] = value.into();
     input
 }
 
 /// The inputs that both kinds of request may have.
 fn common_inputs(request: &TaskRequest) -> impl Iterator<Item = Value> {
-    let signature = request.needs_signature.map(|flag| {
-        let mut input = typed_input(CDEX_TEMP, "signature-flag");
-        input["valueBoolean"] = flag.into();
-        input
-    });
-    let purpose = request.purpose_of_use.as_ref().map(|purpose| {
-        let mut input = typed_input(CDEX_TEMP, "purpose-of-use");
-        input["valueCodeableConcept"] = purpose.clone();
-        input
-    });
+    let signature = request.needs_signature.map(|flag| input(Input::Signature, flag));
+    let purpose = request.purpose_of_use.as_ref().map(|purpose| input(Input::PurposeOfUse, purpose.clone()));
     signature.into_iter().chain(purpose)
 }
 
+/// The lines are an extension of the input itself (cdex §3.2).
 fn attachment_input(code: &Value, lines: &[u32]) -> Value {
-    let mut input = Map::new();
+    let mut input = input(Input::AttachmentsNeeded, code.clone());
     if !lines.is_empty() {
-        let lines = lines.iter().map(|line| json!({ "url": LINE_NUMBER, "valueInteger": line }));
-        put(&mut input, "extension", lines.collect());
+        input["extension"] =
+            lines.iter().map(|line| json!({ "url": LINE_NUMBER, "valueInteger": line })).collect();
     }
-    put(&mut input, "type", concept(PAS_TEMP, "attachments-needed"));
-    put(&mut input, "valueCodeableConcept", code.clone());
-    Value::Object(input)
+    input
 }
 
 /// The provider as CDex PractitionerRole.
@@ -249,7 +210,7 @@ pub(super) fn member_id_of(patient: &Value) -> Option<&Value> {
 /// It asks for nothing that CDex knows, or it is not new.
 pub(crate) fn complete(mut task: Value, at: &str, facts: &RequestFacts) -> Result<Value, Vec<Issue>> {
     let mut issues = Vec::new();
-    let Some(profile) = profile_of(&task) else {
+    let Some(profile) = CdexTask::read(&task).map(|task| task.kind.profile()) else {
         let text = "The code is none by which CDex asks for data or attachments";
         return Err(vec![Issue::error(IssueType::CodeInvalid, format!("{at}.code"), text)]);
     };
@@ -282,19 +243,6 @@ pub(crate) fn complete(mut task: Value, at: &str, facts: &RequestFacts) -> Resul
     append(&mut task, "/meta/profile", profile.into());
     append(&mut task, "/identifier", facts.own_identifier());
     Ok(task)
-}
-
-/// The profile that the code of a Task demands.
-pub(crate) fn profile_of(task: &Value) -> Option<&'static str> {
-    codings(&task["code"]).find_map(|coding| match (coding.system?, coding.code?) {
-        (CDEX_TEMP, "data-request-query" | "data-request-code" | "data-request-questionnaire") => {
-            Some(TASK_DATA_REQUEST)
-        }
-        (PAS_TEMP, "attachment-request-code" | "attachment-request-questionnaire") => {
-            Some(TASK_ATTACHMENT_REQUEST)
-        }
-        _ => None,
-    })
 }
 
 /// Appends to the list at a pointer of at most two names, unless it is there.

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{TASK_ATTACHMENT_REQUEST, profile_of};
+use crate::cdex::task::CdexTask;
 use crate::clock::Timestamp;
 use crate::fhir::{self, datatype, reference};
 
@@ -43,7 +43,7 @@ pub(crate) fn is_over(task: &Value) -> bool {
 /// Whether the outputs of a completed Task are to be collected. Attachments come by `$submit-attachment`.
 pub(crate) fn has_outputs(task: &Value) -> bool {
     let has_any = task["output"].as_array().is_some_and(|outputs| !outputs.is_empty());
-    has_any && profile_of(task) != Some(TASK_ATTACHMENT_REQUEST)
+    has_any && !CdexTask::read(task).is_some_and(|task| task.kind.is_attachment_request())
 }
 
 /// The first version of our copy: what was sent, with the tag that says so. What it names at the partner is named so

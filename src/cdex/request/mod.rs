@@ -17,28 +17,8 @@ use serde_json::{Value, json};
 use super::AttachTo;
 use crate::clock::Timestamp;
 
-pub(crate) use build::{build, complete, profile_of};
+pub(crate) use build::{build, complete};
 pub(crate) use read::{member_here, read};
-
-/// The profile of a Task that asks for data.
-pub(crate) const TASK_DATA_REQUEST: &str =
-    "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-task-data-request";
-
-/// The profile of a Task that asks for attachments.
-pub(crate) const TASK_ATTACHMENT_REQUEST: &str =
-    "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-task-attachment-request";
-
-/// The code system of CDex.
-const CDEX_TEMP: &str = "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp";
-
-/// The code system of HRex.
-const HREX_TEMP: &str = "http://hl7.org/fhir/us/davinci-hrex/CodeSystem/hrex-temp";
-
-/// The code system of PAS, from which the attachment requests are taken.
-const PAS_TEMP: &str = "http://hl7.org/fhir/us/davinci-pas/CodeSystem/PASTempCodes";
-
-/// The code system of SDC.
-const SDC_TEMP: &str = "http://hl7.org/fhir/uv/sdc/CodeSystem/temp";
 
 /// What is wanted of a partner, as the Task will say it.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,6 +138,6 @@ pub(crate) fn identifier_search(identifier: &str) -> String {
 }
 
 /// A CodeableConcept of one code.
-fn concept(system: &str, code: &str) -> Value {
+fn concept((system, code): (&str, &str)) -> Value {
     json!({ "coding": [{ "system": system, "code": code }] })
 }

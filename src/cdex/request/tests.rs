@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cdex::operation::{Inputs, OPERATIONS, Operation};
+use crate::cdex::task::{CdexTask, HREX_TEMP, TaskKind};
 use crate::fhir::{self, Issue, Profiles, StructureMode};
 
 fn facts() -> RequestFacts {
@@ -46,7 +47,7 @@ fn asked(parameters: &[Value]) -> Result<Value, Vec<Issue>> {
 
 /// What breaks R4 or the profile of the Task's own code.
 fn problems(task: &Value, profiles: &Profiles) -> Vec<Issue> {
-    let profile = profile_of(task).expect("a CDex code");
+    let profile = CdexTask::read(task).expect("a CDex code").kind.profile();
     assert_eq!(task["meta"]["profile"], json!([profile]));
     let mut issues = fhir::check_structure(task, "Task", StructureMode::Strict);
     issues.extend(fhir::validate(task, profile, profiles));
@@ -56,7 +57,7 @@ fn problems(task: &Value, profiles: &Profiles) -> Vec<Issue> {
 
 /// What either kind of request may say.
 fn common() -> Vec<Value> {
-    let purpose = concept("http://terminology.hl7.org/CodeSystem/v3-ActReason", "CLMATTCH");
+    let purpose = concept(("http://terminology.hl7.org/CodeSystem/v3-ActReason", "CLMATTCH"));
     let claim = json!({ "reference": "Claim/1", "identifier": { "system": "http://c", "value": "claim-1" } });
     vec![
         parameter("claim", "valueReference", claim),
@@ -74,7 +75,7 @@ fn common() -> Vec<Value> {
 fn wanted() -> [Value; 4] {
     [
         parameter("query", "valueString", "Condition?patient=1&clinical-status=active"),
-        parameter("code", "valueCodeableConcept", concept("http://loinc.org", "11506-3")),
+        parameter("code", "valueCodeableConcept", concept(("http://loinc.org", "11506-3"))),
         parameter("text", "valueString", "The last three HbA1c"),
         parameter("questionnaire", "valueCanonical", "http://example.org/Questionnaire/1|2"),
     ]
@@ -82,7 +83,7 @@ fn wanted() -> [Value; 4] {
 
 /// A code of an attachment, with lines of the claim.
 fn attachment_code() -> Value {
-    let mut code = concept("http://loinc.org", "11506-3");
+    let mut code = concept(("http://loinc.org", "11506-3"));
     code["extension"] = json!([
         { "url": super::build::LINE_NUMBER, "valueInteger": 1 },
         { "url": "http://example.org/other", "valueString": "x" },
@@ -210,18 +211,18 @@ fn what_cannot_be_asked_for_is_told_at_once() {
 fn a_task_that_the_caller_wrote_is_sent_as_it_is_with_what_was_missing() {
     let task = json!({
         "resourceType": "Task", "id": "mine", "meta": { "versionId": "4", "tag": [{ "system": "s", "code": "c" }] },
-        "code": concept(CDEX_TEMP, "data-request-query"), "extension": [{ "url": "http://x", "valueString": "y" }],
+        "code": concept(TaskKind::DataQuery.code()), "extension": [{ "url": "http://x", "valueString": "y" }],
     });
     let completed = complete(task, "Task", &facts()).expect("it asks for data");
-    assert_eq!(completed["meta"]["profile"], json!([TASK_DATA_REQUEST]));
+    assert_eq!(completed["meta"]["profile"], json!([TaskKind::DataQuery.profile()]));
     assert_eq!(completed["identifier"][0]["value"], facts().identifier);
     assert_eq!((&completed["status"], completed.get("id")), (&json!("requested"), None));
     assert!(completed["extension"].is_array() && completed["meta"].get("versionId").is_none());
 
-    let foreign = json!({ "resourceType": "Task", "code": concept(HREX_TEMP, "data-request") });
+    let foreign = json!({ "resourceType": "Task", "code": concept((HREX_TEMP, "data-request")) });
     assert!(complete(foreign, "Task", &facts()).is_err());
     let started = json!({
-        "resourceType": "Task", "status": "accepted", "output": [], "code": concept(PAS_TEMP, "attachment-request-code"),
+        "resourceType": "Task", "status": "accepted", "output": [], "code": concept(TaskKind::AttachmentCode.code()),
     });
     assert_eq!(complete(started, "Task", &facts()).expect_err("it is under way").len(), 2);
 }
