@@ -1,9 +1,13 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
 //!
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, [`task`] what Tasks ask for and what may become of them, [`request`] what we ask partners for,
-//! [`operation`] which operations there are, and [`documentation`] what has to be said of them in words.
+//! content carries, [`association`] which Task and Claim they belong to and [`provenance`] where they come from. [`task`] says
+//! what Tasks ask for and what may become of them, [`request`] what we ask partners for, [`operation`] which operations
+//! there are, [`documentation`] what has to be said of them in words, and [`tag`] how resources are marked.
 
+pub(crate) mod association;
+#[cfg(test)]
+mod association_tests;
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -13,10 +17,12 @@ pub(crate) mod operation;
 mod payload;
 #[cfg(test)]
 mod payload_tests;
+pub(crate) mod provenance;
 pub(crate) mod request;
 mod submission;
 #[cfg(test)]
 mod submission_tests;
+pub(crate) mod tag;
 pub(crate) mod task;
 
 pub(crate) use documentation::{CapabilityFacts, larger_payload_advice};

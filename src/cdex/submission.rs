@@ -36,7 +36,7 @@ impl AttachTo {
         }
     }
 
-    /// The one that a code names.
+    /// The one of this code.
     pub(crate) fn from_code(code: &str) -> Option<Self> {
         [Self::Claim, Self::Preauthorization].into_iter().find(|attach_to| attach_to.as_code() == code)
     }

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cdex::tag;
 use crate::cdex::task::CdexTask;
 use crate::clock::Timestamp;
 use crate::fhir::{self, datatype, reference};
@@ -48,12 +49,9 @@ pub(crate) fn has_outputs(task: &Value) -> bool {
 
 /// The first version of our copy: what was sent, with the tag that says so. What it names at the partner is named so
 /// that nobody takes it for ours.
-pub(crate) fn first_copy(sent: &Value, tag: &Value, partner_base: &str) -> Value {
+pub(crate) fn first_copy(sent: &Value, partner_base: &str) -> Value {
     let mut copy = sent.clone();
-    match copy["meta"]["tag"].as_array_mut() {
-        Some(tags) => tags.push(tag.clone()),
-        None => copy["meta"]["tag"] = json!([tag]),
-    }
+    tag::add(&mut copy, tag::SENT);
     if let Some(Value::String(target)) = copy["for"].get_mut("reference")
         && let Some(absolute) = absolute(target, partner_base)
     {
@@ -70,6 +68,15 @@ pub(crate) fn absolute(target: &str, partner_base: &str) -> Option<String> {
         && segments.next().is_some_and(|name| fhir::resource_type(name).is_some())
         && segments.next().is_some_and(datatype::is_id);
     is_local.then(|| format!("{partner_base}/{target}"))
+}
+
+/// Where a Task is at a partner, as the `Location` of its creation says: `Task/12`. Whatever the host of that URL is, we
+/// ask below the base that we know.
+pub(crate) fn place_of(location: &str) -> Option<String> {
+    let path = location.split(['?', '#']).next()?;
+    let segments: Vec<&str> = path.split('/').collect();
+    let found = segments.windows(2).rfind(|pair| pair[0] == "Task" && datatype::is_id(pair[1]))?;
+    Some(found.join("/"))
 }
 
 /// The copy with another business status; none if it has it.
@@ -154,7 +161,7 @@ mod tests {
             "resourceType": "Task", "meta": { "profile": ["p"] }, "status": "requested",
             "for": { "reference": "Patient/1", "identifier": { "value": "m" } },
         });
-        first_copy(&sent, &json!({ "system": "s", "code": "sent" }), "https://ehr.example/fhir")
+        first_copy(&sent, "https://ehr.example/fhir")
     }
 
     fn now() -> Timestamp {
@@ -165,7 +172,7 @@ mod tests {
     fn the_copy_names_the_patient_where_the_patient_is() {
         let copy = copy();
         assert_eq!(copy["for"]["reference"], "https://ehr.example/fhir/Patient/1");
-        assert_eq!(copy["meta"]["tag"], json!([{ "system": "s", "code": "sent" }]));
+        assert!(tag::has(&copy, tag::SENT));
         for (target, expected) in [
             ("Patient/1", Some("b/Patient/1")),
             ("Patient/1/_history/2", Some("b/Patient/1/_history/2")),
@@ -176,6 +183,22 @@ mod tests {
             ("Patient", None),
         ] {
             assert_eq!(absolute(target, "b").as_deref(), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_task_is_read_from_whatever_location_a_server_gives() {
+        for (location, expected) in [
+            ("https://ehr.example/fhir/Task/12/_history/1", Some("Task/12")),
+            ("http://inside:8080/Task/12", Some("Task/12")),
+            ("Task/12", Some("Task/12")),
+            ("https://ehr.example/Task/fhir/Task/12?_format=json", Some("Task/12")),
+            ("https://ehr.example/fhir/Task", None),
+            ("https://ehr.example/fhir/Task/", None),
+            ("https://ehr.example/fhir/Task/a%2Fb", None),
+            ("", None),
+        ] {
+            assert_eq!(place_of(location).as_deref(), expected, "{location}");
         }
     }
 

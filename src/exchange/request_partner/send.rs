@@ -6,7 +6,6 @@ use super::{FOLLOWED_BY, PartnerRequest, identifier, store};
 use crate::audit;
 use crate::cdex::operation::Inputs;
 use crate::cdex::request::{self, RequestFacts, mirror};
-use crate::cdex::tag;
 use crate::cdex::task::CdexTask;
 use crate::db::DbError;
 use crate::exchange::Exchange;
@@ -60,7 +59,7 @@ impl Exchange {
             sent_at: None,
             poll_at: None,
         };
-        let copy = mirror::first_copy(&task, &tag::of(tag::SENT), base.as_str());
+        let copy = mirror::first_copy(&task, base.as_str());
         let draft = self.draft_of_copy(requester, &request.task_id, copy);
         let now = self.clock.now();
         let entry = self.write_context(requester).audit("request", "Task", &request.task_id, now);
