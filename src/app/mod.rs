@@ -20,6 +20,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
+use crate::exchange::discover_endpoint::Endpoints;
 use crate::exchange::submit_attachment::RunningKeys;
 use crate::exchange::{Declared, Exchange, ExchangeSettings, export_data};
 use crate::fhir::{ProfileError, Profiles};
@@ -245,6 +246,7 @@ async fn exchange(
             AppError::Profile(lines.join("\n"))
         })?,
         upstream: upstream.map_err(|error| AppError::Upstream(error.to_string()))?,
+        endpoints: Endpoints::default(),
         declared: Declared::new(clock.now()),
         settings,
         running: RunningKeys::default(),

@@ -3,11 +3,12 @@
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
 //! content carries, [`association`] which Task and Claim they belong to and [`provenance`] where they come from. [`task`] says
 //! what Tasks ask for and what may become of them, [`request`] what we ask partners for, [`operation`] which operations
-//! there are, [`documentation`] what has to be said of them in words, and [`tag`] how resources are marked.
+//! there are, [`documentation`] what has to be said of them in words, [`discovery`] what organisations publish, and [`tag`] how resources are marked.
 
 pub(crate) mod association;
 #[cfg(test)]
 mod association_tests;
+pub(crate) mod discovery;
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -36,8 +36,8 @@ pub use load::{Flag, LoadOptions};
 pub use manifest::ManifestConfig;
 pub use partner::{CredentialsConfig, PartnerConfig, PartnerConfigs};
 pub use policy::{
-    Authorization, NoMatch, PartnerPolicyConfig, PolicyConfig, PollingConfig, PurposeOfUse, SignaturePolicy, TaskOutput,
-    TaskPolicy, TrustConfig,
+    Authorization, NoMatch, PartnerPolicyConfig, PolicyConfig, PollingConfig, PurposeOfUse, SignaturePolicy,
+    TaskOutput, TaskPolicy, TrustConfig,
 };
 pub use problems::{Problem, Problems};
 pub use secret::Secret;

@@ -19,6 +19,7 @@ mod body;
 mod care_date;
 pub(crate) mod check_health;
 pub(crate) mod declare;
+pub(crate) mod discover_endpoint;
 mod errands;
 pub(crate) mod export_data;
 mod find_documents;
@@ -36,9 +37,9 @@ pub(crate) mod precondition;
 pub(crate) mod read_binary;
 pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
+mod request_partner;
 mod retain;
 pub(crate) mod run_bundle;
-mod request_partner;
 mod send_message;
 mod store;
 pub(crate) mod store_resource;
@@ -91,6 +92,8 @@ pub(crate) struct Exchange {
     pub(crate) partners: Arc<Partners>,
     /// What must still be done because of what was committed.
     pub(crate) agenda: Arc<Agenda>,
+    /// Where partners take what is sent to them, as they publish it.
+    pub(crate) endpoints: discover_endpoint::Endpoints,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.

@@ -81,6 +81,7 @@ impl Gateway {
             upstream: None,
             partners: partners(clock.clone()),
             agenda: Arc::default(),
+            endpoints: discover_endpoint::Endpoints::default(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
                 refuse_unrouted: false,

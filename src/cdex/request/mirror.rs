@@ -33,6 +33,9 @@ pub(crate) const LOST: &str = "The partner has the request no longer";
 /// Why a request has failed of whose outputs none came through.
 pub(crate) const NO_OUTPUT: &str = "The partner has answered, but none of the outputs could be collected";
 
+/// What it says where some of what was named could not be had.
+pub(crate) const INCOMPLETE: &str = "Some of what the partner named could not be collected";
+
 /// Whether a Task will change no more by itself.
 pub(crate) fn is_over(task: &Value) -> bool {
     matches!(

@@ -34,8 +34,15 @@ impl PollPace {
     ) -> Timestamp {
         let wait = if now.since(sent_at) < self.slow_after { self.every } else { self.slow_every };
         let next = now.after(wait);
-        not_before.map_or(next, |not_before| next.max(not_before))
+        aligned(not_before.map_or(next, |not_before| next.max(not_before)), wait)
     }
+}
+
+/// The moment, or a little later: Tasks that are looked at so often come to be looked at together.
+fn aligned(moment: Timestamp, every: Duration) -> Timestamp {
+    let grain = i64::try_from((every / 10).min(Duration::from_secs(30)).as_nanos()).unwrap_or(i64::MAX);
+    let late = moment.as_nanos().checked_rem(grain).unwrap_or_default();
+    if late == 0 { moment } else { Timestamp::from_nanos(moment.as_nanos().saturating_add(grain - late)) }
 }
 
 #[cfg(test)]

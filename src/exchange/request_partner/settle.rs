@@ -32,7 +32,8 @@ impl Exchange {
         let place = settled.delivery.location.as_deref().and_then(mirror::place_of);
         let now = self.clock.now();
         // Without an entry any more, the partner is looked after as soon as there is one.
-        let poll_at = self.partners.named(&request.partner).map_or(now, |partner| pace(partner).first_look(now));
+        let poll_at =
+            self.partners.named(&request.partner).map_or(now, |partner| pace(partner).first_look(now));
         let (exchange, requester) = (self.clone(), self.requester_of(item));
         let unit = (exchange, requester, item.clone(), request, place);
         self.db
