@@ -44,6 +44,10 @@ errands! {
     MatchDocument = "match-document",
     /// A Task that waits for documents looks around. The subject is the Task.
     LookAgain = "look-again",
+    /// A Task at a partner may have changed. The subject is the id of our request.
+    Poll = "poll",
+    /// A Task at a partner has outputs for us. The subject is the id of our request.
+    CollectOutputs = "collect-outputs",
 }
 
 /// Something that is to be done.

@@ -20,9 +20,10 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
+use crate::exchange::discover_endpoint::Endpoints;
 use crate::exchange::submit_answer::Awaiting;
 use crate::exchange::submit_attachment::RunningKeys;
-use crate::exchange::{Declared, Exchange, ExchangeSettings, export_data};
+use crate::exchange::{Declared, Exchange, export_data};
 use crate::fhir::{ProfileError, Profiles};
 use crate::http::Router;
 use crate::http::listener::{self, Stop};
@@ -246,6 +247,7 @@ async fn exchange(
             AppError::Profile(lines.join("\n"))
         })?,
         upstream: upstream.map_err(|error| AppError::Upstream(error.to_string()))?,
+        endpoints: Endpoints::default(),
         declared: Declared::new(clock.now()),
         settings: wiring::exchange_settings(config, base_url),
         running: RunningKeys::default(),

@@ -319,6 +319,7 @@ pub(super) fn fhir_base(base_url: &str) -> Arc<str> {
 
 /// Settings of the use cases.
 pub(super) fn exchange_settings(config: &Config, base_url: &str) -> ExchangeSettings {
+    let identifier = config.fhir.identifier.as_deref().and_then(|text| text.split_once('|'));
     ExchangeSettings {
         fhir_base: fhir_base(base_url),
         refuse_unrouted: config.delivery.unrouted == Unrouted::Refuse,
@@ -338,6 +339,7 @@ pub(super) fn exchange_settings(config: &Config, base_url: &str) -> ExchangeSett
             file_resources: config.fhir.export_file_resources,
             retention: config.fhir.export_retention,
         },
+        identifier: identifier.map(|(system, value)| (system.to_owned(), value.to_owned())),
     }
 }
 

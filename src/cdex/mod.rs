@@ -3,13 +3,14 @@
 //! [`attachment_request`] reads the Task that asks for attachments and builds the Parameters that answer it,
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
 //! content carries, [`association`] which Task and Claim they belong to and [`provenance`] where they come from. [`task`] says
-//! what Tasks ask for and what may become of them, [`operation`] which operations there are, [`documentation`] what has to
-//! be said of them in words, and [`tag`] how resources are marked.
+//! what Tasks ask for and what may become of them, [`request`] what we ask partners for, [`operation`] which operations
+//! there are, [`documentation`] what has to be said of them in words, [`discovery`] what organisations publish, and [`tag`] how resources are marked.
 
 pub(crate) mod association;
 #[cfg(test)]
 mod association_tests;
 pub(crate) mod attachment_request;
+pub(crate) mod discovery;
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -20,6 +21,7 @@ mod payload;
 #[cfg(test)]
 mod payload_tests;
 pub(crate) mod provenance;
+pub(crate) mod request;
 mod submission;
 #[cfg(test)]
 mod submission_tests;
@@ -36,6 +38,9 @@ pub(crate) const GATEWAY_STATUS: &str = "urn:cdex-gateway:task-status";
 /// The operation `$submit-attachment`.
 pub(crate) const SUBMIT_ATTACHMENT: &str =
     "http://hl7.org/fhir/us/davinci-cdex/OperationDefinition/submit-attachment";
+
+/// The operation by which our own side asks a partner. No standard has it, so that its definition is ours.
+pub(crate) const REQUEST: &str = "urn:cdex-gateway:OperationDefinition/request";
 
 /// The profile of the operation's Parameters.
 pub(crate) const PARAMETERS_SUBMIT_ATTACHMENT: &str =

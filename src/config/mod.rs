@@ -36,8 +36,8 @@ pub use load::{Flag, LoadOptions};
 pub use manifest::ManifestConfig;
 pub use partner::{CredentialsConfig, PartnerConfig, PartnerConfigs};
 pub use policy::{
-    Authorization, NoMatch, PartnerPolicyConfig, PolicyConfig, PurposeOfUse, SignaturePolicy, TaskOutput,
-    TaskPolicy, TrustConfig,
+    Authorization, NoMatch, PartnerPolicyConfig, PolicyConfig, PollingConfig, PurposeOfUse, SignaturePolicy,
+    TaskOutput, TaskPolicy, TrustConfig,
 };
 pub use problems::{Problem, Problems};
 pub use secret::Secret;
@@ -139,6 +139,7 @@ impl Config {
         self.upload.validate(problems);
         self.fhir.validate(problems);
         self.policy.trust.validate("policy.trust", problems);
+        self.policy.polling.validate("policy.polling", problems);
         partner::validate(&self.partner, problems);
         for (path, text) in self.manifest.fhir.problems() {
             problems.add(&format!("manifest.fhir.{path}"), text);

@@ -436,7 +436,7 @@ impl Exchange {
 }
 
 /// Where the attachments of a resource of this type may be taken out of its body.
-fn shape_of(resource_type: &str) -> Shape {
+pub(super) fn shape_of(resource_type: &str) -> Shape {
     KnownType::from_name(resource_type).map_or(Shape::Plain, |known| Shape::Resource(Some(known)))
 }
 

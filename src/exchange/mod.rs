@@ -10,6 +10,7 @@
 //! all that somebody may see. [`declare`] says what all of this is.
 //!
 //! A submission that was accepted goes on to the Task and the Claim that it belongs to by [`associate`].
+//! [`request_partner`] asks others for data, follows the Tasks that it sent and collects their outputs.
 //!
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
 //! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it. [`submit_answer`]
@@ -23,6 +24,7 @@ mod care_date;
 pub(crate) mod check_health;
 mod check_task;
 pub(crate) mod declare;
+pub(crate) mod discover_endpoint;
 mod errands;
 pub(crate) mod export_data;
 mod find_documents;
@@ -41,6 +43,7 @@ pub(crate) mod read_binary;
 pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
 mod remind_task;
+mod request_partner;
 mod retain;
 pub(crate) mod run_bundle;
 mod send_message;
@@ -98,6 +101,8 @@ pub(crate) struct Exchange {
     pub(crate) agenda: Arc<Agenda>,
     /// Whether Tasks wait for documents.
     pub(crate) awaiting: submit_answer::Awaiting,
+    /// Where partners take what is sent to them, as they publish it.
+    pub(crate) endpoints: discover_endpoint::Endpoints,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.
@@ -129,6 +134,8 @@ pub(crate) struct ExchangeSettings {
     pub(crate) rest: RestSettings,
     /// Bulk exports.
     pub(crate) export: export_data::ExportSettings,
+    /// The business identifier of the organisation that the gateway stands for: system (empty if none) and value.
+    pub(crate) identifier: Option<(String, String)>,
 }
 
 /// Settings of the FHIR REST API.

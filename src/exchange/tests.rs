@@ -82,6 +82,7 @@ impl Gateway {
             partners: partners(clock.clone()),
             agenda: Arc::default(),
             awaiting: submit_answer::Awaiting::default(),
+            endpoints: discover_endpoint::Endpoints::default(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
                 fhir_base: "http://gateway.example/fhir".into(),
@@ -100,6 +101,7 @@ impl Gateway {
                     bundle_entries: 100,
                 },
                 export: export_data::tests::settings(folder.path()),
+                identifier: Some(("http://payer.example/ids".to_owned(), "payer-1".to_owned())),
             },
             running: RunningKeys::default(),
             reading: Semaphore::new(4),

@@ -85,6 +85,11 @@ impl Partner {
         origin(url).is_some_and(|origin| self.origins.contains(&origin))
     }
 
+    /// The business identifier that it is named by: the first one, as system (empty if none) and value.
+    pub(crate) fn identifier(&self) -> Option<(&str, &str)> {
+        self.identifiers.first().map(|(system, value)| (&**system, &**value))
+    }
+
     /// The name of the target under which deliveries go to this partner.
     pub(crate) fn target(&self) -> String {
         target_of(&self.name)

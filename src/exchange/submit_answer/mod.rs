@@ -25,13 +25,12 @@ use self::records::Records;
 use self::store::{Answer, AnswerState, NewAnswer, SentContent};
 use super::Exchange;
 use super::follow_agenda::FollowError;
-use super::interaction::Requester;
 use super::match_patient::tree_of;
 use super::send_message::{Composed, Message, Outgoing};
 use super::store_resource::Received;
 use crate::agenda::{self, Errand, Item, NewItem};
 use crate::audit::{self, AuditOutcome, Entry};
-use crate::auth::{Access, Caller};
+use crate::auth::Access;
 use crate::cdex::attachment_request::{AttachmentRequest, What};
 use crate::clock::Timestamp;
 use crate::config::TaskPolicy;
@@ -252,19 +251,6 @@ impl Exchange {
                 (draft, Precondition::Version(vec![version]))
             })
             .collect()
-    }
-
-    /// Who an errand is done for.
-    fn requester_of(&self, item: &Item) -> Requester {
-        self.requester(&item.access())
-    }
-
-    fn requester(&self, access: &Access) -> Requester {
-        Requester {
-            caller: Caller::of_worker(access),
-            request_id: String::new(),
-            base: self.settings.fhir_base.clone(),
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod data_requests;
 mod kinds;
+mod requests;
 mod submissions;
 
 use serde_json::{Value, json};
