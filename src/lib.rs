@@ -34,6 +34,7 @@ pub(crate) mod db;
 pub(crate) mod outbound;
 pub(crate) mod report;
 pub(crate) mod repository;
+pub(crate) mod subscription;
 pub(crate) mod telemetry;
 pub(crate) mod upstream;
 
