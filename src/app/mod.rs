@@ -132,7 +132,8 @@ impl App {
         let lifecycle = Lifecycle::new(config.server.stop_timeout);
         let main = bind("server.listen", config.server.listen).await?;
         let address = main.local_addr().unwrap_or(config.server.listen);
-        let exchange = exchange(&config, files, &db, &clock, &lifecycle).await?;
+        let fhir_base: Arc<str> = format!("{}/fhir", config.server.base_url(address)).into();
+    let exchange = exchange(&config, (files, fhir_base.clone()), &db, &clock, &lifecycle).await?;
         start_workers(&exchange, &lifecycle);
 
         let settings = Arc::new(config.server.clone());
@@ -152,7 +153,7 @@ impl App {
             limits: wiring::limits(&config),
             metadata_mode: wiring::metadata_mode(&config),
             public_url: settings.public_url.as_deref().map(|url| url.trim_end_matches('/').into()),
-            fhir_base: format!("{}/fhir", settings.base_url(address)).into(),
+            fhir_base,
             base_url: settings.base_url(address).into(),
         };
         listen(&lifecycle, "listener", main, crate::http::router(&edge, routes(doors)), &settings);
@@ -192,7 +193,7 @@ fn profiles(config: &Config) -> Result<Profiles, Vec<ProfileError>> {
 /// Wires the use cases, and mends what a crash left before anything new can come in.
 async fn exchange(
     config: &Config,
-    files: Files,
+    (files, fhir_base): (Files, Arc<str>),
     db: &Db,
     clock: &SharedClock,
     lifecycle: &Lifecycle,
@@ -242,6 +243,7 @@ async fn exchange(
             AppError::Profile(lines.join("\n"))
         })?,
         upstream: upstream.map_err(|error| AppError::Upstream(error.to_string()))?,
+        fhir_base,
         declared: Declared::new(clock.now()),
         settings: wiring::exchange_settings(config),
         running: RunningKeys::default(),

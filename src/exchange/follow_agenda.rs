@@ -97,6 +97,11 @@ impl Exchange {
     async fn run(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
         match item.errand {
             Errand::FollowDelivery => self.follow_delivery(item).await,
+            Errand::Handshake => self.offer_handshake(item).await,
+            Errand::Notify => self.count_events(item).await,
+            Errand::Tell => self.tell_events(item).await,
+            Errand::Heartbeat => self.send_heartbeat(item).await,
+            Errand::Expire => self.expire_subscription(item).await,
         }
     }
 }

@@ -23,6 +23,7 @@ impl Exchange {
         let Some(settled) = self.settled(item).await? else { return Ok(self.forget(item).await?) };
         let followed_by = settled.delivery.followed_by.clone().unwrap_or_default();
         match followed_by.split_once('/') {
+            Some(("Subscription", rest)) => self.follow_notification(item, &settled, rest).await,
             _ => {
                 tracing::error!("nobody knows what waits for this delivery");
                 Ok(self.forget(item).await?)

@@ -25,6 +25,7 @@ pub(crate) mod finish_upload;
 mod follow_agenda;
 mod follow_delivery;
 mod gather_everything;
+mod handle_subscription;
 pub(crate) mod inspect_upload;
 pub(crate) mod interaction;
 mod match_member;
@@ -88,6 +89,8 @@ pub(crate) struct Exchange {
     pub(crate) partners: Arc<Partners>,
     /// What must still be done because of what was committed.
     pub(crate) agenda: Arc<Agenda>,
+    /// The FHIR base URL under which clients see the gateway, without a slash at its end.
+    pub(crate) fhir_base: Arc<str>,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.

@@ -81,6 +81,7 @@ impl Gateway {
             upstream: None,
             partners: partners(clock.clone()),
             agenda: Arc::default(),
+            fhir_base: "http://gateway.example/fhir".into(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
                 refuse_unrouted: false,

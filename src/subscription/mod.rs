@@ -25,7 +25,9 @@ mod terms_tests;
 pub(crate) mod testing;
 
 pub(crate) use filter::{Candidate, Filter};
-pub(crate) use model::{Counted, Event, Failure, NewEvent, Subscription, SubscriptionStatus};
+#[cfg(test)]
+pub(crate) use model::Counted;
+pub(crate) use model::{Event, NewEvent, Subscription, SubscriptionStatus};
 pub(crate) use notification::{NotificationType, NotifiedEvent, StatusReport, notification, statuses};
 pub(crate) use store::{
     activate, count, events, fail, find, forget, heartbeat, put, started, tell, turn_off, untell, waiting,

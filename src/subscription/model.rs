@@ -37,44 +37,6 @@ impl SubscriptionStatus {
     }
 }
 
-/// What brought a subscription into error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// The endpoint could not be reached, or did not answer well, for as long as it was tried.
-    NoResponse,
-    /// The endpoint refused the notification for good.
-    Refused,
-    /// The endpoint is none that may be called any more.
-    NotAllowed,
-}
-
-impl Failure {
-    const ALL: [Self; 3] = [Self::NoResponse, Self::Refused, Self::NotAllowed];
-
-    /// The word in the table, which is also the code towards clients.
-    pub(crate) fn as_code(self) -> &'static str {
-        match self {
-            Self::NoResponse => "no-response",
-            Self::Refused => "refused",
-            Self::NotAllowed => "not-allowed",
-        }
-    }
-
-    /// The failure of this code.
-    pub(crate) fn parse(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|failure| failure.as_code() == code)
-    }
-
-    /// What a person reads.
-    pub(crate) fn text(self) -> &'static str {
-        match self {
-            Self::NoResponse => "The endpoint did not take a notification, however often it was tried",
-            Self::Refused => "The endpoint refused a notification",
-            Self::NotAllowed => "The endpoint may not be called any more",
-        }
-    }
-}
-
 /// A subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subscription {
@@ -98,8 +60,8 @@ pub(crate) struct Subscription {
     pub(crate) events: u64,
     /// How many of them are in no notification.
     pub(crate) waiting: u64,
-    /// What brought it into error.
-    pub(crate) failure: Option<Failure>,
+    /// What brought it into error, in words of ours.
+    pub(crate) failure: Option<String>,
     /// When it was active for the first time.
     pub(crate) started_at: Option<Timestamp>,
     /// When the last notification was made.

@@ -47,6 +47,9 @@ impl Exchange {
         let mut issues = fhir::check_structure(tree, resource_type, mode);
         issues.extend(subsetted(tree, resource_type));
         issues.extend(self.check_profiles(validation, tree));
+        if resource_type == "Subscription" {
+            issues.extend(self.check_subscription(tree));
+        }
         if issues.iter().any(Issue::is_error) {
             // What is wrong first, remarks after it.
             issues.sort_by_key(|issue| !issue.is_error());

@@ -14,6 +14,7 @@ mod receive;
 
 use std::sync::Arc;
 
+use super::handle_subscription;
 use super::Exchange;
 use super::interaction::{Done, InteractionError, Requester};
 use super::precondition::Conditions;
@@ -93,6 +94,14 @@ impl Exchange {
         id: String,
         received: &Received,
     ) -> Prepared {
+        let requested;
+        let received = match handle_subscription::requested(resource_type, received) {
+            Some(changed) => {
+                requested = changed;
+                &requested
+            }
+            None => received,
+        };
         let entries =
             index::entries(requester.caller.tenant(), resource_type, &received.tree, &requester.base);
         let draft = Draft {

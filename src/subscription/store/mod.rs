@@ -3,7 +3,7 @@
 
 mod event;
 
-use super::model::{Failure, Subscription, SubscriptionStatus};
+use super::model::{Subscription, SubscriptionStatus};
 use super::terms::{PayloadContent, Terms};
 use crate::auth::Access;
 use crate::clock::Timestamp;
@@ -78,10 +78,6 @@ impl TryFrom<SubscriptionRow> for Subscription {
         let inconsistent = |column| DbError::inconsistent("subscription", column, &row.id);
         let number = |value: i64, column| u64::try_from(value).map_err(|_| inconsistent(column));
         let small = |value: i64, column| u32::try_from(value).map_err(|_| inconsistent(column));
-        let failure = match &row.failure {
-            Some(code) => Some(Failure::parse(code).ok_or_else(|| inconsistent("failure"))?),
-            None => None,
-        };
         let terms = Terms {
             headers: serde_json::from_str(&row.headers).map_err(|_| inconsistent("headers"))?,
             content: PayloadContent::parse(&row.content).ok_or_else(|| inconsistent("content"))?,
@@ -102,8 +98,8 @@ impl TryFrom<SubscriptionRow> for Subscription {
             waiting: number(row.waiting, "waiting")?,
             started_at: row.started_at.map(Timestamp::from_nanos),
             told_at: row.told_at.map(Timestamp::from_nanos),
-            failure,
             terms,
+            failure: row.failure,
             tenant: row.tenant,
             owner: row.owner,
             id: row.id,
@@ -204,7 +200,7 @@ pub(crate) async fn fail(
     tx: &mut Tx<'_>,
     subscription: &Subscription,
     version: u64,
-    failure: Failure,
+    failure: &str,
 ) -> Result<bool, DbError> {
     let changed = on_db!(tx, conn => {
         sqlx::query(FAIL)
@@ -212,7 +208,7 @@ pub(crate) async fn fail(
             .bind(&subscription.id)
             .bind(stored(subscription.generation))
             .bind(stored(version))
-            .bind(failure.as_code())
+            .bind(failure)
             .execute(conn)
             .await
             .map(|done| done.rows_affected())
