@@ -133,7 +133,7 @@ impl App {
         let main = bind("server.listen", config.server.listen).await?;
         let address = main.local_addr().unwrap_or(config.server.listen);
         let fhir_base: Arc<str> = format!("{}/fhir", config.server.base_url(address)).into();
-    let exchange = exchange(&config, (files, fhir_base.clone()), &db, &clock, &lifecycle).await?;
+        let exchange = exchange(&config, (files, fhir_base.clone()), &db, &clock, &lifecycle).await?;
         start_workers(&exchange, &lifecycle);
 
         let settings = Arc::new(config.server.clone());

@@ -81,9 +81,13 @@ impl Exchange {
                 self.tell_past_events(requester, &id, &inputs).await.map(Done::Answered)
             }
             // The door finds no operation of this name there.
-            (Operation::Everything | Operation::SubscriptionEvents | Operation::Export | Operation::SubmitAttachment, _) => {
-                Err(UnknownAddress::Interaction.into())
-            }
+            (
+                Operation::Everything
+                | Operation::SubscriptionEvents
+                | Operation::Export
+                | Operation::SubmitAttachment,
+                _,
+            ) => Err(UnknownAddress::Interaction.into()),
         }
     }
 }

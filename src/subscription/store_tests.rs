@@ -7,8 +7,8 @@ use super::store::{EVENT_STATEMENTS, STATEMENTS};
 use super::terms::{Terms, read};
 use super::testing::{BASE, subscription};
 use super::{
-    Counted, NewEvent, Subscription, SubscriptionStatus, activate, count, events, fail, find,
-    forget, heartbeat, put, started, tell, turn_off, untell, waiting,
+    Counted, NewEvent, Subscription, SubscriptionStatus, activate, count, events, fail, find, forget,
+    heartbeat, put, started, tell, turn_off, untell, waiting,
 };
 use crate::auth::Access;
 use crate::clock::Timestamp;

@@ -340,7 +340,10 @@ mod tests {
             .filter(|definition| definition.allowed() != "POST")
             .map(|definition| definition.code)
             .collect();
-        assert_eq!(by_get, ["validate", "docref", "everything", "status", "events", "export", "export", "export"]);
+        assert_eq!(
+            by_get,
+            ["validate", "docref", "everything", "status", "events", "export", "export", "export"]
+        );
     }
 
     #[test]

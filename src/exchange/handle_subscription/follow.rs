@@ -46,8 +46,7 @@ impl Exchange {
         };
         let id = id.to_owned();
         let ended = Ended { exchange: self.clone(), item: item.clone(), id, generation, purpose, failure };
-        let written: Result<(), DbError> =
-            self.db.write(ended, |ended, tx| Box::pin(ended.write(tx))).await;
+        let written: Result<(), DbError> = self.db.write(ended, |ended, tx| Box::pin(ended.write(tx))).await;
         self.agenda.wake();
         Ok(written?)
     }

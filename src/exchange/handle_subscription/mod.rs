@@ -109,7 +109,9 @@ impl Exchange {
         }
         let is_encrypted = endpoint.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"));
         if !is_encrypted && !partner.may_be_private() {
-            return Err("The endpoint must be https://, unless the partner's servers are in a private network");
+            return Err(
+                "The endpoint must be https://, unless the partner's servers are in a private network",
+            );
         }
         Ok(partner)
     }
@@ -161,7 +163,8 @@ impl Exchange {
         let Some(content) = &current.content else { return Ok(None) };
         let unreadable = || DbError::inconsistent("resource", "content", current.key);
         let text = resource::with_member(content, "status", Some(&Value::from(status.as_code())));
-        let text = text.and_then(|text| resource::with_member(&text, "error", failure.map(Value::from).as_ref()));
+        let text =
+            text.and_then(|text| resource::with_member(&text, "error", failure.map(Value::from).as_ref()));
         let text = text.map_err(|_| unreadable())?;
         let tree = fhir::parse(&text).map_err(|_| unreadable())?;
         let entries = index::entries(access.tenant(), SUBSCRIPTION, &tree, &self.fhir_base);
@@ -222,12 +225,7 @@ async fn call_back(tx: &mut Tx<'_>, found: &Subscription, now: Timestamp) -> Res
 }
 
 /// A Subscription was deleted: nothing of it stays, and nothing is sent any more.
-pub(super) async fn stop(
-    tx: &mut Tx<'_>,
-    access: &Access,
-    id: &str,
-    now: Timestamp,
-) -> Result<(), DbError> {
+pub(super) async fn stop(tx: &mut Tx<'_>, access: &Access, id: &str, now: Timestamp) -> Result<(), DbError> {
     subscription::forget(tx, access, id).await?;
     stop_sending(tx, access, id, now).await
 }
@@ -239,12 +237,5 @@ async fn stop_sending(tx: &mut Tx<'_>, access: &Access, id: &str, now: Timestamp
 
 /// An errand about a subscription.
 fn errand(found: &Subscription, errand: Errand, subject: String, due_at: Timestamp) -> NewItem {
-    NewItem {
-        tenant: found.tenant.clone(),
-        owner: found.owner.clone(),
-        errand,
-        subject,
-        version: 0,
-        due_at,
-    }
+    NewItem { tenant: found.tenant.clone(), owner: found.owner.clone(), errand, subject, version: 0, due_at }
 }

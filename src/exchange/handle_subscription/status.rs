@@ -89,8 +89,7 @@ impl Exchange {
         requester: &Requester,
         inputs: &Inputs,
     ) -> Result<Vec<StoredResource>, InteractionError> {
-        let ids: Vec<&str> =
-            inputs.texts("id").map(|id| id.rsplit('/').next().unwrap_or_default()).collect();
+        let ids: Vec<&str> = inputs.texts("id").map(|id| id.rsplit('/').next().unwrap_or_default()).collect();
         let statuses: Vec<&str> = inputs.texts("status").collect();
         // Empty ones ask for nothing.
         let parameters = [("_id", ids.join(",")), ("status", statuses.join(","))]

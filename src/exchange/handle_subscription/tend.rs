@@ -32,9 +32,8 @@ impl Exchange {
         item: &Item,
     ) -> Result<(), FollowError> {
         let found = self.timed(item).await?;
-        let found = found.filter(|found| {
-            found.status == SubscriptionStatus::Active && found.terms.heartbeat_secs > 0
-        });
+        let found = found
+            .filter(|found| found.status == SubscriptionStatus::Active && found.terms.heartbeat_secs > 0);
         let Some(found) = found else { return Ok(self.forget(item).await?) };
         let period = Duration::from_secs(found.terms.heartbeat_secs.into());
         let now = self.clock.now();
@@ -57,12 +56,10 @@ impl Exchange {
         };
         let report = self.report(&found, found.events);
         let kind = NotificationType::Heartbeat;
-        let bundle =
-            notification(&report, kind, PayloadContent::Empty, &[], (NotificationId::new(), now));
+        let bundle = notification(&report, kind, PayloadContent::Empty, &[], (NotificationId::new(), now));
         let access = found.access();
         let of = (&*found.id, found.generation, &found.terms);
-        let composed =
-            self.compose_notification(&access, of, (&partner, Purpose::Heartbeat), bundle).await?;
+        let composed = self.compose_notification(&access, of, (&partner, Purpose::Heartbeat), bundle).await?;
         let beat = Beat {
             item: item.clone(),
             message: composed.outgoing(),

@@ -14,8 +14,8 @@ mod receive;
 
 use std::sync::Arc;
 
-use super::handle_subscription;
 use super::Exchange;
+use super::handle_subscription;
 use super::interaction::{Done, InteractionError, Requester};
 use super::precondition::Conditions;
 use crate::audit::{AuditOutcome, Entry};

@@ -1,0 +1,3 @@
+//! The exchange from outside: what follows from what is kept, towards those who were promised it.
+
+mod subscriptions;
