@@ -84,7 +84,8 @@ pub(crate) fn of_type(name: &str) -> Option<&'static str> {
              id-only or with the Task, filtered by code, owner, requester (and their identifiers) and status. Asked \
              for with status requested; active once the endpoint has answered a handshake. Notifications are sent in \
              order and repeated for hours; what cannot be sent brings the Subscription into error, in which events are \
-             counted, and sent once it is requested again. $status and $events tell the same to whoever asks."
+             counted, and sent once it is requested again. \
+             backport-timeout is kept, but an attempt has the time that all calls have. $status and $events tell the same to whoever asks."
         }
         "Binary" => {
             "Read as FHIR JSON or, by Accept or _format, as the bytes themselves, whole or in ranges; created and \

@@ -1,5 +1,7 @@
 //! Which resources beget which errands once they are kept.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::Value;
 
 use super::Exchange;
@@ -8,11 +10,16 @@ use crate::subscription;
 
 impl Exchange {
     /// What must be done because a version of this resource is kept, whichever way it came.
-    #[expect(clippy::unused_self, reason = "the settings decide about some of them")]
     pub(super) fn errands_of(&self, resource_type: &str, tree: &Value) -> Vec<Errand> {
         match resource_type {
-            "Subscription" => vec![Errand::Handshake],
-            "Task" if subscription::is_order(tree) => vec![Errand::Notify],
+            "Subscription" => {
+                // Before it is kept, and so long before it can be active: no event is missed.
+                self.has_subscribers.store(true, Ordering::Release);
+                vec![Errand::Handshake]
+            }
+            "Task" if subscription::is_order(tree) && self.has_subscribers.load(Ordering::Acquire) => {
+                vec![Errand::Notify]
+            }
             _ => Vec::new(),
         }
     }

@@ -45,6 +45,7 @@ mod validate_resource;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -91,6 +92,8 @@ pub(crate) struct Exchange {
     pub(crate) agenda: Arc<Agenda>,
     /// The FHIR base URL under which clients see the gateway, without a slash at its end.
     pub(crate) fhir_base: Arc<str>,
+    /// Whether anybody may want to be notified of Tasks. Once it is so it stays so until the next start.
+    pub(crate) has_subscribers: AtomicBool,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.

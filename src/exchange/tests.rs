@@ -81,6 +81,7 @@ impl Gateway {
             upstream: None,
             partners: partners(clock.clone()),
             agenda: Arc::default(),
+            has_subscribers: AtomicBool::new(true),
             fhir_base: "http://gateway.example/fhir".into(),
             declared: Declared::new(start),
             settings: ExchangeSettings {

@@ -180,7 +180,7 @@ fn definitions_are_found_like_stored_resources() {
 }
 
 #[test]
-fn conf_067_and_068_the_topic_is_advertised() {
+fn conf_067_068_the_topic_is_advertised() {
     let statement = statement();
     let resources = statement["rest"][0]["resource"].as_array().expect("a list");
     let subscription =

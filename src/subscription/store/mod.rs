@@ -29,6 +29,7 @@ const STARTED: &str = "SELECT tenant, id, owner, version, generation, created_in
      content, criteria, heartbeat_secs, timeout_secs, max_count, end_at, events, waiting, failure, started_at, \
      told_at FROM subscription \
      WHERE tenant = $1 AND started_at IS NOT NULL AND status <> 'off' ORDER BY owner, id";
+const IS_ANY: &str = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM subscription LIMIT 1) AS found";
 const ACTIVATE: &str = "UPDATE subscription SET status = 'active', version = $4, failure = NULL, \
      started_at = COALESCE(started_at, $5), told_at = $5 \
      WHERE tenant = $1 AND id = $2 AND generation = $3 AND status = 'requested'";
@@ -44,7 +45,7 @@ const HEARTBEAT: &str = "UPDATE subscription SET told_at = $4 \
 /// Every statement of this file.
 #[cfg(test)]
 pub(in crate::subscription) const STATEMENTS: &[&str] =
-    &[PUT, FIND, STARTED, ACTIVATE, FAIL, TURN_OFF, FORGET, FORGET_EVENTS, HEARTBEAT];
+    &[PUT, FIND, STARTED, IS_ANY, ACTIVATE, FAIL, TURN_OFF, FORGET, FORGET_EVENTS, HEARTBEAT];
 
 #[derive(sqlx::FromRow)]
 struct SubscriptionRow {
@@ -171,6 +172,12 @@ pub(crate) async fn started(tx: &mut Tx<'_>, tenant: &str) -> Result<Vec<Subscri
     let rows: Vec<SubscriptionRow> =
         on_db!(tx, conn => sqlx::query_as(STARTED).bind(tenant).fetch_all(conn).await)?;
     rows.into_iter().map(Subscription::try_from).collect()
+}
+
+/// Whether there is any subscription. Looks at all tenants.
+pub(crate) async fn is_any(tx: &mut Tx<'_>) -> Result<bool, DbError> {
+    let count: i64 = on_db!(tx, conn => sqlx::query_scalar(IS_ANY).fetch_one(conn).await)?;
+    Ok(count > 0)
 }
 
 /// The endpoint has answered; `version` of the resource says so. `false` if this is not what is asked for any more.
