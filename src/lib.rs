@@ -36,6 +36,7 @@ pub(crate) mod outbound;
 pub(crate) mod partner;
 pub(crate) mod report;
 pub(crate) mod repository;
+pub(crate) mod subscription;
 pub(crate) mod telemetry;
 pub(crate) mod upstream;
 

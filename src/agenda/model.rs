@@ -48,6 +48,16 @@ errands! {
     Poll = "poll",
     /// A Task at a partner has outputs for us. The subject is the id of our request.
     CollectOutputs = "collect-outputs",
+    /// A Subscription was asked for: its endpoint is offered a handshake.
+    Handshake = "handshake",
+    /// A version of a Task was kept: subscribers may want to hear of it.
+    Notify = "notify",
+    /// Events of a Subscription wait for a notification.
+    Tell = "tell",
+    /// A Subscription may need a notification without events. The subject ends with the generation.
+    Heartbeat = "heartbeat",
+    /// A Subscription ends by itself. The subject ends with the generation.
+    Expire = "expire",
 }
 
 /// Something that is to be done.

@@ -31,6 +31,7 @@ use crate::http::routes::{DoorState, routes};
 use crate::http::state::{Check, EdgeState, Readiness};
 use crate::manifest::FhirMapping;
 use crate::partner::Partners;
+use crate::subscription;
 use crate::telemetry::Metrics;
 use crate::upload::{FileBlobs, UploadError, Uploads};
 use crate::upstream::Upstream;
@@ -220,7 +221,8 @@ async fn exchange(
             Err(error) => tracing::warn!(target = %name, %error, "the target cannot be swept"),
         }
     }
-    if db.dialect() == Dialect::Sqlite {
+    let is_shared = db.dialect() != Dialect::Sqlite;
+    if !is_shared {
         // The lock on the data folder proves that nobody else runs: whoever held these leases is gone.
         let now = clock.now();
         db.write((), move |(), tx| Box::pin(delivery::free_all_leases(tx, now))).await?;
@@ -248,6 +250,8 @@ async fn exchange(
         })?,
         upstream: upstream.map_err(|error| AppError::Upstream(error.to_string()))?,
         endpoints: Endpoints::default(),
+        // Of what is shared, others may keep a Subscription at any time.
+        has_subscribers: (is_shared || subscription::is_any(&mut db.reader().await?.tx()).await?).into(),
         declared: Declared::new(clock.now()),
         settings: wiring::exchange_settings(config, base_url),
         running: RunningKeys::default(),

@@ -76,9 +76,17 @@ pub(crate) fn of_type(name: &str) -> Option<&'static str> {
             "Task data requests and attachment requests, by code, by free text, by query and by Questionnaire, are \
              held to the profiles that they claim, contained outputs, purposes of use and work queues included, and \
              are kept for whoever works on them: by polling (search, read) and update. Nothing is answered without \
-             somebody who does so, and nobody is notified of changes."
+             somebody who does so."
         }
-        "Subscription" => "Subscriptions are kept as any other resource. Nobody is notified by this version.",
+        "Subscription" => {
+            "Subscriptions to the topic of HRex about Tasks, as the R5 Backport has them for R4: by rest-hook, to an \
+             endpoint on a server of a known partner (https, unless the partner's are in a private network), empty, \
+             id-only or with the Task, filtered by code, owner, requester (and their identifiers) and status. Asked \
+             for with status requested; active once the endpoint has answered a handshake. Notifications are sent in \
+             order and repeated for hours; what cannot be sent brings the Subscription into error, in which events are \
+             counted, and sent once it is requested again. \
+             backport-timeout is kept, but an attempt has the time that all calls have. $status and $events tell the same to whoever asks."
+        }
         "Binary" => {
             "Read as FHIR JSON or, by Accept or _format, as the bytes themselves, whole or in ranges; created and \
              updated either way."

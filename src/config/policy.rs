@@ -56,6 +56,8 @@ policy! {
     sign: bool,
     /// Whether signatures of the published 2.1.0 are taken: without `srCms`, `sigT`, `targetFormat`, `sigFormat`.
     legacy_signatures: bool,
+    /// Whether Subscriptions whose endpoint is theirs are taken.
+    subscriptions: bool,
     /// Whose signatures are believed.
     trust: TrustConfig,
     /// How often the Tasks that they work on for us are looked at.

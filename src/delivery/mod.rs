@@ -34,7 +34,9 @@ pub(crate) use error::{DeliveryError, Retry};
 pub(crate) use model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus, NewDelivery};
 pub(crate) use routing::Routing;
 pub(crate) use schedule::Schedule;
-pub(crate) use store::{Repeated, attempts, counts, enqueue, find, free_all_leases, repeat};
+pub(crate) use store::{
+    Repeated, attempts, cancel_ordered, counts, enqueue, find, free_all_leases, is_ordered_under_way, repeat,
+};
 #[cfg(test)]
 pub(crate) use store::{cancel, list};
 

@@ -1,17 +1,31 @@
 //! Which resources beget which errands once they are kept.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::Value;
 
 use super::Exchange;
 use crate::agenda::Errand;
 use crate::cdex::task::{Asked, CdexTask, TaskStatus, tag};
+use crate::subscription;
 
 impl Exchange {
     /// What must be done because a version of this resource is kept, whichever way it came.
     pub(super) fn errands_of(&self, resource_type: &str, tree: &Value) -> Vec<Errand> {
         match resource_type {
-            "Task" => CdexTask::read(tree).map(|task| of_task(&task)).unwrap_or_default(),
+            "Task" => {
+                let mut errands = CdexTask::read(tree).map(|task| of_task(&task)).unwrap_or_default();
+                if subscription::is_order(tree) && self.has_subscribers.load(Ordering::Acquire) {
+                    errands.push(Errand::Notify);
+                }
+                errands
+            }
             "Claim" if tree.get("identifier").is_some() => vec![Errand::Associate],
+            "Subscription" => {
+                // Before it is kept, and so long before it can be active: no event is missed.
+                self.has_subscribers.store(true, Ordering::Release);
+                vec![Errand::Handshake]
+            }
             "DocumentReference" | "QuestionnaireResponse" if self.is_anything_awaited() => {
                 vec![Errand::MatchDocument]
             }

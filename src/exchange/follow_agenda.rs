@@ -150,6 +150,11 @@ impl Exchange {
             Errand::LookAgain => self.look_again(item).await,
             Errand::Poll => self.poll(item).await,
             Errand::CollectOutputs => self.collect_outputs(item).await,
+            Errand::Handshake => self.offer_handshake(item).await,
+            Errand::Notify => self.count_events(item).await,
+            Errand::Tell => self.tell_events(item).await,
+            Errand::Heartbeat => self.send_heartbeat(item).await,
+            Errand::Expire => self.expire_subscription(item).await,
         }
     }
 }

@@ -26,6 +26,7 @@ impl Exchange {
         match followed_by.split_once('/') {
             Some(("Task", answer)) => self.follow_answer(item, &settled, answer).await,
             Some((request_partner::FOLLOWED_BY, id)) => self.request_settled(item, &settled, id).await,
+            Some(("Subscription", rest)) => self.follow_notification(item, &settled, rest).await,
             _ => {
                 tracing::error!("nobody knows what waits for this delivery");
                 Ok(self.forget(item).await?)

@@ -33,6 +33,7 @@ pub(crate) mod finish_upload;
 mod follow_agenda;
 mod follow_delivery;
 mod gather_everything;
+mod handle_subscription;
 pub(crate) mod inspect_upload;
 pub(crate) mod interaction;
 mod match_member;
@@ -55,6 +56,7 @@ mod validate_resource;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -103,6 +105,8 @@ pub(crate) struct Exchange {
     pub(crate) awaiting: submit_answer::Awaiting,
     /// Where partners take what is sent to them, as they publish it.
     pub(crate) endpoints: discover_endpoint::Endpoints,
+    /// Whether anybody may want to be notified of Tasks. Once it is so it stays so until the next start.
+    pub(crate) has_subscribers: AtomicBool,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.

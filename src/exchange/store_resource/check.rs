@@ -72,6 +72,9 @@ impl Exchange {
         let mut issues = fhir::check_structure(tree, resource_type, mode);
         issues.extend(subsetted(tree, resource_type));
         issues.extend(self.check_profiles(validation, tree));
+        if resource_type == "Subscription" {
+            issues.extend(self.check_subscription(tree));
+        }
         Ok(issues)
     }
 

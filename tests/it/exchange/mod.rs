@@ -4,6 +4,7 @@ mod data_requests;
 mod kinds;
 mod requests;
 mod submissions;
+mod subscriptions;
 
 use serde_json::{Value, json};
 
