@@ -130,6 +130,7 @@ impl Database {
             destinations,
             Schedule::default(),
             settings,
+            Arc::default(),
         ));
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let stopping = async {
@@ -279,6 +280,7 @@ impl Document {
             text: self.text().into(),
             entries: self.entries(count),
             bytes: None,
+            errands: Vec::new(),
         }
     }
 }
@@ -325,7 +327,7 @@ impl Destination for Accepting {
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.done.notify_one();
         }
-        Ok(Delivered { location: request.path.to_owned(), length: 0, sha256: [0; 32] })
+        Ok(Delivered { location: request.path.to_owned(), length: 0, sha256: [0; 32], remark: None })
     }
 
     async fn check(&self) -> Result<(), DeliveryError> {

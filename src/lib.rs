@@ -28,10 +28,12 @@ pub(crate) mod fhir;
 pub(crate) mod manifest;
 pub(crate) mod upload;
 
+pub(crate) mod agenda;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod db;
 pub(crate) mod outbound;
+pub(crate) mod partner;
 pub(crate) mod report;
 pub(crate) mod repository;
 pub(crate) mod telemetry;

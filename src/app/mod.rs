@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::agenda::{self, Agenda};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
@@ -27,17 +28,18 @@ use crate::http::listener::{self, Stop};
 use crate::http::routes::{DoorState, routes};
 use crate::http::state::{Check, EdgeState, Readiness};
 use crate::manifest::FhirMapping;
+use crate::partner::Partners;
 use crate::telemetry::Metrics;
 use crate::upload::{FileBlobs, UploadError, Uploads};
-use crate::upstream::{Upstream, UpstreamSettings};
+use crate::upstream::Upstream;
 
 use data_dir::DataDir;
 pub use data_dir::DataDirError;
 use lifecycle::Lifecycle;
 pub use lifecycle::LifecycleError;
 pub(crate) use lifecycle::Signals;
-use wiring::DexFiles;
 pub use wiring::FileProblems;
+use wiring::Files;
 
 /// The gateway could not start, or did not end as it should.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,9 @@ pub enum AppError {
     /// The upstream FHIR server cannot be called.
     #[error("fhir.upstream: {0}")]
     Upstream(String),
+    /// A partner cannot be called.
+    #[error("partner: {0}")]
+    Partner(String),
     /// A FHIR rule file is wrong.
     #[error("{0}")]
     Profile(String),
@@ -103,8 +108,7 @@ pub async fn migrate(config: Config) -> Result<(), AppError> {
 
 /// Whether the files that the settings name are sound, with what is legal but surely not meant.
 pub fn check_files(config: &Config) -> Result<Vec<String>, AppError> {
-    let (dex, _) = wiring::files(config)?;
-    Ok(dex.warnings())
+    Ok(wiring::files(config)?.dex.warnings())
 }
 
 /// A gateway that runs.
@@ -119,8 +123,8 @@ impl App {
     /// Starts a gateway; when this returns it answers.
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let clock: SharedClock = Arc::new(SystemClock);
-        let (files, upstream) = wiring::files(&config)?;
-        for warning in files.warnings() {
+        let files = wiring::files(&config)?;
+        for warning in files.dex.warnings() {
             tracing::warn!("{warning}");
         }
         let data_dir = DataDir::hold(&config.data_dir)?;
@@ -128,7 +132,7 @@ impl App {
         let lifecycle = Lifecycle::new(config.server.stop_timeout);
         let main = bind("server.listen", config.server.listen).await?;
         let address = main.local_addr().unwrap_or(config.server.listen);
-        let exchange = exchange(&config, (files, upstream), &db, &clock, &lifecycle).await?;
+        let exchange = exchange(&config, files, &db, &clock, &lifecycle).await?;
         start_workers(&exchange, &lifecycle);
 
         let settings = Arc::new(config.server.clone());
@@ -177,7 +181,6 @@ impl App {
     }
 }
 
-/// Wires the use cases, and mends what a crash left before anything new can come in.
 /// The rules in force.
 fn profiles(config: &Config) -> Result<Profiles, Vec<ProfileError>> {
     match &config.fhir.profiles_dir {
@@ -186,9 +189,10 @@ fn profiles(config: &Config) -> Result<Profiles, Vec<ProfileError>> {
     }
 }
 
+/// Wires the use cases, and mends what a crash left before anything new can come in.
 async fn exchange(
     config: &Config,
-    (files, upstream): (DexFiles, Option<UpstreamSettings>),
+    files: Files,
     db: &Db,
     clock: &SharedClock,
     lifecycle: &Lifecycle,
@@ -203,7 +207,8 @@ async fn exchange(
         lifecycle.tracker().clone(),
     ));
     uploads.tie_store().await?;
-    let targets = wiring::file_targets(config, &files.routing);
+    let Files { dex, upstream, partners } = files;
+    let targets = wiring::file_targets(config, &dex.routing);
     for (name, target) in &targets {
         match target.sweep().await {
             Ok(0) => {}
@@ -216,15 +221,21 @@ async fn exchange(
         let now = clock.now();
         db.write((), move |(), tx| Box::pin(delivery::free_all_leases(tx, now))).await?;
         db.write((), |(), tx| Box::pin(export_data::free_all_leases(tx))).await?;
+        db.write((), |(), tx| Box::pin(agenda::free_all(tx))).await?;
     }
     let upstream = upstream.map(|settings| Upstream::new(settings, clock).map(Arc::new)).transpose();
+    let partners = Partners::new(partners, config.policy.clone(), clock);
+    let partners = partners.map_err(|error| AppError::Partner(error.to_string()))?;
+    let agenda = Arc::new(Agenda::default());
     let exchange = Arc::new(Exchange {
-        deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets)),
+        deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets, (&partners, &agenda))),
+        partners: Arc::new(partners),
+        agenda,
         db: db.clone(),
         clock: clock.clone(),
         uploads,
-        routing: files.routing,
-        streams: files.streams,
+        routing: dex.routing,
+        streams: dex.streams,
         mapping: FhirMapping::new(&config.manifest.fhir),
         profiles: profiles(config).map_err(|errors| {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -248,6 +259,7 @@ async fn exchange(
 fn start_workers(exchange: &Arc<Exchange>, lifecycle: &Lifecycle) {
     let deliveries = exchange.deliveries.clone();
     lifecycle.spawn("delivery worker", deliveries.run(lifecycle.tracker().clone(), lifecycle.soft().clone()));
+    lifecycle.spawn("agenda worker", exchange.clone().follow_agenda(lifecycle.soft().clone()));
     lifecycle.spawn("export worker", exchange.clone().run_exports(lifecycle.soft().clone()));
     lifecycle.spawn("retention worker", exchange.clone().retain(lifecycle.soft().clone()));
     let uploads = exchange.uploads.clone();

@@ -5,12 +5,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::auth::{AccessToken, ClientSettings, SigningKey, TokenEndpoint};
+use crate::agenda::Agenda;
+use crate::auth::{AccessToken, ClientSettings, Credentials, SigningKey, TokenEndpoint};
 use crate::clock::SharedClock;
-use crate::config::{Config, Durability, Unrouted, UpstreamConfig, environment};
+use crate::config::{
+    Config, CredentialsConfig, Durability, PartnerConfig, Unrouted, UpstreamConfig, environment,
+};
 use crate::db::{Db, DbSettings};
 use crate::delivery::{
-    Deliveries, Destination, FileDestination, FileSettings, Routing, Schedule, TargetConfig, WorkerSettings,
+    Deliveries, Destination, EndpointDestination, FileDestination, FileSettings, Routing, Schedule,
+    TargetConfig, WorkerSettings,
 };
 use crate::exchange::export_data::ExportSettings;
 use crate::exchange::{ExchangeSettings, RestSettings};
@@ -18,9 +22,10 @@ use crate::fhir::{self, ScanLimits};
 use crate::http::routes::Limits;
 use crate::manifest::{ConfigProblem, StreamConfigs};
 use crate::outbound::{Base, Reach, names_private};
+use crate::partner::{Partner, PartnerSettings, Partners, Policy};
 use crate::telemetry;
 use crate::upload::{MetadataMode, UploadSettings, Uploads};
-use crate::upstream::{Credentials, UpstreamSettings};
+use crate::upstream::UpstreamSettings;
 
 /// Values of one FHIR body that are held in memory as a tree: enough for a Bundle of thousands of resources, and
 /// few enough that several bodies at once stay small.
@@ -43,12 +48,19 @@ impl fmt::Display for FileProblems {
 
 impl std::error::Error for FileProblems {}
 
-/// What the files that the settings name say; everything that is wrong with them at once.
-pub(super) fn files(config: &Config) -> Result<(DexFiles, Option<UpstreamSettings>), FileProblems> {
-    match (DexFiles::load(config), upstream_settings(config)) {
-        (Ok(dex), Ok(upstream)) => Ok((dex, upstream)),
-        (dex, upstream) => {
-            let found = [dex.err(), upstream.err()].into_iter().flatten();
+/// What the files that the settings name say.
+pub(super) struct Files {
+    pub(super) dex: DexFiles,
+    pub(super) upstream: Option<UpstreamSettings>,
+    pub(super) partners: Vec<PartnerSettings>,
+}
+
+/// Reads the files that the settings name; everything that is wrong with them is told at once.
+pub(super) fn files(config: &Config) -> Result<Files, FileProblems> {
+    match (DexFiles::load(config), upstream_settings(config), partner_settings(config)) {
+        (Ok(dex), Ok(upstream), Ok(partners)) => Ok(Files { dex, upstream, partners }),
+        (dex, upstream, partners) => {
+            let found = [dex.err(), upstream.err(), partners.err()].into_iter().flatten();
             Err(FileProblems(found.flat_map(|problems| problems.0).collect()))
         }
     }
@@ -145,6 +157,22 @@ fn upstream_credentials(
     section: &UpstreamConfig,
     base: &Base,
 ) -> Result<Credentials, (&'static str, String)> {
+    let own = CredentialsConfig {
+        token_url: section.token_url.clone(),
+        client_id: section.client_id.clone(),
+        key_file: section.key_file.clone(),
+        key_id: section.key_id.clone(),
+        scope: Some(section.scope()),
+        static_token: section.static_token.clone(),
+    };
+    credentials(&own, Some(base))
+}
+
+/// Who the gateway is at another server, or the key and the rule that it breaks.
+fn credentials(
+    section: &CredentialsConfig,
+    base: Option<&Base>,
+) -> Result<Credentials, (&'static str, String)> {
     if let Some(secret) = &section.static_token {
         let token = AccessToken::new(secret.reveal());
         let token = token.ok_or_else(|| ("static_token", "cannot be sent in a header field".to_owned()))?;
@@ -157,16 +185,58 @@ fn upstream_credentials(
         .map_err(|error| ("key_file", format!("{}: {}", key_file.display(), error.kind())))?;
     let key = SigningKey::from_pem(&pem, section.key_id.as_deref())
         .map_err(|error| ("key_file", format!("{}: {error}", key_file.display())))?;
-    let endpoint = match &section.token_url {
-        Some(url) => TokenEndpoint::At(url.clone()),
-        None => TokenEndpoint::Discovered(base.clone()),
+    let endpoint = match (&section.token_url, base) {
+        (Some(url), _) => TokenEndpoint::At(url.clone()),
+        (None, Some(base)) => TokenEndpoint::Discovered(base.clone()),
+        (None, None) => return Err(("token_url", "is missing".to_owned())),
     };
     Ok(Credentials::Client(Box::new(ClientSettings {
         client_id: client_id.clone(),
         key,
-        scope: section.scope(),
+        scope: section.scope.clone().unwrap_or_else(|| "system/*.cruds".to_owned()),
         endpoint,
     })))
+}
+
+/// Whom we exchange with.
+fn partner_settings(config: &Config) -> Result<Vec<PartnerSettings>, FileProblems> {
+    let mut problems = Vec::new();
+    let mut partners = Vec::new();
+    for (name, section) in &config.partner {
+        match partner(name, section, &config.policy) {
+            Ok(partner) => partners.push(partner),
+            Err((key, rule)) => {
+                problems.push(ConfigProblem::new(format!("partner.{name}.{key}"), rule));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(partners) } else { Err(FileProblems(problems)) }
+}
+
+fn partner(
+    name: &str,
+    section: &PartnerConfig,
+    policy: &Policy,
+) -> Result<PartnerSettings, (String, String)> {
+    let base = section.fhir_base.as_deref().map(Base::parse).transpose();
+    let fhir_base = base.map_err(|_| ("fhir_base".to_owned(), "cannot be called".to_owned()))?;
+    let credentials = credentials(&section.credentials, fhir_base.as_ref())
+        .map_err(|(key, rule)| (format!("credentials.{key}"), rule))?;
+    let identifier = |text: &String| {
+        let (system, value) = text.split_once('|').unwrap_or(("", text));
+        (system.to_owned(), value.to_owned())
+    };
+    Ok(PartnerSettings {
+        name: name.to_owned(),
+        client_id: section.client_id.clone(),
+        identifiers: section.identifiers.iter().map(identifier).collect(),
+        fhir_base,
+        submit_url: section.submit_url.clone(),
+        urls: section.urls().cloned().collect(),
+        reach: if section.private_addresses { Reach::Everywhere } else { Reach::Public },
+        credentials,
+        policy: policy.with(&section.policy),
+    })
 }
 
 /// The database of these settings.
@@ -208,9 +278,13 @@ pub(super) fn deliveries(
     clock: &SharedClock,
     uploads: &Arc<Uploads>,
     targets: HashMap<String, FileDestination>,
+    (partners, agenda): (&Partners, &Arc<Agenda>),
 ) -> Deliveries {
-    let destinations =
-        targets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>)).collect();
+    let endpoint = |partner: &Arc<Partner>| -> (String, Arc<dyn Destination>) {
+        (partner.target(), Arc::new(EndpointDestination::new(partner.clone())))
+    };
+    let files = targets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let destinations = files.chain(partners.iter().map(endpoint)).collect();
     let settings = WorkerSettings {
         concurrency: config.delivery.concurrency,
         concurrency_per_target: config.delivery.concurrency_per_target,
@@ -219,7 +293,15 @@ pub(super) fn deliveries(
         name: format!("gateway-{}", std::process::id()),
     };
     let schedule = Schedule::new(config.delivery.retry_schedule.clone());
-    Deliveries::new(db.clone(), clock.clone(), uploads.clone(), destinations, schedule, settings)
+    Deliveries::new(
+        db.clone(),
+        clock.clone(),
+        uploads.clone(),
+        destinations,
+        schedule,
+        settings,
+        agenda.clone(),
+    )
 }
 
 /// How uploads acknowledge.
@@ -271,7 +353,7 @@ fn rest_settings(config: &Config) -> RestSettings {
         require_if_match: config.fhir.require_if_match,
         validation: config.fhir.validation,
         partners: partners
-            .filter_map(|partner| Some((partner.client_id.clone(), partner.validation?)))
+            .filter_map(|partner| Some((partner.client_id.clone()?, partner.validation?)))
             .collect(),
         page_size: config.fhir.page_size,
         max_page_size: config.fhir.max_page_size,

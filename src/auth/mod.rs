@@ -5,10 +5,12 @@
 mod client;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tokens;
 
 use std::sync::Arc;
 
 pub(crate) use client::{AccessToken, ClientSettings, SigningKey, TokenClient, TokenEndpoint, TokenError};
+pub(crate) use tokens::{Credentials, Tokens};
 
 /// The tenant of a gateway that serves one organisation.
 pub(crate) const DEFAULT_TENANT: &str = "default";

@@ -13,6 +13,7 @@ mod fhir_mapping;
 mod load;
 mod manifest;
 mod partner;
+mod policy;
 mod problems;
 mod secret;
 mod server;
@@ -33,7 +34,11 @@ pub use fhir::{FhirConfig, Validation};
 pub use fhir_mapping::{FhirFieldsConfig, FhirMappingConfig, FhirSource, FhirStreamConfig};
 pub use load::{Flag, LoadOptions};
 pub use manifest::ManifestConfig;
-pub use partner::{PartnerConfig, PartnerConfigs};
+pub use partner::{CredentialsConfig, PartnerConfig, PartnerConfigs};
+pub use policy::{
+    Authorization, NoMatch, PartnerPolicyConfig, PolicyConfig, PurposeOfUse, SignaturePolicy, TaskOutput,
+    TaskPolicy, TrustConfig,
+};
 pub use problems::{Problem, Problems};
 pub use secret::Secret;
 pub use server::ServerConfig;
@@ -63,7 +68,9 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// Who may call.
     pub auth: AuthConfig,
-    /// What is special about single partners.
+    /// What is agreed with everybody.
+    pub policy: PolicyConfig,
+    /// Whom we exchange with.
     #[serde(default)]
     pub partner: PartnerConfigs,
     /// What the operator sees.
@@ -131,6 +138,7 @@ impl Config {
         self.database.validate(problems);
         self.upload.validate(problems);
         self.fhir.validate(problems);
+        self.policy.trust.validate("policy.trust", problems);
         partner::validate(&self.partner, problems);
         for (path, text) in self.manifest.fhir.problems() {
             problems.add(&format!("manifest.fhir.{path}"), text);
@@ -162,6 +170,10 @@ impl Config {
             if let Ok(absolute) = std::path::absolute(&*path) {
                 *path = absolute;
             }
+        }
+        self.policy.trust.resolve();
+        for partner in self.partner.values_mut() {
+            partner.resolve();
         }
     }
 }

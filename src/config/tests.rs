@@ -62,6 +62,8 @@ fn the_default_file_shows_every_key_of_every_section() {
         "manifest.fhir",
         "delivery",
         "auth",
+        "policy",
+        "policy.trust",
         "telemetry",
     ];
     for section in sections {
@@ -126,6 +128,13 @@ fn each_problem_carries_the_path_of_its_key() {
         ("[fhir]\nbundle_entries = 0", "fhir.bundle_entries"),
         ("[partner.a]\nclient_id = \"\"", "partner.a.client_id"),
         ("[partner.a]\nclient_id = \"c\"\n[partner.b]\nclient_id = \"c\"", "partner.b.client_id"),
+        ("[partner.a]\nfhir_base = \"ftp://h\"", "partner.a.fhir_base"),
+        ("[partner.a]\nhosts = [\"https://h/path\"]", "partner.a.hosts[0]"),
+        ("[partner.a]\nidentifiers = [\"123\"]", "partner.a.identifiers[0]"),
+        ("[partner.a]\ncredentials = { client_id = \"c\" }", "partner.a.credentials"),
+        ("[partner.a]\npolicy = { tasks = \"never\" }", "partner.a.policy.tasks"),
+        ("[partner.a]\npolicy = { trust = { pinned = [\"xyz\"] } }", "partner.a.policy.trust.pinned[0]"),
+        ("[policy]\ntask_output = \"paper\"", "policy.task_output"),
         ("[delivery]\nunrouted = \"drop\"", "delivery.unrouted"),
         ("[delivery]\nretry_schedule_secs = [1, \"x\"]", "delivery.retry_schedule_secs"),
         ("[delivery]\nlease_secs = 0", "delivery.lease_secs"),

@@ -46,7 +46,7 @@ const WRITER_CACHE: &str = "-65536";
 /// How much of the file readers map, in bytes; SQLite's own limit is little more. A look-up reads a few words of each
 /// page on its way, and a map spares copying the rest. (A failing disk then ends the process instead of a statement;
 /// what was acknowledged is no less safe for that.)
-const READER_MAP: &str = "2000000000";
+const READER_MAP: &str = "70368744177664";
 /// Pages in the write-ahead log after which it is copied into the database: each copy writes a page once, however
 /// often it changed since the last one.
 const CHECKPOINT: &str = "8192";

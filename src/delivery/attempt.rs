@@ -76,6 +76,8 @@ impl Deliveries {
             lease_epoch: delivery.lease_epoch,
             upload_id: delivery.upload_id,
             path: &delivery.path,
+            media_type: upload.media_type.as_deref(),
+            headers: &delivery.headers,
             manifest: &upload.manifest,
             source,
         };
@@ -137,8 +139,8 @@ impl Deliveries {
         let (outcome, report) = match sent {
             Ok(delivered) => {
                 let report = Report::success(copy(delivered.location.clone()), started_at, ended_at);
-                let Delivered { location, length, .. } = delivered;
-                (AttemptOutcome::Success { location, size_bytes: length }, report)
+                let Delivered { location, length, remark, .. } = delivered;
+                (AttemptOutcome::Success { location, size_bytes: length, remark }, report)
             }
             Err(error) => {
                 let issue = error.to_string();
@@ -147,12 +149,17 @@ impl Deliveries {
             }
         };
         let report = upload.map(|upload| (upload.stream, report));
+        let is_followed = delivery.followed_by.is_some();
         let settlement = Settlement { delivery, outcome, started_at, ended_at, next, due_at, report };
         let settled: Result<bool, DbError> = self
             .db
             .write(settlement, |settlement, tx| Box::pin(async move { store::settle(tx, settlement).await }))
             .await;
-        Ok(if settled? { Ended::Settled(next) } else { Ended::LeaseLost })
+        let settled = settled?;
+        if settled && is_followed {
+            self.agenda.wake();
+        }
+        Ok(if settled { Ended::Settled(next) } else { Ended::LeaseLost })
     }
 
     /// What comes after a failed attempt, and when.

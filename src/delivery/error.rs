@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::partner::PartnerError;
 use crate::upload::SourceError;
 
 /// An attempt failed.
@@ -38,6 +39,19 @@ pub(crate) enum DeliveryError {
     /// The target cannot be read or written.
     #[error("the target refused a file operation: {}", .0.kind())]
     Storage(#[source] io::Error),
+    /// The partner gave no answer.
+    #[error("the partner gave no answer: {0}")]
+    Partner(#[source] PartnerError),
+    /// The partner did not take it.
+    #[error("the partner answered with status {status}{}{codes}", if codes.is_empty() { "" } else { ": " })]
+    Refused {
+        /// Its status.
+        status: u16,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
+        /// The codes of the issues that it told.
+        codes: String,
+    },
     /// The attempt panicked.
     #[error("the attempt ended unexpectedly")]
     Panicked,
@@ -51,7 +65,6 @@ pub(crate) enum Retry {
     /// When the retry schedule says so.
     OnSchedule,
     /// When the schedule says so, but not earlier than the target asked for.
-    #[expect(dead_code, reason = "targets over HTTP will ask for it")]
     NotBefore(Duration),
 }
 
@@ -63,6 +76,13 @@ impl DeliveryError {
             | Self::PathTaken
             | Self::PathRefused
             | Self::NoSuchTarget => Retry::Never,
+            Self::Partner(error) if error.is_lasting() => Retry::Never,
+            Self::Refused { status, retry_after, .. } => match (status, retry_after) {
+                (401 | 403 | 408 | 409 | 425 | 429 | 500.., Some(wait)) => Retry::NotBefore(*wait),
+                // Somebody may let us in while the schedule runs.
+                (401 | 403 | 408 | 425 | 429 | 500.., None) => Retry::OnSchedule,
+                _ => Retry::Never,
+            },
             // The rest may be the network's or the moment's fault, or an operator can put it right while
             // the schedule runs: a mount that is missing, a folder with the wrong owner.
             Self::Source(SourceError::Truncated | SourceError::Storage(_))
@@ -70,6 +90,7 @@ impl DeliveryError {
             | Self::HashMismatch
             | Self::Full
             | Self::Storage(_)
+            | Self::Partner(_)
             | Self::Panicked => Retry::OnSchedule,
         }
     }

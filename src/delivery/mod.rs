@@ -27,15 +27,18 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use config::{ClashPolicy, TargetConfig};
-pub(crate) use destination::{Delivered, DeliveryRequest, Destination, FileDestination, FileSettings};
+pub(crate) use destination::{
+    Delivered, DeliveryRequest, Destination, EndpointDestination, FileDestination, FileSettings,
+};
 pub(crate) use error::{DeliveryError, Retry};
 pub(crate) use model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus, NewDelivery};
 pub(crate) use routing::Routing;
 pub(crate) use schedule::Schedule;
-pub(crate) use store::{Repeated, attempts, counts, enqueue, free_all_leases, repeat};
+pub(crate) use store::{Repeated, attempts, counts, enqueue, find, free_all_leases, repeat};
 #[cfg(test)]
 pub(crate) use store::{cancel, list};
 
+use crate::agenda::Agenda;
 use crate::clock::SharedClock;
 use crate::db::Db;
 use crate::upload::Sources;
@@ -63,6 +66,7 @@ pub(crate) struct Deliveries {
     targets: HashMap<String, Target>,
     schedule: Schedule,
     settings: WorkerSettings,
+    agenda: Arc<Agenda>,
     wake: Notify,
     slots: Arc<Semaphore>,
     /// Bounds the attempts on targets that the configuration does not know any more.
@@ -86,6 +90,7 @@ impl Deliveries {
         destinations: HashMap<String, Arc<dyn Destination>>,
         schedule: Schedule,
         settings: WorkerSettings,
+        agenda: Arc<Agenda>,
     ) -> Self {
         let per_target = settings.concurrency_per_target;
         let with_slots =
@@ -96,6 +101,7 @@ impl Deliveries {
             sources,
             targets: destinations.into_iter().map(with_slots).collect(),
             schedule,
+            agenda,
             wake: Notify::new(),
             slots: Arc::new(Semaphore::new(settings.concurrency)),
             unconfigured: Arc::new(Semaphore::new(per_target)),

@@ -129,12 +129,18 @@ pub(crate) struct NewDelivery {
     pub(crate) upload_id: UploadId,
     /// The target's name.
     pub(crate) target: String,
-    /// Where at the target: relative, `/` between its parts.
+    /// Where at the target: relative, `/` between its parts; at an endpoint its URL.
     pub(crate) path: String,
     /// Why.
     pub(crate) cause: Cause,
     /// Trace context of the request that asked for it.
     pub(crate) trace: Option<String>,
+    /// Deliveries with the same key go one after the other.
+    pub(crate) ordering_key: Option<String>,
+    /// Further header fields of a call.
+    pub(crate) headers: Vec<(String, String)>,
+    /// What waits for the outcome.
+    pub(crate) followed_by: Option<String>,
 }
 
 /// One upload on its way to one path at one target.
@@ -166,6 +172,10 @@ pub(crate) struct Delivery {
     pub(crate) trace: Option<String>,
     /// Where the bytes are, once delivered.
     pub(crate) location: Option<String>,
+    /// Further header fields of a call.
+    pub(crate) headers: Vec<(String, String)>,
+    /// What waits for the outcome.
+    pub(crate) followed_by: Option<String>,
 }
 
 /// One try of a delivery, as it ended.
@@ -196,6 +206,8 @@ pub(crate) enum AttemptOutcome {
         location: String,
         /// How many.
         size_bytes: u64,
+        /// What the target said beside that, in codes.
+        remark: Option<String>,
     },
     /// It does not.
     Failure {

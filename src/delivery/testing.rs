@@ -62,6 +62,9 @@ pub(super) fn wanted(upload_id: UploadId, target: &str, path: &str) -> NewDelive
         path: path.to_owned(),
         cause: Cause::Route,
         trace: None,
+        ordering_key: None,
+        headers: Vec::new(),
+        followed_by: None,
     }
 }
 

@@ -105,8 +105,15 @@ fn bench_with(
     let schedule = Schedule::new([0, 60, 3600].map(Duration::from_secs).to_vec());
     let targets: HashMap<_, _> =
         targets.into_iter().map(|(name, target)| (name.to_owned(), target)).collect();
-    let deliveries =
-        Deliveries::new(db.clone(), clock.clone(), Arc::new(sources), targets, schedule, settings);
+    let deliveries = Deliveries::new(
+        db.clone(),
+        clock.clone(),
+        Arc::new(sources),
+        targets,
+        schedule,
+        settings,
+        Arc::default(),
+    );
     Bench { deliveries: Arc::new(deliveries), clock }
 }
 

@@ -8,16 +8,22 @@
 //! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]: [`validate_resource`],
 //! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
 //! all that somebody may see. [`declare`] says what all of this is.
+//!
+//! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
+//! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it.
 
 pub(crate) mod ask_upstream;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
 pub(crate) mod declare;
+mod errands;
 pub(crate) mod export_data;
 mod find_documents;
 pub(crate) mod find_resource;
 pub(crate) mod finish_upload;
+mod follow_agenda;
+mod follow_delivery;
 mod gather_everything;
 pub(crate) mod inspect_upload;
 pub(crate) mod interaction;
@@ -30,6 +36,7 @@ pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
 mod retain;
 pub(crate) mod run_bundle;
+mod send_message;
 mod store;
 pub(crate) mod store_resource;
 pub(crate) mod submit_attachment;
@@ -43,12 +50,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::agenda::Agenda;
 use crate::clock::SharedClock;
 use crate::config::Validation;
 use crate::db::Db;
 use crate::delivery::{Deliveries, Routing};
 use crate::fhir::{Profiles, ScanLimits};
 use crate::manifest::{FhirMapping, StreamConfigs};
+use crate::partner::Partners;
 use crate::upload::Uploads;
 use crate::upstream::Upstream;
 
@@ -75,6 +84,10 @@ pub(crate) struct Exchange {
     pub(crate) profiles: Profiles,
     /// The server where resources of some types live, if there is one.
     pub(crate) upstream: Option<Arc<Upstream>>,
+    /// Whom we exchange with.
+    pub(crate) partners: Arc<Partners>,
+    /// What must still be done because of what was committed.
+    pub(crate) agenda: Arc<Agenda>,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.

@@ -111,6 +111,9 @@ impl Exchange {
                 path: routed.path_template.render(manifest).unwrap_or_else(|_| upload.id.to_string()),
                 cause: delivery::Cause::Route,
                 trace: None,
+                ordering_key: None,
+                headers: Vec::new(),
+                followed_by: None,
             })
             .collect()
     }

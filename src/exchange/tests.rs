@@ -67,6 +67,7 @@ impl Gateway {
             destinations,
             schedule,
             worker,
+            Arc::default(),
         );
         let mut exchange = Exchange {
             db: db.clone(),
@@ -78,6 +79,8 @@ impl Gateway {
             mapping: FhirMapping::new(&FhirMappingConfig::default()),
             profiles: Profiles::built_in().expect("the built-in profiles load"),
             upstream: None,
+            partners: partners(clock.clone()),
+            agenda: Arc::default(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
                 refuse_unrouted: false,
@@ -211,6 +214,12 @@ fn document(attachment: Value) -> Value {
 
 fn base64(bytes: &[u8]) -> String {
     base64_simd::STANDARD.encode_to_string(bytes)
+}
+
+/// Nobody to exchange with.
+fn partners(clock: SharedClock) -> Arc<Partners> {
+    let config = Config::defaults_in(std::path::Path::new("/srv/gateway")).expect("the defaults are sound");
+    Arc::new(Partners::new(Vec::new(), config.policy, &clock).expect("no partners"))
 }
 
 #[tokio::test]

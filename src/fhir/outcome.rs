@@ -2,6 +2,7 @@
 //! elements and rules, so that no answer and no log line can hold a patient's data.
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// How bad an issue is, the worst first (FHIR R4 `issue-severity`; `fatal` is not used: a refused body is an `error`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -185,4 +186,21 @@ pub(crate) fn operation_outcome(issues: &[Issue]) -> serde_json::Value {
         })
         .collect();
     serde_json::json!({ "resourceType": "OperationOutcome", "issue": issues })
+}
+
+/// The codes of the issues in an OperationOutcome that somebody else sent, without repetitions and a few at most; empty
+/// if it is none. Nothing else of it is safe to show.
+pub(crate) fn issue_codes(outcome: &[u8]) -> Vec<String> {
+    let outcome: Value = serde_json::from_slice(outcome).unwrap_or_default();
+    if outcome["resourceType"] != "OperationOutcome" {
+        return Vec::new();
+    }
+    let mut codes: Vec<String> = Vec::new();
+    for code in outcome["issue"].as_array().into_iter().flatten().filter_map(|issue| issue["code"].as_str()) {
+        let is_code = code.len() <= 24 && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        if is_code && codes.len() < 8 && !codes.iter().any(|known| known == code) {
+            codes.push(code.to_owned());
+        }
+    }
+    codes
 }

@@ -121,6 +121,24 @@ impl SenderManifest {
         Self(fields)
     }
 
+    /// The manifest of something that the gateway itself sends: its stream is none of the senders', so that no
+    /// configuration has rules for it.
+    pub(crate) fn of_message(route: &str, upload_id: UploadId, now: Timestamp) -> Self {
+        let mut fields = ManifestFields::default();
+        for (key, value) in [
+            ("version", "2.0"),
+            ("data_stream_id", "cdex"),
+            ("data_stream_route", route),
+            ("sender_id", "cdex-gateway"),
+            ("data_producer_id", "cdex-gateway"),
+            ("jurisdiction", "null"),
+        ] {
+            fields.set(key, value);
+        }
+        fields.set("received_filename", format!("{route}-{upload_id}.json"));
+        Self(fields.ingested(upload_id, now))
+    }
+
     /// Reads what [`Self::to_json`] wrote. What was accepted stays accepted: a stored manifest is not
     /// checked against the rules of today.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, ManifestError> {

@@ -73,6 +73,11 @@ impl Base {
     }
 }
 
+/// The server that a URL names: scheme, host and port, in one spelling; `None` if it cannot be called.
+pub(crate) fn origin(url: &str) -> Option<String> {
+    Some(callable(url, Reach::Everywhere).ok()?.origin().ascii_serialization())
+}
+
 /// Fields as a form, or as the query of a URL, has them. A space is `%20`, which all servers read alike.
 pub(crate) fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());

@@ -13,6 +13,9 @@ use reqwest::{Method, Url, redirect};
 use super::guard::{self, Forbidden, PublicOnly, Reach};
 use super::{OutboundError, form};
 
+/// No longer wait is believed.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
 /// Bounds of every call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -244,5 +247,11 @@ impl Answer {
     /// The first value of a header field, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// When the other side wants to be asked again, in seconds (RFC 9110, 10.2.3); dates are not read.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.header("retry-after")?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
     }
 }

@@ -11,7 +11,7 @@ mod guard;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use base::{Base, form};
+pub(crate) use base::{Base, form, origin};
 pub(crate) use client::{Answer, Call, Client, Limits};
 pub(crate) use guard::{Reach, names_private};
 

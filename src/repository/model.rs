@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::criteria::{Criterion, Order};
 use super::entry::{Entry, Space};
+use crate::agenda::Errand;
 use crate::clock::Timestamp;
 use crate::id::UploadId;
 
@@ -52,6 +53,8 @@ pub(crate) struct Draft {
     pub(crate) entries: Vec<Entry>,
     /// Of a Binary: the name of its bytes in the upload store, where they are too long for the text.
     pub(crate) bytes: Option<UploadId>,
+    /// What must be done because it is kept; items of the agenda whose subject is `Type/id`.
+    pub(crate) errands: Vec<Errand>,
 }
 
 /// What must be true of the present version for a change to happen (RFC 9110, 13.1).

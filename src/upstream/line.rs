@@ -7,46 +7,12 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::error::{BadAnswer, UpstreamError};
-use crate::auth::{AccessToken, TokenClient};
+use crate::auth::{AccessToken, Tokens};
 use crate::fhir::{self, ScanLimits, scan};
 use crate::outbound::{Answer, Base, Client};
 
 /// Calls at once; more wait. Each may hold an answer in memory.
 const CALLS: usize = 32;
-
-/// The longest wait that is passed on to a client.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
-
-/// How the gateway says who it is.
-pub(super) enum Tokens {
-    /// Not at all.
-    None,
-    /// With a token that never changes.
-    Fixed(AccessToken),
-    /// With tokens that are fetched.
-    Fetched(Box<TokenClient>),
-}
-
-impl Tokens {
-    async fn current(&self) -> Result<Option<AccessToken>, UpstreamError> {
-        Ok(match self {
-            Self::None => None,
-            Self::Fixed(token) => Some(token.clone()),
-            Self::Fetched(client) => Some(client.token().await?),
-        })
-    }
-
-    /// Another token than the one refused; none where there is only one.
-    async fn another(&self, refused: Option<&AccessToken>) -> Result<Option<AccessToken>, UpstreamError> {
-        match (self, refused) {
-            (Self::Fetched(client), Some(refused)) => {
-                client.forget(refused).await;
-                Ok(Some(client.token().await?))
-            }
-            (Self::None | Self::Fixed(_) | Self::Fetched(_), _) => Ok(None),
-        }
-    }
-}
 
 /// What is asked.
 pub(super) enum Request {
@@ -133,7 +99,7 @@ impl Line {
             410 => return Err(UpstreamError::Gone),
             401 | 403 => return Err(UpstreamError::Denied(answer.status)),
             408 | 504 => return Err(UpstreamError::TimedOut),
-            429 | 503 => return Err(UpstreamError::Busy { retry_after: retry_after(answer) }),
+            429 | 503 => return Err(UpstreamError::Busy { retry_after: answer.retry_after() }),
             status @ (400 | 405 | 406 | 413 | 414 | 415 | 422 | 501) => {
                 return Err(UpstreamError::NotTaken(status));
             }
@@ -143,10 +109,4 @@ impl Line {
         scan::check(self.limits, &answer.body).map_err(|_| BadAnswer::Json)?;
         Ok(fhir::parse(&answer.body).map_err(|_| BadAnswer::Json)?)
     }
-}
-
-/// When the server wants to be asked again, in seconds (RFC 9110, 10.2.3); dates are not read.
-fn retry_after(answer: &Answer) -> Option<Duration> {
-    let seconds = answer.header("retry-after")?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }

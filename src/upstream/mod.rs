@@ -20,12 +20,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use self::cursor::{Cursors, Subject};
-use self::line::{Line, Request, Tokens};
+use self::line::{Line, Request};
 use self::page::Wanted;
 use self::view::Role;
-use crate::auth::{AccessToken, ClientSettings, TokenClient};
+use crate::auth::Credentials;
 use crate::clock::SharedClock;
-use crate::config::Secret;
 use crate::fhir::{Issue, IssueType, ScanLimits, datatype};
 use crate::outbound::{self, Base, Client, Limits, OutboundError, Reach};
 
@@ -36,9 +35,6 @@ pub(crate) use view::View;
 
 /// Longer queries go into the body of a `_search`: servers bound their URLs.
 const LONGEST_QUERY: usize = 2_000;
-
-/// The largest answer about tokens.
-const TOKEN_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Parameters that concern the answer as a whole, which the gateway makes itself. A part of a resource would also not
 /// show whose it is.
@@ -61,17 +57,6 @@ pub(crate) struct UpstreamSettings {
     pub(crate) scan: ScanLimits,
     /// Which addresses may be called.
     pub(crate) reach: Reach,
-}
-
-/// How the gateway says who it is.
-#[derive(Debug)]
-pub(crate) enum Credentials {
-    /// Not at all.
-    None,
-    /// With a token that never changes.
-    Token(Secret, AccessToken),
-    /// As a client of SMART Backend Services.
-    Client(Box<ClientSettings>),
 }
 
 /// The server cannot be called.
@@ -137,21 +122,8 @@ impl Upstream {
             answer_bytes,
             reach,
         };
-        let secret = match &credentials {
-            Credentials::None => None,
-            Credentials::Token(secret, _) => Some(secret.reveal().as_bytes()),
-            Credentials::Client(client) => Some(client.key.as_bytes()),
-        };
-        let cursors = Cursors::new(secret, base.as_str())?;
-        let tokens = match credentials {
-            Credentials::None => Tokens::None,
-            Credentials::Token(_, token) => Tokens::Fixed(token),
-            Credentials::Client(client) => {
-                let limits = Limits { answer_bytes: TOKEN_ANSWER_BYTES, ..limits };
-                let client = TokenClient::new(Client::new(limits)?, clock.clone(), *client);
-                Tokens::Fetched(Box::new(client))
-            }
-        };
+        let cursors = Cursors::new(credentials.secret(), base.as_str())?;
+        let tokens = credentials.into_tokens(limits, clock)?;
         // A string may be as long as an answer: a Binary is little else.
         let scan = ScanLimits { string_bytes: answer_bytes, skeleton_bytes: answer_bytes, ..scan };
         let line = Line::new(base, Client::new(limits)?, tokens, timeout, scan);

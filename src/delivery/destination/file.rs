@@ -133,7 +133,7 @@ impl Copy {
             sidecar.place_over(&sidecar_of(&name))?;
         }
         directory.sync()?;
-        Ok(Delivered { location: self.location(&name), length: self.length, sha256 })
+        Ok(Delivered { location: self.location(&name), length: self.length, sha256, remark: None })
     }
 
     /// Writes what arrives, and compares it with what the source promised.

@@ -5,10 +5,12 @@
 //! holds the tests that each of them must pass.
 
 mod directory;
+mod endpoint;
 mod file;
 
 use async_trait::async_trait;
 
+pub(crate) use endpoint::EndpointDestination;
 pub(crate) use file::{FileDestination, FileSettings};
 
 use super::DeliveryError;
@@ -23,8 +25,12 @@ pub(crate) struct DeliveryRequest<'a> {
     pub(crate) lease_epoch: i64,
     /// The upload that is delivered.
     pub(crate) upload_id: UploadId,
-    /// Where at the target: relative, `/` between its parts.
+    /// Where at the target: relative, `/` between its parts; at an endpoint its URL.
     pub(crate) path: &'a str,
+    /// Its media type, if one is known.
+    pub(crate) media_type: Option<&'a str>,
+    /// Further header fields of a call.
+    pub(crate) headers: &'a [(String, String)],
     /// The manifest, a JSON object of strings.
     pub(crate) manifest: &'a [u8],
     /// The payload, from its first byte on.
@@ -40,6 +46,8 @@ pub(crate) struct Delivered {
     pub(crate) length: u64,
     /// Their SHA-256.
     pub(crate) sha256: [u8; 32],
+    /// What the target said beside that, in codes.
+    pub(crate) remark: Option<String>,
 }
 
 /// Sends one finished upload to one target.

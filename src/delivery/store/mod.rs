@@ -6,155 +6,41 @@
 //! where several gateways must agree.
 
 mod row;
+mod statement;
 
 use std::time::Duration;
 
 use sqlx::QueryBuilder;
 
 use super::model::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, NewDelivery};
+use crate::agenda::{self, Errand, NewItem};
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, on_db};
 use crate::id::{AttemptId, DeliveryId, UploadId};
 use crate::report::{self, Report, StreamFields};
-use row::{AttemptRow, DeliveryRow, UploadRow};
-
-/// The columns of a [`DeliveryRow`].
-macro_rules! columns {
-    () => {
-        "id, tenant, owner, upload_id, target, path, status, cause, due_at, attempts, lease_epoch, trace, \
-         location"
-    };
-}
-/// Nanoseconds since 1970 by the clock of PostgreSQL.
-macro_rules! postgres_now {
-    () => {
-        "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000000)::bigint"
-    };
-}
-
-const ENQUEUE: &str = "INSERT INTO delivery \
-     (id, tenant, owner, upload_id, target, path, status, cause, due_at, attempts, lease_epoch, trace, created_at) ";
-const ON_CONFLICT_KEEP: &str = " ON CONFLICT (upload_id, target, path) DO NOTHING";
-const REPEAT: &str = "INSERT INTO delivery \
-     (id, tenant, owner, upload_id, target, path, status, cause, due_at, attempts, lease_epoch, trace, created_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, 0, 0, $9, $8) \
-     ON CONFLICT (upload_id, target, path) DO UPDATE SET status = 'pending', cause = excluded.cause, \
-     due_at = excluded.due_at, attempts = 0, trace = excluded.trace, settled_at = NULL \
-     WHERE delivery.status NOT IN ('pending', 'leased', 'waiting') AND delivery.tenant = excluded.tenant \
-     RETURNING id";
-/// The targets that something is due at `$now`: one step through the index for each target, however much waits.
-macro_rules! targets_due {
-    ($($due:tt)+) => {
-        concat!(
-            "WITH RECURSIVE waiting (target) AS (SELECT MIN(target) FROM delivery WHERE settled_at IS NULL \
-             UNION ALL SELECT (SELECT MIN(target) FROM delivery WHERE settled_at IS NULL AND target > waiting.target) \
-             FROM waiting WHERE waiting.target IS NOT NULL) \
-             SELECT target FROM waiting WHERE target IS NOT NULL AND EXISTS (SELECT 1 FROM delivery \
-             WHERE settled_at IS NULL AND delivery.target = waiting.target AND ",
-            $($due)+,
-            ")"
-        )
-    };
-}
-const TARGETS_DUE_SQLITE: &str = targets_due!("due_at <= $1");
-/// What is due on PostgreSQL: a lease by the clock of the database, on which all gateways agree, the rest by ours.
-/// The first condition lets the index be used.
-macro_rules! postgres_due {
-    ($now:literal) => {
-        concat!(
-            "due_at <= GREATEST(",
-            $now,
-            ", ",
-            postgres_now!(),
-            ") AND ((status = 'leased' AND due_at <= ",
-            postgres_now!(),
-            ") OR (status <> 'leased' AND due_at <= ",
-            $now,
-            "))"
-        )
-    };
-}
-const TARGETS_DUE_POSTGRES: &str = targets_due!(postgres_due!("$1"));
-const CLAIM_SQLITE: &str = concat!(
-    "UPDATE delivery SET status = 'leased', lease_owner = $1, due_at = $3 + $5, lease_epoch = lease_epoch + 1 \
-     WHERE id IN (SELECT id FROM delivery WHERE settled_at IS NULL AND target = $2 AND due_at <= $3 \
-     ORDER BY due_at, id LIMIT $4) RETURNING ",
-    columns!()
-);
-// Materialized: a planner that ran the sub-select once per row would take more than the limit.
-const CLAIM_POSTGRES: &str = concat!(
-    "WITH due AS MATERIALIZED (SELECT id FROM delivery WHERE settled_at IS NULL AND target = $2 \
-     AND ",
-    postgres_due!("$3"),
-    " ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) \
-     UPDATE delivery SET status = 'leased', lease_owner = $1, due_at = ",
-    postgres_now!(),
-    " + $5, lease_epoch = lease_epoch + 1 WHERE id IN (SELECT id FROM due) RETURNING ",
-    columns!()
-);
-const RENEW_SQLITE: &str = "UPDATE delivery SET due_at = $3 + $4 \
-     WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
-const RENEW_POSTGRES: &str = concat!(
-    "UPDATE delivery SET due_at = ",
-    postgres_now!(),
-    " + $3 WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'"
-);
-const SETTLE: &str = "UPDATE delivery SET status = $3, due_at = $4, location = COALESCE($5, location), \
-     settled_at = $6, attempts = attempts + 1, lease_owner = NULL \
-     WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
-const INSERT_ATTEMPT: &str = "INSERT INTO attempt (id, tenant, owner, delivery_id, upload_id, target, number, \
-     cause, status, location, issue, size_bytes, started_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, \
-     (SELECT COALESCE(MAX(number), 0) + 1 FROM attempt WHERE delivery_id = $4), \
-     $7, $8, $9, $10, $11, $12, $13)";
-const PARK: &str = "UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' ELSE 'waiting' END, \
-     due_at = $3, lease_owner = NULL \
-     WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
-const FREE_ALL_LEASES: &str = "UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' \
-     ELSE 'waiting' END, due_at = $1, lease_epoch = lease_epoch + 1, lease_owner = NULL \
-     WHERE status = 'leased'";
-const CANCEL: &str = "UPDATE delivery SET status = 'cancelled', settled_at = $3, lease_owner = NULL \
-     WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($4, owner) \
-     AND status IN ('pending', 'leased', 'waiting')";
-const LIST: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM delivery WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) ORDER BY created_at, id"
-);
-const ATTEMPTS: &str = "SELECT id, delivery_id, target, number, cause, status, location, issue, size_bytes, \
-     started_at, ended_at FROM attempt \
-     WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) ORDER BY ended_at, number, id";
-const COUNTS: &str = "SELECT status, COUNT(*) FROM delivery WHERE tenant = $1 AND owner = COALESCE($2, owner) \
-     GROUP BY status";
-const UPLOAD: &str = "SELECT id, tenant, owner, manifest, data_stream_id, data_stream_route \
-     FROM upload WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)";
-
-/// Every fixed statement of this store, and the database it is for if there is only one.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
-    (REPEAT, None),
-    (TARGETS_DUE_SQLITE, Some(Dialect::Sqlite)),
-    (TARGETS_DUE_POSTGRES, Some(Dialect::Postgres)),
-    (CLAIM_SQLITE, Some(Dialect::Sqlite)),
-    (CLAIM_POSTGRES, Some(Dialect::Postgres)),
-    (RENEW_SQLITE, Some(Dialect::Sqlite)),
-    (RENEW_POSTGRES, Some(Dialect::Postgres)),
-    (SETTLE, None),
-    (INSERT_ATTEMPT, None),
-    (PARK, None),
-    (FREE_ALL_LEASES, None),
-    (CANCEL, None),
-    (LIST, None),
-    (ATTEMPTS, None),
-    (COUNTS, None),
-    (UPLOAD, None),
-];
+pub(super) use statement::STATEMENTS;
+
+use row::{AttemptRow, DeliveryRow, UploadRow};
+use statement::{
+    ATTEMPTS, CANCEL, CLAIM_POSTGRES, CLAIM_SQLITE, COUNTS, ENQUEUE, FIND, FREE_ALL_LEASES, INSERT_ATTEMPT,
+    LIST, ON_CONFLICT_KEEP, PARK, RENEW_POSTGRES, RENEW_SQLITE, REPEAT, SETTLE, TARGETS_DUE_POSTGRES,
+    TARGETS_DUE_SQLITE, UPLOAD,
+};
+
+/// The header fields of a delivery as its row keeps them.
+fn header_of(delivery: &NewDelivery) -> Option<String> {
+    (!delivery.headers.is_empty()).then(|| serde_json::to_string(&delivery.headers).unwrap_or_default())
+}
 
 /// What a worker needs to know of the upload it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CarriedUpload {
     /// The manifest, a JSON object of strings, as stored.
     pub(crate) manifest: Vec<u8>,
+    /// The media type, if one is known.
+    pub(crate) media_type: Option<String>,
     /// What a report about it repeats.
     pub(crate) stream: StreamFields,
 }
@@ -210,7 +96,10 @@ pub(crate) async fn enqueue(
                     .push_bind(0_i64)
                     .push_bind(0_i64)
                     .push_bind(&delivery.trace)
-                    .push_bind(now.as_nanos());
+                    .push_bind(now.as_nanos())
+                    .push_bind(&delivery.ordering_key)
+                    .push_bind(header_of(delivery))
+                    .push_bind(&delivery.followed_by);
             });
             insert.push(ON_CONFLICT_KEEP);
             insert.build().execute(conn).await.map(drop)
@@ -308,8 +197,9 @@ pub(super) async fn renew(
 pub(super) async fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Result<bool, DbError> {
     let Settlement { delivery, outcome, started_at, ended_at, next, due_at, report } = settlement;
     let (status, location, issue, size_bytes) = match outcome {
-        AttemptOutcome::Success { location, size_bytes } => {
-            (AttemptRow::SUCCESS, Some(location), None, Some(i64::try_from(*size_bytes).unwrap_or(i64::MAX)))
+        AttemptOutcome::Success { location, size_bytes, remark } => {
+            let size_bytes = i64::try_from(*size_bytes).unwrap_or(i64::MAX);
+            (AttemptRow::SUCCESS, Some(location), remark.as_ref(), Some(size_bytes))
         }
         AttemptOutcome::Failure { issue } => (AttemptRow::FAILURE, None, Some(issue), None),
     };
@@ -351,7 +241,35 @@ pub(super) async fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Result<b
     if let Some((stream, report)) = report {
         report::record(tx, stream, std::slice::from_ref(report)).await?;
     }
+    if delivery.followed_by.is_some() && !next.is_under_way() {
+        let item = NewItem {
+            tenant: delivery.tenant.clone(),
+            owner: delivery.owner.clone(),
+            errand: Errand::FollowDelivery,
+            subject: delivery.id.to_string(),
+            version: 0,
+            due_at: *ended_at,
+        };
+        agenda::add(tx, &[item]).await?;
+    }
     Ok(true)
+}
+
+/// One delivery.
+pub(crate) async fn find(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    id: DeliveryId,
+) -> Result<Option<Delivery>, DbError> {
+    let row: Option<DeliveryRow> = on_db!(tx, conn => {
+        sqlx::query_as(FIND)
+            .bind(id.to_string())
+            .bind(access.tenant())
+            .bind(access.owner())
+            .fetch_optional(conn)
+            .await
+    })?;
+    row.map(Delivery::try_from).transpose()
 }
 
 /// Gives a lease back without counting an attempt; `false` if it is lost already.

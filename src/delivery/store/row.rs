@@ -25,6 +25,8 @@ pub(super) struct DeliveryRow {
     lease_epoch: i64,
     trace: Option<String>,
     location: Option<String>,
+    header: Option<String>,
+    followed_by: Option<String>,
 }
 
 impl TryFrom<DeliveryRow> for Delivery {
@@ -39,6 +41,10 @@ impl TryFrom<DeliveryRow> for Delivery {
             cause: Cause::parse(&row.cause).ok_or_else(|| bad("cause"))?,
             due_at: Timestamp::from_nanos(row.due_at),
             attempts: u32::try_from(row.attempts).map_err(|_| bad("attempts"))?,
+            headers: match &row.header {
+                Some(header) => serde_json::from_str(header).map_err(|_| bad("header"))?,
+                None => Vec::new(),
+            },
             lease_epoch: row.lease_epoch,
             tenant: row.tenant,
             owner: row.owner,
@@ -46,6 +52,7 @@ impl TryFrom<DeliveryRow> for Delivery {
             path: row.path,
             trace: row.trace,
             location: row.location,
+            followed_by: row.followed_by,
         })
     }
 }
@@ -85,6 +92,7 @@ impl TryFrom<AttemptRow> for Attempt {
                     .size_bytes
                     .and_then(|size| u64::try_from(size).ok())
                     .ok_or_else(|| bad("size_bytes"))?,
+                remark: row.issue,
             },
             AttemptRow::FAILURE => AttemptOutcome::Failure { issue: row.issue.ok_or_else(|| bad("issue"))? },
             _ => return Err(bad("status")),
@@ -108,6 +116,7 @@ pub(super) struct UploadRow {
     tenant: String,
     owner: String,
     manifest: Vec<u8>,
+    media_type: Option<String>,
     data_stream_id: String,
     data_stream_route: String,
 }
@@ -132,6 +141,7 @@ impl TryFrom<UploadRow> for CarriedUpload {
                 dex_ingest_datetime: field("dex_ingest_datetime"),
             },
             manifest: row.manifest,
+            media_type: row.media_type,
         })
     }
 }

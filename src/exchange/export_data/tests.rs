@@ -45,6 +45,7 @@ async fn keep(gateway: &Gateway, access: &Access, resource_type: &'static str, r
         text: Bytes::from(format!("{resource:#}")),
         entries,
         bytes: None,
+        errands: Vec::new(),
     };
     let now = gateway.exchange.clock.now();
     let db: &Db = &gateway.exchange.db;

@@ -80,6 +80,7 @@ impl Exchange {
             }
         }
         let done = done?;
+        self.agenda.wake();
         let entries = methods.into_iter().map(Some).zip(done.into_iter().map(Ok)).collect();
         Ok(Performed { is_transaction: true, entries })
     }
@@ -417,11 +418,11 @@ impl Transaction {
         // A text that nothing is changed in stays as it was received.
         let mut tree = if references.is_empty() { Value::Null } else { received.tree.clone() };
         if !references.apply(&mut tree) {
-            return Exchange::draft(&self.requester, resource_type, id, received);
+            return self.exchange.draft(&self.requester, resource_type, id, received);
         }
         let text = tree.to_string().into();
         let received = Received { text, tree, ..received.clone() };
-        Exchange::draft(&self.requester, resource_type, id, &received)
+        self.exchange.draft(&self.requester, resource_type, id, &received)
     }
 }
 

@@ -174,6 +174,7 @@ fn binary(id: UploadId, attachment: &Map<String, Value>) -> Draft {
         text: Bytes::from(text),
         entries: Vec::new(),
         bytes: Some(id),
+        errands: Vec::new(),
     }
 }
 

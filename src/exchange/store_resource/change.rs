@@ -73,7 +73,11 @@ impl Exchange {
             },
             target,
         };
+        let begets_errands = !change.draft.0.errands.is_empty();
         let changed = self.db.write(change, |change, tx| Box::pin(change.write(tx))).await;
+        if begets_errands {
+            self.agenda.wake();
+        }
         if let Some(attached) = attached {
             attached.settle(changed.as_ref(), Changed::is_new);
         }

@@ -87,6 +87,7 @@ impl Exchange {
 
     /// What a resource is kept as.
     pub(super) fn draft(
+        &self,
         requester: &Requester,
         resource_type: &'static str,
         id: String,
@@ -94,7 +95,14 @@ impl Exchange {
     ) -> Prepared {
         let entries =
             index::entries(requester.caller.tenant(), resource_type, &received.tree, &requester.base);
-        let draft = Draft { resource_type, id, text: received.text.clone(), entries, bytes: received.bytes };
+        let draft = Draft {
+            resource_type,
+            id,
+            text: received.text.clone(),
+            entries,
+            bytes: received.bytes,
+            errands: self.errands_of(resource_type, &received.tree),
+        };
         Prepared { draft, attached: received.attached() }
     }
 
@@ -135,7 +143,7 @@ impl Exchange {
             }
             None => Target::New,
         };
-        let draft = Self::draft(requester, resource_type, ResourceId::new().to_string(), &received);
+        let draft = self.draft(requester, resource_type, ResourceId::new().to_string(), &received);
         self.change(requester, "create", draft, target, Precondition::None, remarks).await
     }
 
@@ -155,7 +163,7 @@ impl Exchange {
             None => return Err(id_mismatch(resource_type, "An update needs the id of the URL in its body")),
         }
         let precondition = conditions.for_change(self.settings.rest.require_if_match);
-        let draft = Self::draft(requester, resource_type, id, &received);
+        let draft = self.draft(requester, resource_type, id, &received);
         self.change(requester, "update", draft, Target::Id, precondition, remarks)
             .await
             .map_err(|error| self.tell_required(error, &conditions))
@@ -177,7 +185,7 @@ impl Exchange {
         };
         let precondition = conditions.for_change(self.settings.rest.require_if_match);
         let id = received.id().map_or_else(|| ResourceId::new().to_string(), str::to_owned);
-        let draft = Self::draft(requester, resource_type, id, &received);
+        let draft = self.draft(requester, resource_type, id, &received);
         self.change(requester, "update", draft, target, precondition, remarks)
             .await
             .map_err(|error| self.tell_required(error, &conditions))

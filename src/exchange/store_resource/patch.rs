@@ -40,7 +40,7 @@ impl Exchange {
                 present(&mut reader.tx(), &requester.access(), resource_type, &id).await?
             };
             let patched = self.patched(&requester.caller, resource_type, &current, patch, &conditions)?;
-            let draft = Self::draft(requester, resource_type, id.clone(), &patched.received);
+            let draft = self.draft(requester, resource_type, id.clone(), &patched.received);
             let Patched { precondition, remarks, .. } = patched;
             match self.change(requester, "patch", draft, Target::Id, precondition, remarks).await {
                 // Somebody was faster: the conditions are held against the new version.

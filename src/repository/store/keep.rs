@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sqlx::QueryBuilder;
 
 use super::{change_of, column_of, number_of};
+use crate::agenda::{self, NewItem};
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, on_db};
@@ -89,13 +90,23 @@ pub(in crate::repository) async fn keep(
     let mut found_by: Vec<(i64, &Draft)> = Vec::new();
     let mut forgotten = Vec::new();
     let mut kept = Vec::with_capacity(drafts.len());
+    let mut due = Vec::new();
     for (draft, precondition) in drafts {
         let new = is_new(precondition).then(|| created.remove(&(draft.resource_type, &*draft.id)));
-        let outcome = match new.flatten() {
-            Some(resource) => Kept::Created(resource),
+        let (outcome, owner) = match new.flatten() {
+            Some(resource) => (Kept::Created(resource), None),
             None => update(tx, access, draft, precondition, may_create, now).await?,
         };
         if let Kept::Created(resource) | Kept::Updated(resource) = &outcome {
+            let owner = owner.as_deref().or(access.owner()).unwrap_or_default();
+            due.extend(draft.errands.iter().map(|errand| NewItem {
+                tenant: access.tenant().to_owned(),
+                owner: owner.to_owned(),
+                errand: *errand,
+                subject: format!("{}/{}", draft.resource_type, draft.id),
+                version: resource.version,
+                due_at: now,
+            }));
             if resource.version > 1 {
                 forgotten.push(resource.key);
                 found_by.retain(|(key, _)| *key != resource.key);
@@ -106,6 +117,7 @@ pub(in crate::repository) async fn keep(
     }
     forget(tx, &forgotten).await?;
     remember(tx, &found_by).await?;
+    agenda::add(tx, &due).await?;
     Ok(kept)
 }
 
@@ -139,7 +151,7 @@ pub(in crate::repository) async fn delete(
     Ok(Deleted::Now(resource))
 }
 
-/// The next version of a resource, or its first if there is none after all.
+/// The next version of a resource, or its first if there is none after all; and whose it is.
 async fn update(
     tx: &mut Tx<'_>,
     access: &Access,
@@ -147,19 +159,19 @@ async fn update(
     precondition: &Precondition,
     may_create: bool,
     now: Timestamp,
-) -> Result<Kept, DbError> {
+) -> Result<(Kept, Option<String>), DbError> {
     let current = look(tx, access, draft.resource_type, &draft.id).await?;
     if current.as_ref().is_some_and(|current| !current.is_visible(access)) {
-        return Ok(Kept::Foreign);
+        return Ok((Kept::Foreign, None));
     }
     let is_there = current.as_ref().is_some_and(|current| !current.is_deleted());
     // RFC 9110, 13.2.1: a precondition is asked only of what would be done without it.
     if !is_there && !may_create {
-        return Ok(Kept::Missing);
+        return Ok((Kept::Missing, None));
     }
     // Without a row there is nothing that a version or a presence could be true of: new ones were tried before.
     let Some(current) = current.filter(|current| Current::meets(Some(current), precondition)) else {
-        return Ok(Kept::Mismatch);
+        return Ok((Kept::Mismatch, None));
     };
     let at = current.next_time(now);
     let version = u64::try_from(current.version + 1).unwrap_or(1);
@@ -174,7 +186,8 @@ async fn update(
         bytes: draft.bytes,
     };
     replace(tx, &resource).await?;
-    Ok(if is_there { Kept::Updated(resource) } else { Kept::Created(resource) })
+    let kept = if is_there { Kept::Updated(resource) } else { Kept::Created(resource) };
+    Ok((kept, Some(current.owner)))
 }
 
 /// The current row of a resource, whoever owns it; it stays so until the unit ends.

@@ -59,7 +59,14 @@ fn entry(space: Space, value: &str) -> Entry {
 /// A resource with nothing in it but a number to tell versions apart.
 fn draft(resource_type: &'static str, id: &str, number: u32, entries: Vec<Entry>) -> Draft {
     let text = format!("{{\"resourceType\":\"{resource_type}\",\"number\":{number}}}");
-    Draft { resource_type, id: id.to_owned(), text: Bytes::from(text), entries, bytes: None }
+    Draft {
+        resource_type,
+        id: id.to_owned(),
+        text: Bytes::from(text),
+        entries,
+        bytes: None,
+        errands: Vec::new(),
+    }
 }
 
 /// Keeps drafts without preconditions, created where needed.

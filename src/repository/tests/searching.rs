@@ -23,7 +23,14 @@ async fn fill(db: &Db, access: &Access, samples: &[Sample]) {
     for sample in samples {
         let Sample { resource_type, id, last_updated, resource } = sample.clone();
         let entries = index::entries(access.tenant(), resource_type, &resource, BASE);
-        let draft = Draft { resource_type, id, text: resource.to_string().into(), entries, bytes: None };
+        let draft = Draft {
+            resource_type,
+            id,
+            text: resource.to_string().into(),
+            entries,
+            bytes: None,
+            errands: Vec::new(),
+        };
         let state = (access.clone(), vec![(draft, Precondition::None)], last_updated);
         let kept: Vec<Kept> = super::write!(db, state, |(access, drafts, at), tx| {
             super::super::keep(tx, access, drafts, true, *at)

@@ -1,0 +1,83 @@
+//! An item of the agenda, and the errands there are.
+
+use crate::auth::Access;
+use crate::clock::Timestamp;
+
+macro_rules! errands {
+    ($($(#[$meta:meta])* $name:ident = $word:literal,)*) => {
+        /// What is to be done; each errand is one use case of the exchange.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Errand {
+            $($(#[$meta])* $name,)*
+        }
+
+        impl Errand {
+            /// The word in the table.
+            pub(crate) fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+
+            pub(super) fn parse(text: &str) -> Option<Self> {
+                match text {
+                    $($word => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+errands! {
+    /// A delivery that somebody waits for was settled. The subject is its id.
+    FollowDelivery = "follow-delivery",
+}
+
+/// Something that is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewItem {
+    /// The tenant it is done for.
+    pub(crate) tenant: String,
+    /// The owner it is done for.
+    pub(crate) owner: String,
+    /// What.
+    pub(crate) errand: Errand,
+    /// To what: `Task/12`, or an id.
+    pub(crate) subject: String,
+    /// Of a resource: the version that made it necessary; 0 otherwise.
+    pub(crate) version: u64,
+    /// When.
+    pub(crate) due_at: Timestamp,
+}
+
+/// Something that is being done. Whoever has it ends it with [`done`](super::done) or [`later`](super::later).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(super) sequence: i64,
+    pub(super) epoch: i64,
+    /// The tenant it is done for.
+    pub(crate) tenant: String,
+    /// The owner it is done for.
+    pub(crate) owner: String,
+    /// What.
+    pub(crate) errand: Errand,
+    /// To what.
+    pub(crate) subject: String,
+    /// Of a resource: the version that made it necessary; 0 otherwise.
+    pub(crate) version: u64,
+    /// How often it has failed.
+    pub(crate) attempts: u32,
+}
+
+impl Item {
+    /// What may be seen while it is done: what its owner may see.
+    pub(crate) fn access(&self) -> Access {
+        Access::of_owner(&self.tenant, &self.owner)
+    }
+
+    /// The type and id of the resource that the subject names.
+    pub(crate) fn resource(&self) -> Option<(&str, &str)> {
+        self.subject.split_once('/')
+    }
+}

@@ -1,0 +1,160 @@
+//! SQL of the agenda: add, take, end. Whoever takes an item has it until its lease ends; what it writes names the
+//! number of the lease, so that one who comes too late changes nothing.
+
+use std::time::Duration;
+
+use sqlx::QueryBuilder;
+
+use super::{Errand, Item, NewItem};
+use crate::clock::Timestamp;
+use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, on_db};
+
+const ADD: &str = "INSERT INTO agenda (tenant, owner, errand, subject, version, due_at, attempts, epoch) ";
+/// The items that may be taken at `$1`: no earlier one of the same errand and subject is left.
+macro_rules! due {
+    () => {
+        "SELECT sequence FROM agenda a WHERE due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
+         AND NOT EXISTS (SELECT 1 FROM agenda b WHERE b.errand = a.errand AND b.subject = a.subject \
+         AND b.sequence < a.sequence) ORDER BY due_at, sequence LIMIT $3"
+    };
+}
+macro_rules! taken {
+    ($($which:tt)+) => {
+        concat!(
+            "UPDATE agenda SET taken_until = $1 + $2, epoch = epoch + 1 WHERE sequence IN (",
+            $($which)+,
+            ") RETURNING sequence, tenant, owner, errand, subject, version, attempts, epoch"
+        )
+    };
+}
+const TAKE_SQLITE: &str = taken!(due!());
+const TAKE_POSTGRES: &str = concat!(
+    "WITH due AS MATERIALIZED (",
+    due!(),
+    " FOR UPDATE SKIP LOCKED) ",
+    taken!("SELECT sequence FROM due")
+);
+const DONE: &str = "DELETE FROM agenda WHERE sequence = $1 AND epoch = $2";
+const LATER: &str = "UPDATE agenda SET due_at = $3, attempts = $4, taken_until = NULL \
+     WHERE sequence = $1 AND epoch = $2";
+const FREE_ALL: &str =
+    "UPDATE agenda SET taken_until = NULL, epoch = epoch + 1 WHERE taken_until IS NOT NULL";
+
+/// Every fixed statement of this store, and the database it is for if there is only one.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
+    (TAKE_SQLITE, Some(Dialect::Sqlite)),
+    (TAKE_POSTGRES, Some(Dialect::Postgres)),
+    (DONE, None),
+    (LATER, None),
+    (FREE_ALL, None),
+];
+
+#[derive(sqlx::FromRow)]
+struct ItemRow {
+    sequence: i64,
+    tenant: String,
+    owner: String,
+    errand: String,
+    subject: String,
+    version: i64,
+    attempts: i64,
+    epoch: i64,
+}
+
+impl TryFrom<ItemRow> for Item {
+    type Error = DbError;
+
+    fn try_from(row: ItemRow) -> Result<Self, DbError> {
+        let bad = |column| DbError::inconsistent("agenda", column, row.sequence.to_string());
+        Ok(Self {
+            errand: Errand::parse(&row.errand).ok_or_else(|| bad("errand"))?,
+            version: u64::try_from(row.version).map_err(|_| bad("version"))?,
+            attempts: u32::try_from(row.attempts).map_err(|_| bad("attempts"))?,
+            sequence: row.sequence,
+            epoch: row.epoch,
+            tenant: row.tenant,
+            owner: row.owner,
+            subject: row.subject,
+        })
+    }
+}
+
+/// Adds items.
+pub(crate) async fn add(tx: &mut Tx<'_>, items: &[NewItem]) -> Result<(), DbError> {
+    for some in items.chunks(ROWS_PER_INSERT) {
+        on_db!(&mut *tx, conn => {
+            let mut insert = QueryBuilder::<Driver>::new(ADD);
+            insert.push_values(some, |mut row, item| {
+                row.push_bind(&item.tenant)
+                    .push_bind(&item.owner)
+                    .push_bind(item.errand.as_str())
+                    .push_bind(&item.subject)
+                    .push_bind(i64::try_from(item.version).unwrap_or(i64::MAX))
+                    .push_bind(item.due_at.as_nanos())
+                    .push_bind(0_i64)
+                    .push_bind(0_i64);
+            });
+            insert.build().execute(conn).await.map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// Takes up to `limit` items that are due, those that are longest so first. They belong to the caller until the lease
+/// ends. Looks at all tenants.
+pub(crate) async fn take(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    lease: Duration,
+    limit: u32,
+) -> Result<Vec<Item>, DbError> {
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => TAKE_SQLITE,
+        Dialect::Postgres => TAKE_POSTGRES,
+    };
+    let rows: Vec<ItemRow> = on_db!(tx, conn => {
+        sqlx::query_as(sql)
+            .bind(now.as_nanos())
+            .bind(i64::try_from(lease.as_nanos()).unwrap_or(i64::MAX))
+            .bind(i64::from(limit))
+            .fetch_all(conn)
+            .await
+    })?;
+    let mut taken = rows.into_iter().map(Item::try_from).collect::<Result<Vec<_>, _>>()?;
+    taken.sort_by_key(|item| item.sequence);
+    Ok(taken)
+}
+
+/// Removes an item. The first thing that a unit does which holds the effect of one: `false`, and somebody else has it
+/// now; then the unit must change nothing.
+pub(crate) async fn done(tx: &mut Tx<'_>, item: &Item) -> Result<bool, DbError> {
+    let changed = on_db!(tx, conn => {
+        let done = sqlx::query(DONE).bind(item.sequence).bind(item.epoch).execute(conn).await;
+        done.map(|done| done.rows_affected())
+    })?;
+    Ok(changed == 1)
+}
+
+/// Keeps an item for later, as one that has never failed; `false` as with [`done`].
+pub(crate) async fn later(tx: &mut Tx<'_>, item: &Item, due_at: Timestamp) -> Result<bool, DbError> {
+    put_off(tx, item, due_at, 0).await
+}
+
+/// Keeps an item that failed for another attempt; `false` as with [`done`].
+pub(crate) async fn failed(tx: &mut Tx<'_>, item: &Item, due_at: Timestamp) -> Result<bool, DbError> {
+    put_off(tx, item, due_at, item.attempts.saturating_add(1)).await
+}
+
+async fn put_off(tx: &mut Tx<'_>, item: &Item, due_at: Timestamp, attempts: u32) -> Result<bool, DbError> {
+    let changed = on_db!(tx, conn => {
+        let query = sqlx::query(LATER).bind(item.sequence).bind(item.epoch).bind(due_at.as_nanos());
+        query.bind(i64::from(attempts)).execute(conn).await.map(|done| done.rows_affected())
+    })?;
+    Ok(changed == 1)
+}
+
+/// Ends all leases; for the start of a gateway that nobody shares the database with.
+pub(crate) async fn free_all(tx: &mut Tx<'_>) -> Result<(), DbError> {
+    Ok(on_db!(tx, conn => sqlx::query(FREE_ALL).execute(conn).await.map(drop))?)
+}

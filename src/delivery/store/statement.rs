@@ -1,0 +1,155 @@
+//! The statements of this store. Those that look at leases exist twice: once for the clock of the process, once for
+//! that of PostgreSQL.
+
+#[cfg(test)]
+use crate::db::Dialect;
+
+/// The columns of a `DeliveryRow`.
+macro_rules! columns {
+    () => {
+        "id, tenant, owner, upload_id, target, path, status, cause, due_at, attempts, lease_epoch, trace, \
+         location, header, followed_by"
+    };
+}
+/// Nanoseconds since 1970 by the clock of PostgreSQL.
+macro_rules! postgres_now {
+    () => {
+        "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000000)::bigint"
+    };
+}
+
+pub(super) const ENQUEUE: &str = "INSERT INTO delivery \
+     (id, tenant, owner, upload_id, target, path, status, cause, due_at, attempts, lease_epoch, trace, created_at, \
+     ordering_key, header, followed_by) ";
+pub(super) const ON_CONFLICT_KEEP: &str = " ON CONFLICT (upload_id, target, path) DO NOTHING";
+pub(super) const REPEAT: &str = "INSERT INTO delivery \
+     (id, tenant, owner, upload_id, target, path, status, cause, due_at, attempts, lease_epoch, trace, created_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, 0, 0, $9, $8) \
+     ON CONFLICT (upload_id, target, path) DO UPDATE SET status = 'pending', cause = excluded.cause, \
+     due_at = excluded.due_at, attempts = 0, trace = excluded.trace, settled_at = NULL \
+     WHERE delivery.status NOT IN ('pending', 'leased', 'waiting') AND delivery.tenant = excluded.tenant \
+     RETURNING id";
+/// The targets that something is due at `$now`: one step through the index for each target, however much waits.
+macro_rules! targets_due {
+    ($($due:tt)+) => {
+        concat!(
+            "WITH RECURSIVE waiting (target) AS (SELECT MIN(target) FROM delivery WHERE settled_at IS NULL \
+             UNION ALL SELECT (SELECT MIN(target) FROM delivery WHERE settled_at IS NULL AND target > waiting.target) \
+             FROM waiting WHERE waiting.target IS NOT NULL) \
+             SELECT target FROM waiting WHERE target IS NOT NULL AND EXISTS (SELECT 1 FROM delivery \
+             WHERE settled_at IS NULL AND delivery.target = waiting.target AND ",
+            $($due)+,
+            ")"
+        )
+    };
+}
+pub(super) const TARGETS_DUE_SQLITE: &str = targets_due!("due_at <= $1");
+/// What is due on PostgreSQL: a lease by the clock of the database, on which all gateways agree, the rest by ours.
+/// The first condition lets the index be used.
+macro_rules! postgres_due {
+    ($now:literal) => {
+        concat!(
+            "due_at <= GREATEST(",
+            $now,
+            ", ",
+            postgres_now!(),
+            ") AND ((status = 'leased' AND due_at <= ",
+            postgres_now!(),
+            ") OR (status <> 'leased' AND due_at <= ",
+            $now,
+            "))"
+        )
+    };
+}
+/// Nothing that must go before it is left.
+macro_rules! in_order {
+    () => {
+        "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM delivery earlier \
+         WHERE earlier.ordering_key = delivery.ordering_key AND earlier.settled_at IS NULL \
+         AND (earlier.created_at, earlier.id) < (delivery.created_at, delivery.id)))"
+    };
+}
+pub(super) const TARGETS_DUE_POSTGRES: &str = targets_due!(postgres_due!("$1"));
+pub(super) const CLAIM_SQLITE: &str = concat!(
+    "UPDATE delivery SET status = 'leased', lease_owner = $1, due_at = $3 + $5, lease_epoch = lease_epoch + 1 \
+     WHERE id IN (SELECT id FROM delivery WHERE settled_at IS NULL AND target = $2 AND due_at <= $3 \
+     AND ",
+    in_order!(),
+    " ORDER BY due_at, id LIMIT $4) RETURNING ",
+    columns!()
+);
+// Materialized: a planner that ran the sub-select once per row would take more than the limit.
+pub(super) const CLAIM_POSTGRES: &str = concat!(
+    "WITH due AS MATERIALIZED (SELECT id FROM delivery WHERE settled_at IS NULL AND target = $2 \
+     AND ",
+    postgres_due!("$3"),
+    " AND ",
+    in_order!(),
+    " ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) \
+     UPDATE delivery SET status = 'leased', lease_owner = $1, due_at = ",
+    postgres_now!(),
+    " + $5, lease_epoch = lease_epoch + 1 WHERE id IN (SELECT id FROM due) RETURNING ",
+    columns!()
+);
+pub(super) const RENEW_SQLITE: &str = "UPDATE delivery SET due_at = $3 + $4 \
+     WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
+pub(super) const RENEW_POSTGRES: &str = concat!(
+    "UPDATE delivery SET due_at = ",
+    postgres_now!(),
+    " + $3 WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'"
+);
+pub(super) const SETTLE: &str = "UPDATE delivery SET status = $3, due_at = $4, location = COALESCE($5, location), \
+     settled_at = $6, attempts = attempts + 1, lease_owner = NULL \
+     WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
+pub(super) const INSERT_ATTEMPT: &str = "INSERT INTO attempt (id, tenant, owner, delivery_id, upload_id, target, number, \
+     cause, status, location, issue, size_bytes, started_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, \
+     (SELECT COALESCE(MAX(number), 0) + 1 FROM attempt WHERE delivery_id = $4), \
+     $7, $8, $9, $10, $11, $12, $13)";
+pub(super) const PARK: &str = "UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' ELSE 'waiting' END, \
+     due_at = $3, lease_owner = NULL \
+     WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
+pub(super) const FREE_ALL_LEASES: &str = "UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' \
+     ELSE 'waiting' END, due_at = $1, lease_epoch = lease_epoch + 1, lease_owner = NULL \
+     WHERE status = 'leased'";
+pub(super) const CANCEL: &str = "UPDATE delivery SET status = 'cancelled', settled_at = $3, lease_owner = NULL \
+     WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($4, owner) \
+     AND status IN ('pending', 'leased', 'waiting')";
+pub(super) const LIST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM delivery WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) ORDER BY created_at, id"
+);
+pub(super) const FIND: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM delivery WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)"
+);
+pub(super) const ATTEMPTS: &str = "SELECT id, delivery_id, target, number, cause, status, location, issue, size_bytes, \
+     started_at, ended_at FROM attempt \
+     WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) ORDER BY ended_at, number, id";
+pub(super) const COUNTS: &str = "SELECT status, COUNT(*) FROM delivery WHERE tenant = $1 AND owner = COALESCE($2, owner) \
+     GROUP BY status";
+pub(super) const UPLOAD: &str = "SELECT id, tenant, owner, manifest, media_type, data_stream_id, data_stream_route \
+     FROM upload WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)";
+
+/// Every fixed statement of this store, and the database it is for if there is only one.
+#[cfg(test)]
+pub(in crate::delivery) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
+    (REPEAT, None),
+    (TARGETS_DUE_SQLITE, Some(Dialect::Sqlite)),
+    (TARGETS_DUE_POSTGRES, Some(Dialect::Postgres)),
+    (CLAIM_SQLITE, Some(Dialect::Sqlite)),
+    (CLAIM_POSTGRES, Some(Dialect::Postgres)),
+    (RENEW_SQLITE, Some(Dialect::Sqlite)),
+    (RENEW_POSTGRES, Some(Dialect::Postgres)),
+    (SETTLE, None),
+    (INSERT_ATTEMPT, None),
+    (PARK, None),
+    (FREE_ALL_LEASES, None),
+    (CANCEL, None),
+    (LIST, None),
+    (FIND, None),
+    (ATTEMPTS, None),
+    (COUNTS, None),
+    (UPLOAD, None),
+];

@@ -1,0 +1,102 @@
+//! Worker: does what the agenda says. Each errand is a use case of its own; here is when they run, side by side, and
+//! what happens when one fails: it is tried again, later and later, and never forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::Exchange;
+use crate::agenda::{self, Errand, Item};
+use crate::db::DbError;
+
+/// Errands that run at the same time.
+const AT_ONCE: usize = 32;
+/// How long an item belongs to whoever took it. No errand waits longer for another server.
+const LEASE: Duration = Duration::from_mins(10);
+/// How often the agenda is looked at when nobody says that something is due.
+const POLL: Duration = Duration::from_millis(500);
+/// The wait after the first failure; doubled with each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
+/// An errand could not be done now. What can never be done is no error: the errand settles it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FollowError {
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// Something that is needed is not to be had now; the text names it.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl Exchange {
+    /// Works until `stop` is cancelled; what has begun is finished.
+    pub(crate) async fn follow_agenda(self: Arc<Self>, stop: CancellationToken) {
+        let slots = Arc::new(Semaphore::new(AT_ONCE));
+        while !stop.is_cancelled() {
+            let woken = self.agenda.woken();
+            tokio::pin!(woken);
+            let taken = self.take_due(slots.available_permits()).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the agenda cannot be read");
+                Vec::new()
+            });
+            let is_all = taken.len() < slots.available_permits().max(1);
+            for item in taken {
+                // Only this loop takes permits, and it took no more items than there were.
+                let Ok(permit) = slots.clone().acquire_owned().await else { return };
+                let exchange = self.clone();
+                self.tracker.spawn(async move {
+                    exchange.follow(item).await;
+                    drop(permit);
+                    // What waited behind it may be due now.
+                    exchange.agenda.wake();
+                });
+            }
+            if is_all {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = &mut woken => {}
+                    () = tokio::time::sleep(POLL) => {}
+                }
+            }
+        }
+    }
+
+    async fn take_due(&self, limit: usize) -> Result<Vec<Item>, DbError> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let now = self.clock.now();
+        self.db.write((), move |(), tx| Box::pin(agenda::take(tx, now, LEASE, limit))).await
+    }
+
+    /// Does one errand, or puts it off.
+    pub(super) async fn follow(self: &Arc<Self>, item: Item) {
+        let span = tracing::info_span!("errand", errand = item.errand.as_str(), subject = %item.subject);
+        let failed = self.run(&item).instrument(span.clone()).await;
+        let Err(error) = failed else { return };
+        let wait = FIRST_WAIT.saturating_mul(1 << item.attempts.min(16)).min(LONGEST_WAIT);
+        span.in_scope(
+            || tracing::warn!(%error, attempts = item.attempts + 1, "the errand failed and is repeated"),
+        );
+        let due_at = self.clock.now().after(wait);
+        let put_off: Result<bool, DbError> =
+            self.db.write(item, move |item, tx| Box::pin(agenda::failed(tx, item, due_at))).await;
+        if let Err(error) = put_off {
+            // Its lease ends, and then it is taken again.
+            tracing::warn!(%error, "the errand cannot be put off");
+        }
+    }
+
+    async fn run(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
+        match item.errand {
+            Errand::FollowDelivery => self.follow_delivery(item).await,
+        }
+    }
+}

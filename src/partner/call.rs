@@ -1,0 +1,124 @@
+//! A call of a partner: its servers only, with our credentials there; a token that is refused is replaced once.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::Partner;
+use crate::auth::{AccessToken, TokenError};
+use crate::outbound::{Answer, Call, OutboundError};
+
+/// The slowest that a long body may go, in bytes a second; its time is bounded by that.
+const SLOWEST: u64 = 16 * 1024;
+
+/// A partner gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PartnerError {
+    /// The URL names none of its servers. Nothing was sent.
+    #[error("the URL is not one of the partner's servers")]
+    NotItsServer,
+    /// There is no token to call it with. Nothing was sent.
+    #[error("no token for the partner: {0}")]
+    Token(#[source] TokenError),
+    /// The call broke.
+    #[error("{0}")]
+    Call(#[from] OutboundError),
+}
+
+impl PartnerError {
+    /// Whether the call would fail the same way until somebody changes the configuration.
+    pub(crate) fn is_lasting(self) -> bool {
+        match self {
+            Self::NotItsServer => true,
+            Self::Call(error) => {
+                matches!(error, OutboundError::Url | OutboundError::Header | OutboundError::Forbidden)
+            }
+            Self::Token(_) => false,
+        }
+    }
+}
+
+impl Partner {
+    /// Gets what is at a URL.
+    ///
+    /// *Cancellation*: nothing stays.
+    pub(crate) async fn get(&self, url: &str, accept: &str) -> Result<Answer, PartnerError> {
+        self.call(url, |token| sign(self.client.get(url).header("accept", accept), token)).await
+    }
+
+    /// Posts a body.
+    ///
+    /// *Cancellation*: the other side may have acted.
+    pub(crate) async fn post(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+        content_type: &str,
+        body: Bytes,
+    ) -> Result<Answer, PartnerError> {
+        self.call(url, |token| sign(self.posted(url, headers, content_type).body(body.clone()), token)).await
+    }
+
+    /// Posts what a stream brings, `length` bytes in all. What was read cannot be sent again: a token that is refused
+    /// makes the call fail, and the next one brings another.
+    ///
+    /// *Cancellation*: the other side may have acted.
+    pub(crate) async fn post_stream<S>(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+        content_type: &str,
+        stream: S,
+        length: u64,
+    ) -> Result<Answer, PartnerError>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        let token = self.token_for(url).await?;
+        let timeout = Duration::from_mins(1) + Duration::from_secs(length / SLOWEST);
+        let call = self.posted(url, headers, content_type).stream(stream, length).timeout(timeout);
+        let answer = sign(call, token.as_ref()).send().await?;
+        if answer.status == 401 {
+            self.tokens.another(token.as_ref()).await.map_err(PartnerError::Token)?;
+        }
+        Ok(answer)
+    }
+
+    fn posted(&self, url: &str, headers: &[(String, String)], content_type: &str) -> Call<'_> {
+        let call = self.client.post(url).header("accept", "application/fhir+json");
+        let call = headers.iter().fold(call, |call, (name, value)| call.header(name, value));
+        call.header("content-type", content_type)
+    }
+
+    async fn call<'c>(
+        &self,
+        url: &str,
+        make: impl Fn(Option<&AccessToken>) -> Call<'c>,
+    ) -> Result<Answer, PartnerError> {
+        let token = self.token_for(url).await?;
+        let answer = make(token.as_ref()).send().await?;
+        if answer.status == 401
+            && let Some(token) = self.tokens.another(token.as_ref()).await.map_err(PartnerError::Token)?
+        {
+            return Ok(make(Some(&token)).send().await?);
+        }
+        Ok(answer)
+    }
+
+    /// The token for a call of this URL, if it is the partner's.
+    async fn token_for(&self, url: &str) -> Result<Option<AccessToken>, PartnerError> {
+        if !self.owns(url) {
+            return Err(PartnerError::NotItsServer);
+        }
+        self.tokens.current().await.map_err(PartnerError::Token)
+    }
+}
+
+fn sign<'c>(call: Call<'c>, token: Option<&AccessToken>) -> Call<'c> {
+    match token {
+        Some(token) => call.header("authorization", &token.authorization()),
+        None => call,
+    }
+}

@@ -1,0 +1,89 @@
+//! Partners over real sockets: whom a URL names, what a call carries, and who is never called.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::{Partner, PartnerError, PartnerSettings, Partners};
+use crate::auth::{AccessToken, Credentials};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{Config, Secret};
+use crate::outbound::testing::{FakeServer, Reply};
+use crate::outbound::{OutboundError, Reach};
+
+fn settings(url: &str, reach: Reach) -> PartnerSettings {
+    let config = Config::defaults_in(std::path::Path::new("/srv/gateway")).expect("the defaults are sound");
+    PartnerSettings {
+        name: "acme".to_owned(),
+        client_id: Some("acme-ehr".to_owned()),
+        identifiers: vec![("urn:npi".to_owned(), "123".to_owned())],
+        fhir_base: None,
+        submit_url: None,
+        urls: vec![url.to_owned()],
+        reach,
+        credentials: Credentials::Token(Secret::new("secret"), AccessToken::new("secret").expect("a token")),
+        policy: config.policy,
+    }
+}
+
+fn clock() -> SharedClock {
+    Arc::new(SystemClock)
+}
+
+#[test]
+fn a_partner_is_known_by_its_servers_its_client_and_its_identifiers() {
+    let settings = settings("https://fhir.acme.example/r4", Reach::Public);
+    let policy = settings.policy.clone();
+    let partners = Partners::new(vec![settings], policy, &clock()).expect("partners");
+    for (url, is_its) in [
+        ("https://fhir.acme.example/r4/$submit-attachment", true),
+        ("https://FHIR.acme.example:443/other", true),
+        ("http://fhir.acme.example/r4", false),
+        ("https://fhir.acme.example:8443/r4", false),
+        ("https://fhir.acme.example.evil.example/r4", false),
+        ("https://user@fhir.acme.example/r4", false),
+        ("nowhere", false),
+    ] {
+        assert_eq!(partners.of_url(url).is_some(), is_its, "{url}");
+    }
+    assert!(partners.of_client(Some("acme-ehr")).is_some());
+    assert!(partners.of_client(Some("other")).is_none() && partners.of_client(None).is_none());
+    for (system, value, is_its) in [
+        (Some("urn:npi"), "123", true),
+        (None, "123", true),
+        (Some("urn:other"), "123", false),
+        (Some("urn:npi"), "124", false),
+    ] {
+        assert_eq!(partners.of_identifier(system, value).is_some(), is_its, "{system:?} {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_carries_our_credentials_and_goes_to_the_partner_alone() {
+    let server = FakeServer::start(|_| Reply::new(202, "", "")).await;
+    let partner = Partner::new(settings(server.url(), Reach::Everywhere), &clock()).expect("a partner");
+    let url = format!("{}/Task", server.url());
+    let headers = [("idempotency-key".to_owned(), "1".to_owned())];
+    let posted = partner.post(&url, &headers, "application/fhir+json", Bytes::from("{}")).await;
+    assert_eq!(posted.expect("an answer").status, 202);
+    let body = stream::iter([Ok(Bytes::from("ab")), Ok(Bytes::from("c"))]);
+    let posted = partner.post_stream(&url, &[], "text/plain", body, 3).await;
+    assert_eq!(posted.expect("an answer").status, 202);
+    let seen = server.seen();
+    assert_eq!(seen[0].header("authorization"), Some("Bearer secret"));
+    assert_eq!(seen[0].header("idempotency-key"), Some("1"));
+    assert_eq!((seen[1].header("content-length"), &*seen[1].body), (Some("3"), "abc"));
+    let elsewhere = partner.get("http://127.0.0.1:9/x", "*/*").await;
+    assert_eq!(elsewhere.err(), Some(PartnerError::NotItsServer));
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_private_address_is_called_only_where_the_entry_allows_it() {
+    let server = FakeServer::start(|_| Reply::new(200, "", "")).await;
+    let partner = Partner::new(settings(server.url(), Reach::Public), &clock()).expect("a partner");
+    let refused = partner.get(server.url(), "*/*").await;
+    assert_eq!(refused.err(), Some(PartnerError::Call(OutboundError::Forbidden)));
+    assert!(server.seen().is_empty());
+}
