@@ -123,7 +123,7 @@ impl Header {
         let signed_at_text = text(&json, "sigT").map(str::to_owned);
         let signed_at =
             signed_at_text.as_deref().filter(|text| is_instant(text)).and_then(Timestamp::parse_rfc3339);
-        lines.hold(
+        lines.hold_new(
             "CONF-043",
             signed_at.is_some(),
             "The header says when it was signed",
@@ -131,7 +131,7 @@ impl Header {
         );
         let commitments = commitments(&json);
         let commits = commitments.as_ref();
-        let there = lines.hold(
+        let there = lines.hold_new(
             "CONF-044",
             commits.is_some(),
             "The header says what was signed for",

@@ -31,7 +31,7 @@ pub(crate) struct TrustAnchors {
     /// Each with the certificate that it was read from.
     anchors: Vec<(CertificateDer<'static>, TrustAnchor<'static>)>,
     pinned: Vec<[u8; 32]>,
-    stripped_profiles: bool,
+    is_lenient: bool,
 }
 
 impl TrustAnchors {
@@ -63,13 +63,15 @@ impl TrustAnchors {
         Ok(())
     }
 
-    /// Also takes signatures of Bundles that were made after `meta.profile` had been taken out of the entries.
-    pub(crate) fn accept_stripped_profiles(&mut self, accept: bool) {
-        self.stripped_profiles = accept;
+    /// Also takes signatures as the published 2.1.0 has them: without `srCms`, `sigT`, `targetFormat` or `sigFormat`, and
+    /// made after `meta.profile` had been taken out of the entries of a Bundle.
+    pub(crate) fn accept_legacy(&mut self, accept: bool) {
+        self.is_lenient = accept;
     }
 
-    pub(super) fn accepts_stripped_profiles(&self) -> bool {
-        self.stripped_profiles
+    /// Whether it does.
+    pub(super) fn accepts_legacy(&self) -> bool {
+        self.is_lenient
     }
 
     /// Trusts one certificate as it is; for checks of our own signatures.

@@ -173,12 +173,19 @@ impl Verdict {
 /// The lines of a verdict while it is found.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lines {
+    /// Whether what the published 2.1.0 of CDex did not ask for may be missing.
+    is_lenient: bool,
     lines: Vec<Line>,
     /// That of the first broken rule.
     judgement: Option<Judgement>,
 }
 
 impl Lines {
+    /// None yet. `is_lenient`: signatures by the published 2.1.0 of CDex are taken.
+    pub(super) fn new(is_lenient: bool) -> Self {
+        Self { is_lenient, ..Self::default() }
+    }
+
     /// A rule holds.
     pub(super) fn pass(&mut self, rule: &'static str, text: &'static str) {
         self.lines.push(Line { rule, result: LineResult::Pass, text });
@@ -215,15 +222,36 @@ impl Lines {
         holds
     }
 
+    /// The same for something that must be there, and that the published 2.1.0 did not ask for.
+    pub(super) fn hold_new(
+        &mut self,
+        rule: &'static str,
+        holds: bool,
+        pass: &'static str,
+        (judgement, fail): (Judgement, &'static str),
+    ) -> bool {
+        if self.is_lenient && !holds {
+            self.warn(rule, fail);
+            return false;
+        }
+        self.hold(rule, holds, pass, (judgement, fail))
+    }
+
     /// Whether no rule is broken so far.
     pub(super) fn is_clean(&self) -> bool {
         self.judgement.is_none()
+    }
+
+    /// No lines, under the same terms.
+    pub(super) fn fresh(&self) -> Self {
+        Self::new(self.is_lenient)
     }
 
     /// Puts what was found before in front.
     #[must_use]
     pub(super) fn after(self, before: &Self) -> Self {
         Self {
+            is_lenient: self.is_lenient,
             lines: before.lines.iter().chain(&self.lines).copied().collect(),
             judgement: before.judgement.or(self.judgement),
         }

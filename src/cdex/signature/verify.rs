@@ -47,7 +47,7 @@ pub(crate) fn verify(
 }
 
 fn verify_one(signed: &Signed<'_>, trust: &TrustAnchors, now: Timestamp) -> Verdict {
-    let mut lines = Lines::default();
+    let mut lines = Lines::new(trust.accepts_legacy());
     if !check_format(signed.signature, &mut lines) {
         return lines.into_verdict(Judgement::Malformed);
     }
@@ -66,7 +66,8 @@ fn verify_one(signed: &Signed<'_>, trust: &TrustAnchors, now: Timestamp) -> Verd
     let judged: Vec<Verdict> = encoded
         .iter()
         .map(|encoded| {
-            let (found, certificates) = judge(encoded, signed, payload.as_deref(), trust, now);
+            let mut found = lines.fresh();
+            let certificates = judge(encoded, signed, payload.as_deref(), (trust, now), &mut found);
             Verdict { certificates, canonical_sha256, ..found.after(&lines).into_verdict(Judgement::Valid) }
         })
         .collect();
@@ -99,12 +100,14 @@ fn best(judged: Vec<Verdict>) -> Verdict {
 
 /// Whether this is a digital signature at all (CONF-029).
 fn check_format(signature: &Value, lines: &mut Lines) -> bool {
-    let (judgement, text) = match text(signature, "sigFormat") {
-        Some(SIG_FORMAT) => {
-            lines.pass("CONF-029", "sigFormat is application/jose");
-            return true;
+    let format = text(signature, "sigFormat");
+    let (judgement, text) = match format {
+        Some(SIG_FORMAT) | None => {
+            let missing = (Judgement::Malformed, "There is no sigFormat");
+            let is_there = format.is_some();
+            return lines.hold_new("CONF-029", is_there, "sigFormat is application/jose", missing)
+                || lines.is_clean();
         }
-        None => (Judgement::Malformed, "There is no sigFormat"),
         Some(format) if ["image/", "text/"].iter().any(|family| format.starts_with(family)) => {
             (Judgement::Electronic, "sigFormat is that of an electronic signature")
         }
@@ -125,7 +128,13 @@ fn check_element(signature: &Value, lines: &mut Lines) {
                 "The canonicalization for JSON and XML is not supported",
             );
         }
-        _ => lines.fail("CONF-031", Judgement::Malformed, "targetFormat is not that of canonical FHIR JSON"),
+        Some(_) => {
+            lines.fail("CONF-031", Judgement::Malformed, "targetFormat is not that of canonical FHIR JSON");
+        }
+        None => {
+            let missing = (Judgement::Malformed, "There is no targetFormat");
+            lines.hold_new("CONF-031", false, "targetFormat is there", missing);
+        }
     }
     let types = signature.get("type").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let verification = types.iter().find(|coding| {
@@ -176,29 +185,28 @@ fn judge(
     encoded: &Encoded,
     signed: &Signed<'_>,
     canonical: Option<&[u8]>,
-    trust: &TrustAnchors,
-    now: Timestamp,
-) -> (Lines, Vec<[u8; 32]>) {
-    let mut lines = Lines::default();
-    let Some(header) = Header::read(&encoded.protected, &mut lines) else { return (lines, Vec::new()) };
-    let Some(chain) = certificate::chain(&header, &mut lines) else { return (lines, Vec::new()) };
+    (trust, now): (&TrustAnchors, Timestamp),
+    lines: &mut Lines,
+) -> Vec<[u8; 32]> {
+    let Some(header) = Header::read(&encoded.protected, lines) else { return Vec::new() };
+    let Some(chain) = certificate::chain(&header, lines) else { return Vec::new() };
     let certificates = chain.iter().map(|certificate| certificate.fingerprint).collect();
-    let Some(leaf) = chain.first() else { return (lines, certificates) };
-    leaf.check(now, &mut lines);
-    trust.check(&chain, now, &mut lines);
+    let Some(leaf) = chain.first() else { return certificates };
+    leaf.check(now, lines);
+    trust.check(&chain, now, lines);
     if let Some(canonical) = canonical {
         let proof = Proof { encoded, algorithm: header.algorithm, leaf };
-        proof.check(signed, canonical, trust, &mut lines);
+        proof.check(signed, canonical, trust, lines);
     }
     let signature = signed.signature;
-    leaf.check_identity(signature.get("who").unwrap_or(&Value::Null), &mut lines);
+    leaf.check_identity(signature.get("who").unwrap_or(&Value::Null), lines);
     if let Some(commitments) = &header.commitments {
-        check_types(signature, commitments, &mut lines);
+        check_types(signature, commitments, lines);
     }
     if header.signed_at.is_some() {
-        check_time(signature, &header, &mut lines);
+        check_time(signature, &header, lines);
     }
-    (lines, certificates)
+    certificates
 }
 
 /// A signature, and the key that should have made it.
@@ -231,7 +239,7 @@ impl Proof<'_> {
             return lines.pass("CONF-028", "The signature is that of the canonical form");
         }
         let is_stripped = signed.level == Level::Bundle
-            && trust.accepts_stripped_profiles()
+            && trust.accepts_legacy()
             && canonical_without_profiles(signed.element).is_ok_and(|stripped| is_of(&stripped));
         if is_stripped {
             return lines
