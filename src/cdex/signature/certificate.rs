@@ -114,7 +114,7 @@ impl Certificate {
 
     /// Whether it is for signatures and holds at `now` (CONF-048, 051, 052).
     pub(super) fn check(&self, now: Timestamp, lines: &mut Lines) {
-        let seconds = now.as_nanos().div_euclid(1_000_000_000);
+        let seconds = seconds(now);
         let fault = |fault, text| (Judgement::BadCertificate(fault), text);
         if seconds < self.not_before {
             lines.fail(
@@ -152,6 +152,11 @@ impl Certificate {
         );
     }
 
+    /// The moment in its time that is nearest to `now`, in seconds since 1970.
+    pub(super) fn nearest_second(&self, now: Timestamp) -> i64 {
+        seconds(now).min(self.not_after).max(self.not_before)
+    }
+
     /// Whether it is that of the signer that a Signature names (CONF-053, which is CONF-049 on this side).
     pub(super) fn check_identity(&self, who: &Value, lines: &mut Lines) {
         lines.hold(
@@ -182,6 +187,10 @@ impl Certificate {
             Name::Foreign => false,
         })
     }
+}
+
+fn seconds(moment: Timestamp) -> i64 {
+    moment.as_nanos().div_euclid(1_000_000_000)
 }
 
 impl Name {

@@ -19,7 +19,7 @@ const SIGNATURE_BUNDLE: &str =
 ///
 /// # Errors
 /// A number in a resource has no canonical form, or the signer's certificate does not hold now.
-pub(crate) fn document(
+pub(crate) fn sign_document(
     resources: &[Value],
     subject: &Value,
     base: &str,

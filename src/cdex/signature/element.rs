@@ -43,11 +43,6 @@ pub(super) struct Signed<'a> {
     pub(super) expression: String,
 }
 
-/// Whether CDex has a place for a signature in a resource of this type.
-pub(crate) fn is_signable(resource: &Value) -> bool {
-    Level::of(resource).is_some()
-}
-
 /// Whether a resource has a signature anywhere.
 pub(crate) fn has_signature(resource: &Value) -> bool {
     let mut found = false;

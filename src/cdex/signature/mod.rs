@@ -21,11 +21,13 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use document::document;
-pub(crate) use element::{covers, has_signature, is_signable};
+pub(crate) use document::sign_document;
+pub(crate) use element::{covers, has_signature};
 pub(crate) use sign::{SignError, Signer, SignerError};
 pub(crate) use trust::{TrustAnchors, TrustError};
-pub(crate) use verdict::{CertificateFault, Judgement, Line, LineResult, Verdict};
+#[cfg(test)]
+pub(crate) use verdict::CertificateFault;
+pub(crate) use verdict::{Judgement, LineResult, Verdict};
 pub(crate) use verify::verify;
 
 /// Where a QuestionnaireResponse, or an item of one, has its signatures.

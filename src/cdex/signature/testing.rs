@@ -169,7 +169,12 @@ impl Identity {
     }
 
     /// Its header and its signature.
-    pub(crate) fn signature(&self, resource: &Value, level: Level, header: &Value) -> (String, String) {
+    pub(in crate::cdex::signature) fn signature(
+        &self,
+        resource: &Value,
+        level: Level,
+        header: &Value,
+    ) -> (String, String) {
         let payload = canonical(resource, level).expect("it has a canonical form");
         let protected = URL_SAFE_NO_PAD.encode_to_string(header.to_string());
         let input = format!("{protected}.{}", URL_SAFE_NO_PAD.encode_to_string(payload));

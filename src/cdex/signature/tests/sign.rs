@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::testing::{Authority, Kind, NPI, bundle, now};
 use super::super::{
-    CertificateFault, Judgement, QUESTIONNAIRE_RESPONSE_SIGNATURE, SignError, Signer, SignerError, document,
+    CertificateFault, Judgement, QUESTIONNAIRE_RESPONSE_SIGNATURE, SignError, Signer, SignerError, sign_document,
     has_signature,
 };
 use super::{broken, verdict};
@@ -102,7 +102,7 @@ fn resources_become_a_signed_document_that_begins_with_a_composition() {
     let contents = [condition.clone(), json!({ "resourceType": "Observation" }), condition.clone()];
     let subject = json!({ "reference": "Patient/1" });
     let signed =
-        document(&contents, &subject, "https://gateway.example/fhir/", now(), &signer).expect("it is signed");
+        sign_document(&contents, &subject, "https://gateway.example/fhir/", now(), &signer).expect("it is signed");
     assert_eq!(verdict(&signed, &authority.trust()).judgement, Judgement::Valid);
     let urls: Vec<&Value> = (0..3).map(|index| &signed["entry"][index]["fullUrl"]).collect();
     assert_eq!(urls[1], "https://gateway.example/fhir/Condition/c");
@@ -118,6 +118,6 @@ fn resources_become_a_signed_document_that_begins_with_a_composition() {
     let issues = crate::fhir::check_structure(&signed, "Bundle", crate::fhir::StructureMode::Shape);
     assert!(!issues.iter().any(crate::fhir::Issue::is_error), "{issues:?}");
     let nothing =
-        document(&[], &subject, "https://gateway.example/fhir", now(), &signer).expect("it is signed");
+        sign_document(&[], &subject, "https://gateway.example/fhir", now(), &signer).expect("it is signed");
     assert!(has_signature(&nothing));
 }
