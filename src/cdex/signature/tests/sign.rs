@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::super::testing::{Authority, Kind, NPI, bundle, now};
 use super::super::{
-    CertificateFault, Judgement, QUESTIONNAIRE_RESPONSE_SIGNATURE, SignError, Signer, SignerError, sign_document,
-    has_signature,
+    CertificateFault, Judgement, QUESTIONNAIRE_RESPONSE_SIGNATURE, SignError, Signer, SignerError,
+    has_signature, sign_document,
 };
 use super::{broken, verdict};
 
@@ -101,8 +101,8 @@ fn resources_become_a_signed_document_that_begins_with_a_composition() {
     let condition = json!({ "resourceType": "Condition", "id": "c", "meta": { "versionId": "3" } });
     let contents = [condition.clone(), json!({ "resourceType": "Observation" }), condition.clone()];
     let subject = json!({ "reference": "Patient/1" });
-    let signed =
-        sign_document(&contents, &subject, "https://gateway.example/fhir/", now(), &signer).expect("it is signed");
+    let signed = sign_document(&contents, &subject, "https://gateway.example/fhir/", now(), &signer)
+        .expect("it is signed");
     assert_eq!(verdict(&signed, &authority.trust()).judgement, Judgement::Valid);
     let urls: Vec<&Value> = (0..3).map(|index| &signed["entry"][index]["fullUrl"]).collect();
     assert_eq!(urls[1], "https://gateway.example/fhir/Condition/c");
