@@ -6,6 +6,7 @@
 
 mod data_dir;
 mod lifecycle;
+mod signatures;
 mod wiring;
 
 use std::io;
@@ -212,7 +213,7 @@ async fn exchange(
         lifecycle.tracker().clone(),
     ));
     uploads.tie_store().await?;
-    let Files { dex, upstream, partners } = files;
+    let Files { dex, upstream, partners, signatures } = files;
     let targets = wiring::file_targets(config, &dex.routing);
     for (name, target) in &targets {
         match target.sweep().await {
@@ -238,6 +239,7 @@ async fn exchange(
         partners: Arc::new(partners),
         agenda,
         awaiting: Awaiting::default(),
+        signatures,
         db: db.clone(),
         clock: clock.clone(),
         uploads,

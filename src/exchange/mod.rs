@@ -11,6 +11,8 @@
 //!
 //! A submission that was accepted goes on to the Task and the Claim that it belongs to by [`associate`].
 //! [`request_partner`] asks others for data, follows the Tasks that it sent and collects their outputs.
+//! Signatures that come along are verified by [`check_signatures`], and answers are signed by [`sign_answer`] where that is
+//! agreed.
 //!
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
 //! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it. [`submit_answer`]
@@ -23,6 +25,7 @@ mod body;
 mod care_date;
 pub(crate) mod check_health;
 mod check_task;
+pub(crate) mod check_signatures;
 pub(crate) mod declare;
 pub(crate) mod discover_endpoint;
 mod errands;
@@ -48,6 +51,7 @@ mod request_partner;
 mod retain;
 pub(crate) mod run_bundle;
 mod send_message;
+mod sign_answer;
 mod store;
 pub(crate) mod store_resource;
 pub(crate) mod submit_answer;
@@ -75,6 +79,7 @@ use crate::upload::Uploads;
 use crate::upstream::Upstream;
 
 pub(crate) use body::{Body, BodyError};
+pub(crate) use check_signatures::Signatures;
 pub(crate) use declare::Declared;
 
 /// What the use cases drive.
@@ -107,6 +112,8 @@ pub(crate) struct Exchange {
     pub(crate) endpoints: discover_endpoint::Endpoints,
     /// Whether anybody may want to be notified of Tasks. Once it is so it stays so until the next start.
     pub(crate) has_subscribers: AtomicBool,
+    /// Who signs for the gateway, and whose signatures are believed.
+    pub(crate) signatures: Signatures,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.

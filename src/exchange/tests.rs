@@ -84,6 +84,7 @@ impl Gateway {
             awaiting: submit_answer::Awaiting::default(),
             endpoints: discover_endpoint::Endpoints::default(),
             has_subscribers: AtomicBool::new(true),
+            signatures: Signatures::default(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
                 fhir_base: "http://gateway.example/fhir".into(),
