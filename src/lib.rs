@@ -26,6 +26,7 @@ pub(crate) mod cdex;
 pub(crate) mod delivery;
 pub(crate) mod fhir;
 pub(crate) mod manifest;
+pub(crate) mod screening;
 pub(crate) mod upload;
 
 pub(crate) mod agenda;

@@ -36,6 +36,10 @@ errands! {
     RemindTask = "remind-task",
     /// A submission may belong to a Task or a Claim. The subject is its id, or the Task or Claim that was kept.
     Associate = "associate",
+    /// A resource carries something that goes on. The subject is the resource.
+    ForwardPush = "forward-push",
+    /// An upload waits for the scanner. The subject is its id.
+    ScanUpload = "scan-upload",
     /// A delivery that somebody waits for was settled. The subject is its id.
     FollowDelivery = "follow-delivery",
     /// An attachment request was kept, or what it waits for may have come. The subject is the Task.

@@ -22,6 +22,7 @@ use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
 use crate::exchange::discover_endpoint::Endpoints;
+use crate::exchange::forward_push::ForwardRules;
 use crate::exchange::submit_answer::Awaiting;
 use crate::exchange::submit_attachment::RunningKeys;
 use crate::exchange::{Declared, Exchange, export_data};
@@ -67,6 +68,9 @@ pub enum AppError {
     /// A partner cannot be called.
     #[error("partner: {0}")]
     Partner(String),
+    /// The scanner cannot be called.
+    #[error("screening.scanner: {0}")]
+    Screening(String),
     /// A FHIR rule file is wrong.
     #[error("{0}")]
     Profile(String),
@@ -255,6 +259,8 @@ async fn exchange(
         // Of what is shared, others may keep a Subscription at any time.
         has_subscribers: (is_shared || subscription::is_any(&mut db.reader().await?.tx()).await?).into(),
         declared: Declared::new(clock.now()),
+        forward: ForwardRules::new(config.fhir.forward.clone()),
+        screening: wiring::screening(config).map_err(|error| AppError::Screening(error.to_string()))?,
         settings: wiring::exchange_settings(config, base_url),
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),

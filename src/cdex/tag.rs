@@ -13,6 +13,8 @@ pub(crate) const AMENDMENT: &str = "amendment";
 
 /// Our own copy of a Task that was sent to a partner and is worked on there.
 pub(crate) const SENT: &str = "sent";
+/// What answers a request that is not known here.
+pub(crate) const UNSOLICITED: &str = "unsolicited";
 
 /// Gives a resource a tag, unless it has it.
 pub(crate) fn add(resource: &mut Value, code: &str) {

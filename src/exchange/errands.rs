@@ -12,7 +12,7 @@ use crate::subscription;
 impl Exchange {
     /// What must be done because a version of this resource is kept, whichever way it came.
     pub(super) fn errands_of(&self, resource_type: &str, tree: &Value) -> Vec<Errand> {
-        match resource_type {
+        let mut errands = match resource_type {
             "Task" => {
                 let mut errands = CdexTask::read(tree).map(|task| of_task(&task)).unwrap_or_default();
                 if subscription::is_order(tree) && self.has_subscribers.load(Ordering::Acquire) {
@@ -30,7 +30,11 @@ impl Exchange {
                 vec![Errand::MatchDocument]
             }
             _ => Vec::new(),
+        };
+        if self.forward.concern(resource_type, tree) {
+            errands.push(Errand::ForwardPush);
         }
+        errands
     }
 }
 

@@ -144,6 +144,8 @@ impl Exchange {
             Errand::AnswerTask => self.answer_task(item).await,
             Errand::RemindTask => self.remind_task(item).await,
             Errand::Associate => self.associate(item).await,
+            Errand::ForwardPush => self.forward_push(item).await,
+            Errand::ScanUpload => self.scan_upload(item).await,
             Errand::FollowDelivery => self.follow_delivery(item).await,
             Errand::SubmitAttachments => self.submit_attachments(item).await,
             Errand::MatchDocument => self.match_document(item).await,

@@ -24,8 +24,8 @@ mod associate;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
-mod check_task;
 pub(crate) mod check_signatures;
+mod check_task;
 pub(crate) mod declare;
 pub(crate) mod discover_endpoint;
 mod errands;
@@ -35,6 +35,7 @@ pub(crate) mod find_resource;
 pub(crate) mod finish_upload;
 mod follow_agenda;
 mod follow_delivery;
+pub(crate) mod forward_push;
 mod gather_everything;
 mod handle_subscription;
 pub(crate) mod inspect_upload;
@@ -50,6 +51,7 @@ mod remind_task;
 mod request_partner;
 mod retain;
 pub(crate) mod run_bundle;
+mod screen_upload;
 mod send_message;
 mod sign_answer;
 mod store;
@@ -75,6 +77,7 @@ use crate::delivery::{Deliveries, Routing};
 use crate::fhir::{Profiles, ScanLimits};
 use crate::manifest::{FhirMapping, StreamConfigs};
 use crate::partner::Partners;
+use crate::screening::Screening;
 use crate::upload::Uploads;
 use crate::upstream::Upstream;
 
@@ -114,6 +117,10 @@ pub(crate) struct Exchange {
     pub(crate) has_subscribers: AtomicBool,
     /// Who signs for the gateway, and whose signatures are believed.
     pub(crate) signatures: Signatures,
+    /// Which stored resources are delivered too.
+    pub(crate) forward: forward_push::ForwardRules,
+    /// What is looked at before that.
+    pub(crate) screening: Screening,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.

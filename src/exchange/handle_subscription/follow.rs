@@ -42,7 +42,8 @@ impl Exchange {
             DeliveryStatus::Pending
             | DeliveryStatus::Leased
             | DeliveryStatus::Waiting
-            | DeliveryStatus::Cancelled => return Ok(self.forget(item).await?),
+            | DeliveryStatus::Cancelled
+            | DeliveryStatus::Held => return Ok(self.forget(item).await?),
         };
         let id = id.to_owned();
         let ended = Ended { exchange: self.clone(), item: item.clone(), id, generation, purpose, failure };

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Received;
 
 use crate::auth::Caller;
+use crate::cdex::communication;
 use crate::cdex::task::CdexTask;
 use crate::config::Validation;
 use crate::exchange::Exchange;
@@ -77,6 +78,11 @@ impl Exchange {
         if resource_type == "Subscription" {
             issues.extend(self.check_subscription(tree));
         }
+        let of_2019 = communication::check(tree).into_iter();
+        issues.extend(of_2019.map(|issue| match validation {
+            Validation::Lenient => issue.into_warning(),
+            Validation::Structure | Validation::Profiles => issue,
+        }));
         Ok(issues)
     }
 

@@ -2,7 +2,9 @@
 
 mod data_requests;
 mod kinds;
+mod pushes;
 mod requests;
+mod screening;
 mod submissions;
 mod subscriptions;
 
