@@ -10,6 +10,8 @@ mod find;
 mod give;
 mod output;
 mod patient;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
