@@ -10,6 +10,8 @@ mod find;
 mod give;
 mod output;
 mod patient;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -217,7 +219,8 @@ impl Exchange {
             }
         }
         let found = self.find_record(&seeker, &search, &patient).await?;
-        if !found.has_matches() && !(is_query && open.policy.no_match == NoMatch::Completed) {
+        let may_be_empty = is_query && open.policy.no_match == NoMatch::Completed;
+        if !found.has_matches() && !may_be_empty {
             return Ok(Some(Answer { drafts, ..Answer::failed(NO_RESULTS) }));
         }
         let mut answer = self.output_of(item, open, &seeker, found, is_query).await?;

@@ -45,26 +45,18 @@ impl Exchange {
 
     async fn patients_with(&self, seeker: &Seeker, token: String) -> Result<Patient, InteractionError> {
         let parameters = [("identifier".to_owned(), token)];
-        let mut ids: Vec<String> =
-            match self.upstream.as_deref().filter(|upstream| upstream.serves("Patient")) {
-                Some(upstream) => {
-                    let search = Search {
-                        resource_type: "Patient",
-                        parameters: &parameters,
-                        count: Some(2),
-                        cursor: None,
-                    };
-                    let page = upstream.search(&seeker.view(None), &search).await?;
-                    let matches = page.entries.iter().filter(|entry| entry["search"]["mode"] != "include");
-                    matches.filter_map(|entry| Some(entry["resource"]["id"].as_str()?.to_owned())).collect()
-                }
-                None => {
-                    let mut reader = self.db.reader().await?;
-                    let found =
-                        self.look_up(&mut reader.tx(), &seeker.requester, "Patient", &parameters, 2).await?;
-                    found.into_iter().map(|patient| patient.id).collect()
-                }
-            };
+        let upstream = self.upstream.as_deref().filter(|upstream| upstream.serves("Patient"));
+        let mut ids: Vec<String> = if let Some(upstream) = upstream {
+            let search =
+                Search { resource_type: "Patient", parameters: &parameters, count: Some(2), cursor: None };
+            let page = upstream.search(&seeker.view(None), &search).await?;
+            let matches = page.entries.iter().filter(|entry| entry["search"]["mode"] != "include");
+            matches.filter_map(|entry| Some(entry["resource"]["id"].as_str()?.to_owned())).collect()
+        } else {
+            let mut reader = self.db.reader().await?;
+            let found = self.look_up(&mut reader.tx(), &seeker.requester, "Patient", &parameters, 2).await?;
+            found.into_iter().map(|patient| patient.id).collect()
+        };
         Ok(match (ids.pop(), ids.is_empty()) {
             (None, _) => Patient::Unknown,
             (Some(id), true) => Patient::One(id),
