@@ -23,14 +23,14 @@ fn with_key(folder: &Path, pem: &str) -> Config {
 }
 
 fn upstream(config: &Config) -> UpstreamSettings {
-    files(config).expect("it is sound").1.expect("there is an upstream server")
+    files(config).expect("it is sound").upstream.expect("there is an upstream server")
 }
 
 #[test]
 fn without_a_url_there_is_no_upstream_server() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = Config::defaults_in(folder.path()).expect("the defaults are sound");
-    assert!(files(&config).expect("it is sound").1.is_none());
+    assert!(files(&config).expect("it is sound").upstream.is_none());
 }
 
 #[test]

@@ -103,7 +103,8 @@ impl PartnerConfig {
         if credentials.client_id.is_some() && credentials.static_token.is_some() {
             problems.add(&format!("{path}.credentials"), "client_id has no effect beside static_token");
         }
-        if credentials.client_id.is_some() && credentials.token_url.is_none() && self.fhir_base.is_none() {
+        let is_client = credentials.client_id.is_some() && credentials.key_file.is_some();
+        if is_client && credentials.token_url.is_none() && self.fhir_base.is_none() {
             problems.add(
                 &format!("{path}.credentials"),
                 "needs token_url or fhir_base to find where tokens are issued",

@@ -129,6 +129,8 @@ impl Deliveries {
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod store_order_tests;
+#[cfg(test)]
 mod store_tests;
 #[cfg(test)]
 mod testing;

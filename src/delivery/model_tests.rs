@@ -119,7 +119,7 @@ async fn compare(events: Vec<Event>) {
 
 async fn settle(db: &Db, delivery: super::Delivery, next: DeliveryStatus) -> bool {
     let outcome = if next == Delivered {
-        AttemptOutcome::Success { location: "/x".to_owned(), size_bytes: 0 }
+        AttemptOutcome::Success { location: "/x".to_owned(), size_bytes: 0, remark: None }
     } else {
         AttemptOutcome::Failure { issue: "why".to_owned() }
     };

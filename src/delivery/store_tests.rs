@@ -48,7 +48,7 @@ async fn fail(db: &Db, delivery: &Delivery, next: DeliveryStatus) -> bool {
 }
 
 async fn succeed(db: &Db, delivery: &Delivery) -> bool {
-    let success = AttemptOutcome::Success { location: "/x".to_owned(), size_bytes: 3 };
+    let success = AttemptOutcome::Success { location: "/x".to_owned(), size_bytes: 3, remark: None };
     let settlement = settlement(db, delivery, success, DeliveryStatus::Delivered).await;
     write!(db, settlement, |settlement, tx| store::settle(tx, settlement))
 }

@@ -15,7 +15,7 @@ use crate::audit::{self, AuditOutcome};
 use crate::auth::Caller;
 use crate::cdex::OwnUploads;
 use crate::clock::{ManualClock, Timestamp};
-use crate::config::{FhirMappingConfig, Validation};
+use crate::config::{Config, FhirMappingConfig, Validation};
 use crate::db::testing::{assert_prepares, for_each_database};
 use crate::delivery::{AttemptOutcome, Destination, FileDestination, FileSettings, Schedule, WorkerSettings};
 use crate::id::UploadId;

@@ -71,6 +71,8 @@ impl Job {
             lease_epoch,
             upload_id: self.upload_id,
             path: &self.path,
+            media_type: None,
+            headers: &[],
             manifest: br#"{"sender_id":"test sender"}"#,
             source: Box::new(source),
         };

@@ -6,7 +6,9 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream;
+use sha2::{Digest, Sha256};
 
 use super::{Delivered, DeliveryRequest, Destination};
 use crate::delivery::DeliveryError;
@@ -38,16 +40,16 @@ impl Destination for EndpointDestination {
     async fn deliver(&self, request: DeliveryRequest<'_>) -> Result<Delivered, DeliveryError> {
         let length = request.source.length();
         let reading = Reading::default();
-        let body = stream::unfold((request.source, reading.clone()), |(mut source, reading)| async move {
-            let read = next(source.as_mut(), &reading).await?;
-            Some((read, (source, reading)))
-        });
+        let body = Body { source: request.source, left: length, reading: reading.clone() };
+        let body = stream::unfold(body, |mut body| async move { Some((body.next().await?, body)) });
         let mut headers = request.headers.to_vec();
         headers.push(("idempotency-key".to_owned(), request.delivery_id.to_string()));
         let media_type = request.media_type.unwrap_or(OCTETS);
         let sent = self.partner.post_stream(request.path, &headers, media_type, body, length).await;
         let read = reading.lock().ok().and_then(|mut reading| reading.take());
-        let answer = match (sent, read) {
+        // Of an empty upload nobody asks for a block.
+        let read = read.or_else(|| (length == 0).then(|| Ok(Sha256::digest(b"").into())));
+        let (answer, sha256) = match (sent, read) {
             // The body ended early because of us, whatever the other side made of it.
             (_, Some(Err(error))) => return Err(error.into()),
             (Err(error), _) => return Err(DeliveryError::Partner(error)),
@@ -56,7 +58,6 @@ impl Destination for EndpointDestination {
             (Ok(_), None) => return Err(DeliveryError::LengthMismatch { expected: length, written: 0 }),
             (Ok(answer), Some(Ok(sha256))) => (answer, sha256),
         };
-        let (answer, sha256) = answer;
         let location = answer.header("location").unwrap_or(request.path).to_owned();
         Ok(Delivered { location, length, sha256, remark: remark(&answer) })
     }
@@ -67,23 +68,50 @@ impl Destination for EndpointDestination {
     }
 }
 
-/// The next block of the body; none at its end, which is noted.
-async fn next(source: &mut dyn Source, reading: &Reading) -> Option<std::io::Result<bytes::Bytes>> {
-    let note = |ended| {
-        if let Ok(mut reading) = reading.lock() {
+/// An upload that is being sent.
+struct Body {
+    source: Box<dyn Source>,
+    /// Bytes that are still to come.
+    left: u64,
+    reading: Reading,
+}
+
+impl Body {
+    /// The next block. How the reading ended is noted with the last one: nobody asks for more than the length that was
+    /// announced.
+    async fn next(&mut self) -> Option<std::io::Result<Bytes>> {
+        let block = match self.source.next().await {
+            Ok(Some(block)) => block,
+            Ok(None) => return self.end(),
+            Err(error) => return Some(Err(self.fail(error))),
+        };
+        self.left = self.left.saturating_sub(block.len() as u64);
+        if self.left == 0 {
+            match self.source.next().await {
+                Ok(None) => {
+                    self.end();
+                }
+                Ok(Some(_)) => return Some(Err(self.fail(SourceError::Corrupt))),
+                Err(error) => return Some(Err(self.fail(error))),
+            }
+        }
+        Some(Ok(block))
+    }
+
+    fn end(&self) -> Option<std::io::Result<Bytes>> {
+        self.note(self.source.sha256().ok_or(SourceError::Truncated));
+        None
+    }
+
+    fn fail(&self, error: SourceError) -> std::io::Error {
+        let broken = std::io::Error::other(error.to_string());
+        self.note(Err(error));
+        broken
+    }
+
+    fn note(&self, ended: Result<[u8; 32], SourceError>) {
+        if let Ok(mut reading) = self.reading.lock() {
             *reading = Some(ended);
-        }
-    };
-    match source.next().await {
-        Ok(Some(block)) => Some(Ok(block)),
-        Ok(None) => {
-            note(source.sha256().ok_or(SourceError::Truncated));
-            None
-        }
-        Err(error) => {
-            let broken = std::io::Error::other(error.to_string());
-            note(Err(error));
-            Some(Err(broken))
         }
     }
 }

@@ -82,6 +82,8 @@ async fn deliver(destination: &FileDestination, path: &str, bytes: &[u8]) -> Res
         lease_epoch: 1,
         upload_id: UploadId::new(),
         path,
+        media_type: None,
+        headers: &[],
         manifest: br#"{"sender_id":"test sender"}"#,
         source: Box::new(MemorySource::new(bytes)),
     };

@@ -68,4 +68,6 @@ pub(crate) trait Destination: Send + Sync {
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod endpoint_tests;
+#[cfg(test)]
 mod file_tests;

@@ -4,7 +4,8 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::auth::testing::TestKey;
-use crate::auth::{SigningKey, TokenEndpoint, TokenError};
+use crate::auth::{AccessToken, ClientSettings, SigningKey, TokenEndpoint, TokenError};
+use crate::config::Secret;
 
 /// Settings with which the gateway fetches its tokens from `/token` of the server.
 fn as_client(server: &FakeServer, key: &TestKey) -> UpstreamSettings {
