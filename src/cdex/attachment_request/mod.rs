@@ -16,9 +16,7 @@ use super::submission::{AttachTo, Identifier};
 use crate::fhir::datatype::{self, Coding, codings};
 use crate::fhir::{Issue, IssueType};
 
-pub(crate) use content::{
-    care_includes, document_date, fits, is_signed, outputs, requires_signature,
-};
+pub(crate) use content::{care_includes, document_date, fits, is_signed, outputs, requires_signature};
 
 /// The code system of CDex.
 const CDEX_TEMP: &str = "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp";

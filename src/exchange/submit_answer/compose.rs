@@ -152,7 +152,11 @@ impl Writing<'_> {
     }
 
     /// Puts the bytes of an attachment where its URL is, if they are ours; `false` if the URL leads to nothing.
-    async fn fill(&self, attachment: &mut Map<String, Value>, marks: &mut Marks) -> Result<bool, ComposeError> {
+    async fn fill(
+        &self,
+        attachment: &mut Map<String, Value>,
+        marks: &mut Marks,
+    ) -> Result<bool, ComposeError> {
         let Some(url) = attachment.get("url").and_then(Value::as_str) else { return Ok(true) };
         if attachment.contains_key("data") {
             return Ok(true);
@@ -166,7 +170,9 @@ impl Writing<'_> {
             attachment.remove("url");
             return Ok(true);
         }
-        let Target::Local { resource_type: "Binary", id } = Target::of(url.trim_start_matches('/'), self.base) else {
+        let Target::Local { resource_type: "Binary", id } =
+            Target::of(url.trim_start_matches('/'), self.base)
+        else {
             // What lies on another server the payer can fetch there.
             return Ok(is_absolute(url));
         };
@@ -181,7 +187,9 @@ impl Writing<'_> {
                 None => return Ok(false),
             },
         };
-        if let Some(media_type) = binary.tree.get("contentType").filter(|_| !attachment.contains_key("contentType")) {
+        if let Some(media_type) =
+            binary.tree.get("contentType").filter(|_| !attachment.contains_key("contentType"))
+        {
             attachment.insert("contentType".to_owned(), media_type.clone());
         }
         attachment.remove("url");
@@ -257,7 +265,8 @@ mod tests {
         let tree = json!({ "b": other, "z": one, "a": "text" });
         let text = tree.to_string();
         let pieces = marks.split(&text);
-        let lengths: Vec<_> = pieces.iter().map(|piece| if let Piece::Content(_, n) = piece { *n } else { 0 }).collect();
+        let lengths: Vec<_> =
+            pieces.iter().map(|piece| if let Piece::Content(_, n) = piece { *n } else { 0 }).collect();
         let joined: String = pieces
             .iter()
             .map(|piece| match piece {
@@ -265,8 +274,12 @@ mod tests {
                 Piece::Content(..) | Piece::Upload(_) => "DATA".to_owned(),
             })
             .collect();
-        assert_eq!(serde_json::from_str::<Value>(&joined).ok(), Some(json!({ "b": "DATA", "z": "DATA", "a": "text" })));
-        let expected = if text.find("\"b\"") < text.find("\"z\"") { [0, 2, 0, 1, 0] } else { [0, 1, 0, 2, 0] };
+        assert_eq!(
+            serde_json::from_str::<Value>(&joined).ok(),
+            Some(json!({ "b": "DATA", "z": "DATA", "a": "text" }))
+        );
+        let expected =
+            if text.find("\"b\"") < text.find("\"z\"") { [0, 2, 0, 1, 0] } else { [0, 1, 0, 2, 0] };
         assert_eq!(lengths, expected);
     }
 }

@@ -94,8 +94,11 @@ impl Unit {
 fn after(task: &Value, answers: &[Answer], number: u64) -> Option<Step> {
     let answer = answers.iter().find(|answer| answer.number == number)?;
     let is_received = |answer: &Answer| answer.number == number || answer.state == AnswerState::Delivered;
-    let received: Vec<SentContent> =
-        answers.iter().filter(|answer| is_received(answer)).flat_map(|answer| answer.contents.clone()).collect();
+    let received: Vec<SentContent> = answers
+        .iter()
+        .filter(|answer| is_received(answer))
+        .flat_map(|answer| answer.contents.clone())
+        .collect();
     let is_whole = answers.iter().any(|answer| answer.is_last && is_received(answer))
         && answers.iter().all(|answer| is_received(answer) || answer.state == AnswerState::Dead);
     let step = if is_whole {
@@ -159,8 +162,18 @@ mod tests {
         let cases = [
             (vec![answer(1, AnswerState::Sent, true)], 1, "completed", 1),
             (vec![answer(1, AnswerState::Sent, false)], 1, "in-progress", 1),
-            (vec![answer(1, AnswerState::Delivered, false), answer(2, AnswerState::Sent, true)], 2, "completed", 2),
-            (vec![answer(1, AnswerState::Sent, false), answer(2, AnswerState::Sent, true)], 2, "in-progress", 1),
+            (
+                vec![answer(1, AnswerState::Delivered, false), answer(2, AnswerState::Sent, true)],
+                2,
+                "completed",
+                2,
+            ),
+            (
+                vec![answer(1, AnswerState::Sent, false), answer(2, AnswerState::Sent, true)],
+                2,
+                "in-progress",
+                1,
+            ),
             (vec![answer(1, AnswerState::Dead, true), answer(2, AnswerState::Sent, true)], 2, "completed", 1),
         ];
         for (answers, number, status, linked) in cases {

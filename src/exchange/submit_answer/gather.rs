@@ -63,15 +63,17 @@ pub(super) async fn gather(
         assign(&mut answers, request, record);
     }
     let mut gathered = Gathered::default();
-    let is_missing = |(needed, own): (&Needed, &Vec<Record>)| {
-        own.is_empty() && matches!(needed.what, What::Attachment(_))
-    };
+    let is_missing =
+        |(needed, own): (&Needed, &Vec<Record>)| own.is_empty() && matches!(needed.what, What::Attachment(_));
     let looks = may_look && request.needed.iter().zip(&answers).any(is_missing);
     if looks {
         gathered.patient = records.patient(&request.patient).await?;
     }
     for (index, (needed, mut own)) in request.needed.iter().zip(answers).enumerate() {
-        if own.is_empty() && let What::Attachment(concept) = &needed.what && looks {
+        if own.is_empty()
+            && let What::Attachment(concept) = &needed.what
+            && looks
+        {
             own = documents(records, request, concept, gathered.patient.as_deref()).await?;
         }
         let must_be_signed = request.must_be_signed || demands_signature(records, needed, &own).await?;
@@ -94,7 +96,9 @@ fn assign(answers: &mut [Vec<Record>], request: &AttachmentRequest, record: Reco
     let is_response = record.tree["resourceType"] == "QuestionnaireResponse";
     let by_order = || {
         let mut open = request.needed.iter().zip(&*answers);
-        open.position(|(needed, own)| own.is_empty() && matches!(needed.what, What::Attachment(_)) && !is_response)
+        open.position(|(needed, own)| {
+            own.is_empty() && matches!(needed.what, What::Attachment(_)) && !is_response
+        })
     };
     if let Some(index) = by_itself.or_else(by_order) {
         answers[index].push(record);
@@ -165,7 +169,8 @@ fn choose(mut found: Vec<Record>, day: Option<&str>) -> Vec<Record> {
         found.retain(is_about);
         return found;
     }
-    let latest = found.into_iter().max_by(|one, other| document_date(&one.tree).cmp(document_date(&other.tree)));
+    let latest =
+        found.into_iter().max_by(|one, other| document_date(&one.tree).cmp(document_date(&other.tree)));
     latest.into_iter().collect()
 }
 
@@ -241,7 +246,8 @@ mod tests {
 
     #[test]
     fn conf_026_what_is_not_finished_or_not_signed_is_not_ready() {
-        let response = |status: &str| json!({ "resourceType": "QuestionnaireResponse", "id": 1, "status": status });
+        let response =
+            |status: &str| json!({ "resourceType": "QuestionnaireResponse", "id": 1, "status": status });
         let mut signed = response("completed");
         signed["extension"] =
             json!([{ "url": "http://hl7.org/fhir/StructureDefinition/questionnaireresponse-signature" }]);
@@ -250,7 +256,11 @@ mod tests {
             (response("in-progress"), false, Some(Unready::Unfinished)),
             (response("completed"), true, Some(Unready::Unsigned)),
             (signed, true, None),
-            (json!({ "resourceType": "DocumentReference", "id": 1, "status": "superseded" }), false, Some(Unready::Unfinished)),
+            (
+                json!({ "resourceType": "DocumentReference", "id": 1, "status": "superseded" }),
+                false,
+                Some(Unready::Unfinished),
+            ),
             (json!({ "resourceType": "DocumentReference", "id": 1, "status": "current" }), true, None),
             (json!({ "resourceType": "Bundle", "id": 1 }), true, Some(Unready::Unsigned)),
         ] {

@@ -152,7 +152,8 @@ impl Exchange {
         let request = match AttachmentRequest::read(&task.tree) {
             Ok(request) => request,
             Err(issues) => {
-                let elements: Vec<_> = issues.iter().filter_map(|issue| issue.expression.as_deref()).collect();
+                let elements: Vec<_> =
+                    issues.iter().filter_map(|issue| issue.expression.as_deref()).collect();
                 let reason = format!("The request cannot be answered without {}", elements.join(", "));
                 let to = if status == "requested" { "rejected" } else { "failed" };
                 let stage = Stage::new("unanswerable", "The request is not complete");
@@ -195,17 +196,23 @@ impl Exchange {
             return Ok(Plan::Wait(Step::to("in-progress", waiting(&request, &missing)), names));
         }
         let Some(partner) = partner else {
-            let stage = Stage::new(Stage::NO_PARTNER, "The server in the input payer-url is none of a configured partner");
+            let stage = Stage::new(
+                Stage::NO_PARTNER,
+                "The server in the input payer-url is none of a configured partner",
+            );
             return Ok(Plan::Wait(Step::to("on-hold", stage), names));
         };
         let is_last = missing.is_empty();
-        let composing = compose(self, (&records, &requester.base), &item.access(), &request, (&new, is_last)).await;
+        let composing =
+            compose(self, (&records, &requester.base), &item.access(), &request, (&new, is_last)).await;
         let (spool, spooled) = match composing {
             Ok(composed) => composed,
             Err(ComposeError::Later(error)) => return Err(error),
             Err(ComposeError::Unreadable(index)) => {
                 let input = request.needed[index].input;
-                let text = format!("Task.input[{input}]: an attachment of what answers it leads to nothing that can be read");
+                let text = format!(
+                    "Task.input[{input}]: an attachment of what answers it leads to nothing that can be read"
+                );
                 let stage = Stage::new("waiting-for-documents", text);
                 return Ok(Plan::Wait(Step::to("in-progress", stage), names));
             }
@@ -228,7 +235,13 @@ impl Exchange {
     }
 
     /// The next versions of a Task as they are kept. They come from here and need not come here again.
-    fn drafts(&self, access: &Access, task: &Present, step: &Step, now: Timestamp) -> Vec<(Draft, Precondition)> {
+    fn drafts(
+        &self,
+        access: &Access,
+        task: &Present,
+        step: &Step,
+        now: Timestamp,
+    ) -> Vec<(Draft, Precondition)> {
         let requester = self.requester(access);
         let versions = step.versions(&task.tree, now).into_iter().zip(task.version..);
         versions

@@ -33,7 +33,10 @@ impl Stage {
     /// Whether a Task is at a stage with this code.
     pub(super) fn is_at(task: &Value, code: &str) -> bool {
         let codings = task.pointer("/businessStatus/coding").and_then(Value::as_array);
-        codings.into_iter().flatten().any(|coding| coding["system"] == GATEWAY_STATUS && coding["code"] == code)
+        codings
+            .into_iter()
+            .flatten()
+            .any(|coding| coding["system"] == GATEWAY_STATUS && coding["code"] == code)
     }
 
     fn to_json(&self) -> Value {
@@ -92,7 +95,8 @@ impl Step {
                 continue;
             }
             // cdex §10, row 12: the profile has room for one answer to a Questionnaire; others are of another type.
-            let is_further = content.output == QUESTIONNAIRE_CONTEXT && known.iter().any(|output| output.is_questionnaire);
+            let is_further =
+                content.output == QUESTIONNAIRE_CONTEXT && known.iter().any(|output| output.is_questionnaire);
             let coding = match is_further {
                 true => json!({ "system": SDC_TEMP, "code": "questionnaire-response" }),
                 false => json!({ "system": PAS_TEMP, "code": content.output }),
@@ -191,7 +195,8 @@ mod tests {
         let task = json!({ "resourceType": "Task", "status": "in-progress" });
         let version = step.versions(&task, Timestamp::from_nanos(0)).pop().expect("a version");
         let codes: Vec<_> = version["output"].as_array().expect("outputs").iter().collect();
-        let code = |at: usize| (&codes[at]["valueReference"]["reference"], &codes[at]["type"]["coding"][0]["code"]);
+        let code =
+            |at: usize| (&codes[at]["valueReference"]["reference"], &codes[at]["type"]["coding"][0]["code"]);
         assert_eq!(code(0), (&json!("DocumentReference/1"), &json!("attachments-needed")));
         assert_eq!(code(1), (&json!("QuestionnaireResponse/1"), &json!(QUESTIONNAIRE_CONTEXT)));
         assert_eq!(code(2), (&json!("QuestionnaireResponse/2"), &json!("questionnaire-response")));

@@ -65,8 +65,14 @@ impl<'e> Records<'e> {
     }
 
     /// The present version of a resource.
-    pub(super) async fn read(&self, resource_type: &'static str, id: &str) -> Result<Option<Record>, FollowError> {
-        if let Some(upstream) = self.exchange.upstream.as_deref().filter(|upstream| upstream.serves(resource_type)) {
+    pub(super) async fn read(
+        &self,
+        resource_type: &'static str,
+        id: &str,
+    ) -> Result<Option<Record>, FollowError> {
+        if let Some(upstream) =
+            self.exchange.upstream.as_deref().filter(|upstream| upstream.serves(resource_type))
+        {
             return match upstream.read(&self.view(), resource_type, id).await {
                 Ok(tree) => Ok(Some(Record::of_tree(format!("{resource_type}/{id}"), tree))),
                 Err(UpstreamError::NotFound) => Ok(None),
@@ -87,8 +93,11 @@ impl<'e> Records<'e> {
     ) -> Result<Vec<Record>, FollowError> {
         let parameters: Vec<_> =
             parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        if let Some(upstream) = self.exchange.upstream.as_deref().filter(|upstream| upstream.serves(resource_type)) {
-            let search = upstream::Search { resource_type, parameters: &parameters, count: Some(MOST), cursor: None };
+        if let Some(upstream) =
+            self.exchange.upstream.as_deref().filter(|upstream| upstream.serves(resource_type))
+        {
+            let search =
+                upstream::Search { resource_type, parameters: &parameters, count: Some(MOST), cursor: None };
             let page = upstream.search(&self.view(), &search).await.map_err(|error| unavailable(&error))?;
             let found = page.entries.into_iter().filter(|entry| entry["search"]["mode"] != "include");
             let found = found.filter_map(|mut entry| Some(entry.get_mut("resource")?.take()));

@@ -14,12 +14,14 @@ const INSERT: &str = "INSERT INTO attachment_answer \
      $4, $5, $6, $7, $8, $9) RETURNING number";
 const LIST: &str = "SELECT number, state, is_last, contents FROM attachment_answer \
      WHERE tenant = $1 AND owner = COALESCE($2, owner) AND task = $3 ORDER BY number";
-const SETTLE: &str = "UPDATE attachment_answer SET state = $4 WHERE tenant = $1 AND task = $2 AND number = $3";
+const SETTLE: &str =
+    "UPDATE attachment_answer SET state = $4 WHERE tenant = $1 AND task = $2 AND number = $3";
 const AWAIT: &str = "INSERT INTO awaited_document (tenant, owner, task, name) ";
 const UNLESS_KNOWN: &str = " ON CONFLICT DO NOTHING";
 const FORGET: &str = "DELETE FROM awaited_document WHERE tenant = $1 AND task = $2";
 const IS_AWAITING: &str = "SELECT COUNT(*) FROM awaited_document WHERE tenant = $1 AND task = $2";
-const ANY_AWAITING: &str = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM awaited_document LIMIT 1) AS any_of_them";
+const ANY_AWAITING: &str =
+    "SELECT COUNT(*) FROM (SELECT 1 AS one FROM awaited_document LIMIT 1) AS any_of_them";
 const AWAITING: &str = "SELECT DISTINCT owner, task FROM awaited_document WHERE tenant = ";
 
 /// Every fixed statement, for the test that prepares each on both databases.

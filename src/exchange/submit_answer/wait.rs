@@ -53,7 +53,10 @@ impl Exchange {
     }
 
     /// A document was kept: the Tasks that may have waited for it look at what there is.
-    pub(in crate::exchange) async fn match_document(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
+    pub(in crate::exchange) async fn match_document(
+        self: &Arc<Self>,
+        item: &Item,
+    ) -> Result<(), FollowError> {
         self.awaiting.0.store(false, Ordering::SeqCst);
         let is_any = {
             let mut reader = self.db.reader().await?;
@@ -83,8 +86,10 @@ impl Exchange {
                         return Ok(false);
                     }
                     let tasks = store::awaiting(tx, &item.tenant, names).await?;
-                    let errands: Vec<NewItem> =
-                        tasks.into_iter().map(|(owner, task)| look(&item.tenant, owner, &task, now)).collect();
+                    let errands: Vec<NewItem> = tasks
+                        .into_iter()
+                        .map(|(owner, task)| look(&item.tenant, owner, &task, now))
+                        .collect();
                     agenda::add(tx, &errands).await?;
                     Ok(true)
                 })
@@ -102,7 +107,9 @@ impl Exchange {
             .db
             .write(item.clone(), move |item, tx| {
                 Box::pin(async move {
-                    let Some((_, task)) = item.resource() else { return agenda::done(tx, item).await.map(drop) };
+                    let Some((_, task)) = item.resource() else {
+                        return agenda::done(tx, item).await.map(drop);
+                    };
                     if !store::is_awaiting(tx, &item.access(), task).await? {
                         return agenda::done(tx, item).await.map(drop);
                     }
@@ -142,7 +149,8 @@ impl Exchange {
         for reference in related.and_then(Value::as_array).into_iter().flatten() {
             names.extend(reference.get("identifier").and_then(|json| of_identifier(&Identifier::of(json))));
             if let Some(text) = reference.get("reference").and_then(Value::as_str)
-                && let Target::Local { resource_type: "Task", id } = Target::of(text, &self.settings.fhir_base)
+                && let Target::Local { resource_type: "Task", id } =
+                    Target::of(text, &self.settings.fhir_base)
             {
                 names.push(name_of("Task", id));
             }
@@ -154,7 +162,8 @@ impl Exchange {
         {
             names.push(name_of("Patient", id));
             let patient = records.read("Patient", id).await?;
-            let identifiers = patient.iter().flat_map(|patient| patient.tree["identifier"].as_array()).flatten();
+            let identifiers =
+                patient.iter().flat_map(|patient| patient.tree["identifier"].as_array()).flatten();
             names.extend(identifiers.filter_map(|json| of_identifier(&Identifier::of(json))));
         }
         Ok(names)

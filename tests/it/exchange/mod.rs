@@ -1,0 +1,3 @@
+//! CDex between organisations: the real binary on one side, and another gateway or a foreign server on the other.
+
+mod attachment_requests;
