@@ -34,7 +34,7 @@ impl Gateway {
         Self::with(db, |_| {})
     }
 
-    fn with(db: &Db, change: impl FnOnce(&mut Exchange)) -> Self {
+    pub(super) fn with(db: &Db, change: impl FnOnce(&mut Exchange)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let start = Timestamp::parse_rfc3339("2026-05-05T14:03:22Z").expect("an instant");
         let clock = Arc::new(ManualClock::new(start));
