@@ -2,7 +2,8 @@
 //!
 //! [`attachment_request`] reads the Task that asks for attachments and builds the Parameters that answer it,
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, [`operation`] which operations there are, and [`documentation`] what has to be said of them in words.
+//! content carries, [`task`] what Tasks ask for and what may become of them, [`operation`] which operations there
+//! are, and [`documentation`] what has to be said of them in words.
 
 pub(crate) mod attachment_request;
 pub(crate) mod documentation;
@@ -17,6 +18,7 @@ mod payload_tests;
 mod submission;
 #[cfg(test)]
 mod submission_tests;
+pub(crate) mod task;
 
 pub(crate) use documentation::{CapabilityFacts, larger_payload_advice};
 pub(crate) use payload::{Carried, MOST_PAYLOADS, OwnUploads, Payload, TakenData, payloads};

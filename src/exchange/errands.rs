@@ -4,17 +4,38 @@ use serde_json::Value;
 
 use super::Exchange;
 use crate::agenda::Errand;
-use crate::cdex::attachment_request::AttachmentRequest;
+use crate::cdex::task::{Asked, CdexTask, TaskStatus, tag};
 
 impl Exchange {
     /// What must be done because a version of this resource is kept, whichever way it came.
     pub(super) fn errands_of(&self, resource_type: &str, tree: &Value) -> Vec<Errand> {
         match resource_type {
-            "Task" if AttachmentRequest::is_one(tree) => vec![Errand::SubmitAttachments],
+            "Task" => CdexTask::read(tree).map(|task| of_task(&task)).unwrap_or_default(),
             "DocumentReference" | "QuestionnaireResponse" if self.is_anything_awaited() => {
                 vec![Errand::MatchDocument]
             }
             _ => Vec::new(),
         }
     }
+}
+
+/// Whether they lead to anything is decided when they are done: by what is agreed with who asks.
+fn of_task(task: &CdexTask<'_>) -> Vec<Errand> {
+    let mut errands = Vec::new();
+    // A copy of what was asked of somebody else is not ours to answer.
+    if task.has_tag(tag::SYSTEM, tag::SENT) {
+        return errands;
+    }
+    let is_open = matches!(task.status, Some(TaskStatus::Requested | TaskStatus::Accepted));
+    if task.kind.is_attachment_request() {
+        // Those that are over too: they wait for nothing any more.
+        errands.push(Errand::SubmitAttachments);
+    } else if is_open && matches!(task.asked(), Asked::Query(_) | Asked::Coded(_)) {
+        errands.push(Errand::AnswerTask);
+    }
+    let is_over = task.status.is_none_or(TaskStatus::is_terminal);
+    if !is_over && task.due().is_some() {
+        errands.push(Errand::RemindTask);
+    }
+    errands
 }

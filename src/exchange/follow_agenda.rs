@@ -96,6 +96,8 @@ impl Exchange {
 
     async fn run(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
         match item.errand {
+            Errand::AnswerTask => self.answer_task(item).await,
+            Errand::RemindTask => self.remind_task(item).await,
             Errand::FollowDelivery => self.follow_delivery(item).await,
             Errand::SubmitAttachments => self.submit_attachments(item).await,
             Errand::MatchDocument => self.match_document(item).await,

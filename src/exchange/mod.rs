@@ -13,10 +13,12 @@
 //! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it. [`submit_answer`]
 //! answers a payer's request for attachments.
 
+mod answer_task;
 pub(crate) mod ask_upstream;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
+mod check_task;
 pub(crate) mod declare;
 mod errands;
 pub(crate) mod export_data;
@@ -35,6 +37,7 @@ pub(crate) mod precondition;
 pub(crate) mod read_binary;
 pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
+mod remind_task;
 mod retain;
 pub(crate) mod run_bundle;
 mod send_message;
