@@ -8,7 +8,7 @@
 mod content;
 mod parameters;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::progress::{Stage, Step, is_terminal, status_of};
 use super::store::{self, Answer, AnswerState, SentContent};
-use super::{Present, Written, again};
+use super::{Present, Written, again, keep_versions};
 use crate::agenda::{self, Item};
 use crate::auth::Access;
 use crate::cdex::attachment_request::AttachmentRequest;
@@ -17,7 +17,7 @@ use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::follow_delivery::Settled;
 use crate::exchange::match_patient::tree_of;
-use crate::repository::{self, Draft, Kept, Precondition};
+use crate::repository::{self, Draft, Precondition};
 
 /// How an attempt tells that the payer refused what was sent, and would again.
 const REFUSED: &str = "the partner answered with status 4";
@@ -78,12 +78,9 @@ impl Unit {
         if !agenda::done(tx, item).await? {
             return Ok(Written::Lost);
         }
-        if !drafts.is_empty() {
-            let kept = repository::keep(tx, access, drafts, false, *now).await?;
-            if !matches!(kept.first(), Some(Kept::Updated(_))) {
-                agenda::add(tx, &[again(item, *now)]).await?;
-                return Ok(Written::Changed);
-            }
+        if !keep_versions(tx, access, drafts, *now).await? {
+            agenda::add(tx, &[again(item, *now)]).await?;
+            return Ok(Written::Changed);
         }
         store::settle(tx, (access, task), *number, *state).await?;
         Ok(Written::All)

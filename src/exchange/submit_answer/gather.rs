@@ -111,16 +111,15 @@ async fn related(
     task_id: &str,
     request: &AttachmentRequest,
 ) -> Result<Vec<Record>, FollowError> {
-    let by_id = || format!("Task/{task_id}");
     let tracking = datatype::Identifier {
         system: request.tracking_id.system.as_deref(),
         value: Some(&request.tracking_id.value),
     };
     let by_tracking = identifier_token(&tracking).unwrap_or_default();
-    let mut found = records.find("DocumentReference", &[("related", by_id())]).await?;
+    let mut found = records.find("DocumentReference", &[("related", format!("Task/{task_id}"))]).await?;
     found.extend(records.find("DocumentReference", &[("related:identifier", by_tracking.clone())]).await?);
     if request.needed.iter().any(|needed| matches!(needed.what, What::Questionnaire(_))) {
-        found.extend(records.find("QuestionnaireResponse", &[("based-on", by_id())]).await?);
+        // R4 lets a response refer to a Task by its identifier only.
         found.extend(records.find("QuestionnaireResponse", &[("based-on:identifier", by_tracking)]).await?);
     }
     Ok(found)

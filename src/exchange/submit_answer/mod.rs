@@ -12,6 +12,8 @@ mod gather;
 mod progress;
 mod records;
 mod store;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::sync::Arc;
@@ -62,8 +64,8 @@ enum Plan {
     Wait(Step, Names),
     /// The Task can never be answered.
     Refuse(Step),
-    /// This is sent.
-    Send { step: Step, answer: NewAnswer, composed: Box<Composed> },
+    /// This is sent, and documents that come later are what is still missing.
+    Send { step: Step, answer: NewAnswer, composed: Box<Composed>, names: Names },
 }
 
 /// The names by which a document can turn out to be meant for a Task.
@@ -104,7 +106,7 @@ impl Exchange {
             Plan::Listen(names) => (None, names, None),
             Plan::Wait(step, names) => (Some(step), names, None),
             Plan::Refuse(step) => (Some(step), Names::new(), None),
-            Plan::Send { step, answer, composed } => (Some(step), Names::new(), Some((answer, composed))),
+            Plan::Send { step, answer, composed, names } => (Some(step), names, Some((answer, composed))),
         };
         let drafts = step.map(|step| self.drafts(&item.access(), &task, &step, now)).unwrap_or_default();
         let is_waiting = !names.is_empty();
@@ -177,7 +179,7 @@ impl Exchange {
         let requester = self.requester_of(item);
         let records = Records::new(self, requester.clone());
         let gathered = gather(&records, (&task.tree, &task.id), &request, true).await?;
-        let names = wait::names(&request, gathered.patient.as_deref());
+        let names = wait::names(&request, gathered.patient.as_deref(), &task.tree);
         let Gathered { ready, unready, .. } = gathered;
         let has_new = ready.iter().any(|ready| !is_sent(&before, &request, ready));
         let new: Vec<Ready> = ready.into_iter().filter(|ready| !is_sent(&before, &request, ready)).collect();
@@ -230,7 +232,8 @@ impl Exchange {
         let answer = NewAnswer { is_last, sha256: spooled.sha256, contents, upload_id: spooled.id };
         let composed = Box::new(Self::compose_spooled(&item.access(), message, spool, spooled));
         let stage = Stage::new("submitting", "The attachments are on their way to the payer");
-        Ok(Plan::Send { step: Step::to("in-progress", stage), answer, composed })
+        let names = if is_last { Names::new() } else { names };
+        Ok(Plan::Send { step: Step::to("in-progress", stage), answer, composed, names })
     }
 
     /// The next versions of a Task as they are kept. They come from here and need not come here again.
@@ -260,12 +263,9 @@ impl Unit {
         if !agenda::done(tx, item).await? {
             return Ok(Written::Lost);
         }
-        if !drafts.is_empty() {
-            let kept = repository::keep(tx, access, drafts, false, *now).await?;
-            if !matches!(kept.first(), Some(Kept::Updated(_))) {
-                agenda::add(tx, &[again(item, *now)]).await?;
-                return Ok(Written::Changed);
-            }
+        if !keep_versions(tx, access, drafts, *now).await? {
+            agenda::add(tx, &[again(item, *now)]).await?;
+            return Ok(Written::Changed);
         }
         if let Some((outgoing, answer)) = sent {
             outgoing.write(tx, *now).await?;
@@ -277,6 +277,25 @@ impl Unit {
         wait::write(tx, (access, task), names, *now).await?;
         Ok(Written::All)
     }
+}
+
+/// Keeps the next versions of a Task; none of them, and `false`, if it is not the version that they follow.
+async fn keep_versions(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    drafts: &[(Draft, Precondition)],
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    // The first by itself: where it does not fit, the number that the second waits for may be somebody else's version.
+    let Some((first, rest)) = drafts.split_first() else { return Ok(true) };
+    let kept = repository::keep(tx, access, std::slice::from_ref(first), false, now).await?;
+    if !matches!(kept.first(), Some(Kept::Updated(_))) {
+        return Ok(false);
+    }
+    if !rest.is_empty() {
+        repository::keep(tx, access, rest, false, now).await?;
+    }
+    Ok(true)
 }
 
 /// The same errand once more.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Names, store};
 use crate::agenda::{self, Errand, Item, NewItem};
 use crate::auth::Access;
-use crate::cdex::attachment_request::AttachmentRequest;
+use crate::cdex::attachment_request::{AttachmentRequest, outputs};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Dialect, Tx};
 use crate::exchange::Exchange;
@@ -145,6 +145,9 @@ impl Exchange {
     /// The names by which a document goes.
     async fn names_of_document(&self, records: &Records<'_>, document: &Value) -> Result<Names, FollowError> {
         let mut names = Names::new();
+        if let (Some(kind), Some(id)) = (document["resourceType"].as_str(), document["id"].as_str()) {
+            names.push(name_of(kind, id));
+        }
         let related = document.pointer("/context/related").or_else(|| document.get("basedOn"));
         for reference in related.and_then(Value::as_array).into_iter().flatten() {
             names.extend(reference.get("identifier").and_then(|json| of_identifier(&Identifier::of(json))));
@@ -170,17 +173,20 @@ impl Exchange {
     }
 }
 
-/// The names under which a Task waits, but for that of its own id.
-pub(super) fn names(request: &AttachmentRequest, patient: Option<&str>) -> Names {
+/// The names under which a Task waits, but for that of its own id: what it asks about, and what is linked and not ready.
+pub(super) fn names(request: &AttachmentRequest, patient: Option<&str>, task: &Value) -> Names {
     let tracking = &request.tracking_id;
     let tracking = Identifier { system: tracking.system.as_deref(), value: Some(&tracking.value) };
     let mut names: Names = of_identifier(&tracking).into_iter().collect();
     names.extend(request.patient_identifiers().filter_map(|identifier| of_identifier(&identifier)));
-    names.extend(patient.and_then(|patient| patient.split_once('/')).map(|(kind, id)| name_of(kind, id)));
+    let linked = outputs(task).into_iter().map(|output| output.reference);
+    let references = patient.into_iter().chain(linked).filter_map(|reference| reference.split_once('/'));
+    names.extend(references.map(|(kind, id)| name_of(kind, id)));
     names
 }
 
-/// Makes a Task wait under these names; without any it waits no longer. One that begins to wait looks around later.
+/// Makes a Task wait under these names; without any it waits no longer. One that begins to wait looks around at once,
+/// because what was kept between its last look and this unit did not find it waiting; and then at long intervals.
 pub(super) async fn write(
     tx: &mut Tx<'_>,
     (access, task): (&Access, &str),
@@ -191,12 +197,9 @@ pub(super) async fn write(
         return store::forget(tx, access, task).await;
     }
     if !store::is_awaiting(tx, access, task).await? {
-        let timer = NewItem {
-            errand: Errand::LookAgain,
-            due_at: now.after(LOOK_AGAIN),
-            ..look(access.tenant(), access.owner().unwrap_or_default().to_owned(), task, now)
-        };
-        agenda::add(tx, &[timer]).await?;
+        let look = look(access.tenant(), access.owner().unwrap_or_default().to_owned(), task, now);
+        let timer = NewItem { errand: Errand::LookAgain, due_at: now.after(LOOK_AGAIN), ..look.clone() };
+        agenda::add(tx, &[look, timer]).await?;
     }
     let mut names = names.clone();
     names.push(name_of("Task", task));

@@ -1,5 +1,6 @@
 //! The exchange from outside: Tasks, Claims and submissions, and what follows from them after their answers.
 
+mod attachment_requests;
 mod data_requests;
 mod kinds;
 mod pushes;
