@@ -48,7 +48,10 @@ pub(crate) fn of_submit_attachment(facts: &CapabilityFacts<'_>) -> String {
          data; a larger one is answered 413. {advice}\n\n\
          Final is honoured: with Final = false the submission stays open and later ones with the same TrackingId \
          are taken as its continuation; without Final, or with Final = true, it is the last. One that comes after \
-         the last is taken as an amendment.",
+         the last is taken as an amendment.\n\n\
+         Association: the Task or Claim of the same tracking number and use is meant, if the parties agree; the \
+         attachments become its outputs, and the last submission completes the Task. Until there is one they are \
+         held, and the answer says so. 200 means received, not adjudicated.",
         base = facts.public_url,
         limit = facts.payload_limit_bytes,
         advice = larger_payload_advice(facts.public_url),

@@ -2,8 +2,6 @@
 //! meant, whoever of its people or programs keeps them: a submission is no reader of theirs, so that the whole tenant is
 //! looked at, and only what [`association`](crate::cdex::association) chooses is ever touched.
 
-use serde_json::Value;
-
 use super::super::match_patient::tree_of;
 use crate::auth::Access;
 use crate::cdex::Submission;
@@ -16,7 +14,7 @@ use crate::repository::criteria;
 use crate::repository::entry::Space;
 use crate::repository::{self, Search, StoredResource};
 
-/// Resources of a type that are looked at: more of one number tell nothing.
+/// Resources that are looked at: more of one number tell nothing.
 const CANDIDATES: u32 = 50;
 
 impl Exchange {
@@ -31,18 +29,22 @@ impl Exchange {
         let worker = Access::of_worker(access.tenant());
         let now = self.clock.now();
         let number = &submission.tracking_id.value;
+        let mut found = identified(&mut tx, &worker, &["Task", "Claim"], &[number], now).await?;
         let mut candidates = Vec::new();
-        for stored in identified(&mut tx, &worker, "Task", &[number], now).await? {
-            let (tree, referred) = with_parties(&mut tx, &worker, &stored).await?;
-            candidates.extend(Candidate::of_task(&stored.id, &tree, &referred));
+        let mut named = Vec::new();
+        while let Some(stored) = found.pop() {
+            let candidate = candidate(&mut tx, &worker, &stored).await?;
+            named.extend(candidate.as_ref().and_then(Candidate::claim).map(|claim| claim.value.clone()));
+            candidates.extend(candidate);
+            if found.is_empty() && !named.is_empty() {
+                // The Claims that the Tasks are about; they name no further ones.
+                found = identified(&mut tx, &worker, &["Claim"], &named, now).await?;
+                named.clear();
+            }
         }
-        let named: Vec<String> =
-            candidates.iter().filter_map(Candidate::claim).map(|claim| claim.value.clone()).collect();
-        let numbers: Vec<&str> = std::iter::once(number).chain(&named).map(String::as_str).collect();
-        for stored in identified(&mut tx, &worker, "Claim", &numbers, now).await? {
-            let (tree, referred) = with_parties(&mut tx, &worker, &stored).await?;
-            candidates.extend(Candidate::of_claim(&stored.id, &tree, &referred));
-        }
+        // One Claim may have both numbers.
+        candidates.sort_by(|one, other| one.reference.cmp(&other.reference));
+        candidates.dedup_by(|one, other| one.reference == other.reference);
         Ok(associate(submission, &candidates, self.systems_of(access, submission)))
     }
 
@@ -58,25 +60,21 @@ impl Exchange {
     }
 }
 
-/// The resources of a type that have one of these identifiers, in the order of their creation.
+/// The resources of these types that have one of these identifiers.
 async fn identified(
     tx: &mut Tx<'_>,
     access: &Access,
-    resource_type: &'static str,
+    types: &[&str],
     values: &[impl AsRef<str>],
     now: Timestamp,
 ) -> Result<Vec<StoredResource>, DbError> {
     let values: Vec<_> = values.iter().map(|value| escaped(value.as_ref())).collect();
-    let parameters = [("identifier".to_owned(), values.join(","))];
-    // Without anything to look for nothing is found: a number of white space, say.
-    let Ok(query) = Query::parse(Scope::Type(resource_type), &parameters, "", true) else {
-        return Ok(Vec::new());
-    };
-    if query.filters.is_empty() {
-        return Ok(Vec::new());
-    }
+    let parameters = [("_type".to_owned(), types.join(",")), ("identifier".to_owned(), values.join(","))];
+    // Where there is nothing to look for (a number of white space, say) there is nothing to find.
+    let query = Query::parse(Scope::System, &parameters, "", true).ok();
+    let Some(query) = query.filter(|query| !query.filters.is_empty()) else { return Ok(Vec::new()) };
     let search = Search {
-        types: vec![Space::of_type(access.tenant(), resource_type)],
+        types: query.types.iter().map(|name| Space::of_type(access.tenant(), name)).collect(),
         criterion: criteria::of(&query, access.tenant(), now),
         order: Vec::new(),
         count: CANDIDATES,
@@ -86,12 +84,12 @@ async fn identified(
     Ok(repository::search(tx, access, &search).await?.resources)
 }
 
-/// A candidate with the resources here that its parties are.
-async fn with_parties(
+/// What is known of a Task or Claim, with the resources here that its parties are.
+async fn candidate(
     tx: &mut Tx<'_>,
     access: &Access,
     stored: &StoredResource,
-) -> Result<(Value, Referred), DbError> {
+) -> Result<Option<Candidate>, DbError> {
     let tree = tree_of(stored)?;
     let mut referred = Referred::new();
     for reference in party_references(&tree) {
@@ -101,5 +99,6 @@ async fn with_parties(
             referred.insert(reference.to_owned(), tree_of(&found)?);
         }
     }
-    Ok((tree, referred))
+    let task = Candidate::of_task(&stored.id, &tree, &referred);
+    Ok(task.or_else(|| Candidate::of_claim(&stored.id, &tree, &referred)))
 }
