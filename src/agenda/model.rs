@@ -30,6 +30,10 @@ macro_rules! errands {
 }
 
 errands! {
+    /// A CDex Task asks for something that the gateway may have. The subject is the Task.
+    AnswerTask = "answer-task",
+    /// A CDex Task has a moment by which it is to be answered. The subject is the Task, and that moment once it is known.
+    RemindTask = "remind-task",
     /// A delivery that somebody waits for was settled. The subject is its id.
     FollowDelivery = "follow-delivery",
     /// A Task at a partner may have changed. The subject is the id of our request.

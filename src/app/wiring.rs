@@ -316,6 +316,7 @@ pub(super) fn upload_settings(config: &Config) -> UploadSettings {
 pub(super) fn exchange_settings(config: &Config, fhir_base: Arc<str>) -> ExchangeSettings {
     let identifier = config.fhir.identifier.as_deref().and_then(|text| text.split_once('|'));
     ExchangeSettings {
+        fhir_base,
         refuse_unrouted: config.delivery.unrouted == Unrouted::Refuse,
         payload_limit_bytes: config.fhir.payload_limit_bytes,
         scan: ScanLimits {
@@ -333,7 +334,6 @@ pub(super) fn exchange_settings(config: &Config, fhir_base: Arc<str>) -> Exchang
             file_resources: config.fhir.export_file_resources,
             retention: config.fhir.export_retention,
         },
-        fhir_base,
         identifier: identifier.map(|(system, value)| (system.to_owned(), value.to_owned())),
     }
 }

@@ -22,12 +22,24 @@ pub(crate) struct Caller {
     /// Owner of what this caller creates; also the head of its storage keys, so a safe path segment.
     id: Arc<str>,
     authenticated: bool,
+    /// Whether it is the gateway itself, which sees what all owners have.
+    is_gateway: bool,
 }
 
 impl Caller {
     /// The caller of a gateway that asks nobody who they are (`auth.mode = "none"`).
     pub(crate) fn anonymous() -> Self {
-        Self { tenant: DEFAULT_TENANT.into(), id: "anonymous".into(), authenticated: false }
+        Self {
+            tenant: DEFAULT_TENANT.into(),
+            id: "anonymous".into(),
+            authenticated: false,
+            is_gateway: false,
+        }
+    }
+
+    /// The gateway itself, where it looks for what it was asked for in the data of a whole tenant.
+    pub(crate) fn gateway(tenant: &str) -> Self {
+        Self { tenant: tenant.into(), id: "gateway".into(), authenticated: false, is_gateway: true }
     }
 
     /// The owner of something that the gateway goes on with by itself. Nobody has proved to be it just now.
@@ -52,7 +64,8 @@ impl Caller {
 
     /// What this caller may see: what it owns.
     pub(crate) fn access(&self) -> Access {
-        Access { tenant: self.tenant.clone(), owner: Some(self.id.clone()) }
+        let owner = (!self.is_gateway).then(|| self.id.clone());
+        Access { tenant: self.tenant.clone(), owner }
     }
 }
 

@@ -14,6 +14,9 @@ pub(crate) const AMENDMENT: &str = "amendment";
 /// Our own copy of a Task that was sent to a partner and is worked on there.
 pub(crate) const SENT: &str = "sent";
 
+/// A Task that was not answered by the end of its period.
+pub(crate) const OVERDUE: &str = "overdue";
+
 /// Gives a resource a tag, unless it has it.
 pub(crate) fn add(resource: &mut Value, code: &str) {
     if has(resource, code) {

@@ -96,6 +96,8 @@ impl Exchange {
 
     async fn run(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
         match item.errand {
+            Errand::AnswerTask => self.answer_task(item).await,
+            Errand::RemindTask => self.remind_task(item).await,
             Errand::FollowDelivery => self.follow_delivery(item).await,
             Errand::Poll => self.poll(item).await,
             Errand::CollectOutputs => self.collect_outputs(item).await,

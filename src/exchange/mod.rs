@@ -14,10 +14,12 @@
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
 //! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it.
 
+mod answer_task;
 pub(crate) mod ask_upstream;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
+mod check_task;
 pub(crate) mod declare;
 pub(crate) mod discover_endpoint;
 mod errands;
@@ -38,6 +40,7 @@ pub(crate) mod read_binary;
 pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
 mod request_partner;
+mod remind_task;
 mod retain;
 pub(crate) mod run_bundle;
 mod send_message;
@@ -111,6 +114,8 @@ pub(crate) struct Exchange {
 /// Settings of the use cases themselves.
 #[derive(Debug, Clone)]
 pub(crate) struct ExchangeSettings {
+    /// The FHIR base URL under which clients see the gateway, without a slash at its end.
+    pub(crate) fhir_base: Arc<str>,
     /// Whether an upload whose stream has no destination is refused at its creation.
     pub(crate) refuse_unrouted: bool,
     /// The longest `$submit-attachment` body, in bytes.
@@ -123,8 +128,6 @@ pub(crate) struct ExchangeSettings {
     pub(crate) rest: RestSettings,
     /// Bulk exports.
     pub(crate) export: export_data::ExportSettings,
-    /// The FHIR base URL under which clients see the gateway, without a slash at its end.
-    pub(crate) fhir_base: Arc<str>,
     /// The business identifier of the organisation that the gateway stands for: system (empty if none) and value.
     pub(crate) identifier: Option<(String, String)>,
 }

@@ -84,6 +84,7 @@ impl Gateway {
             endpoints: discover_endpoint::Endpoints::default(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
+                fhir_base: "http://gateway.example/fhir".into(),
                 refuse_unrouted: false,
                 payload_limit_bytes: 1 << 20,
                 scan: ScanLimits { inline_data_bytes: 100, ..ScanLimits::default() },
@@ -99,7 +100,6 @@ impl Gateway {
                     bundle_entries: 100,
                 },
                 export: export_data::tests::settings(folder.path()),
-                fhir_base: "http://gateway.example/fhir".into(),
                 identifier: Some(("http://payer.example/ids".to_owned(), "payer-1".to_owned())),
             },
             running: RunningKeys::default(),

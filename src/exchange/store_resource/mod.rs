@@ -19,6 +19,7 @@ use super::interaction::{Done, InteractionError, Requester};
 use super::precondition::Conditions;
 use crate::audit::{AuditOutcome, Entry};
 use crate::auth::Access;
+use crate::cdex::task::change::Role;
 use crate::clock::{SharedClock, Timestamp};
 use crate::fhir::search::{Query, Scope};
 use crate::fhir::{Issue, IssueType};
@@ -42,6 +43,10 @@ pub(super) struct WriteContext {
     pub(super) owner: String,
     pub(super) request_id: String,
     pub(super) clock: SharedClock,
+    /// The FHIR base URL of the gateway.
+    pub(super) base: Arc<str>,
+    /// In what role CDex Tasks are changed.
+    pub(super) role: Role,
 }
 
 impl WriteContext {
@@ -82,6 +87,8 @@ impl Exchange {
             owner: requester.caller.id().to_owned(),
             request_id: requester.request_id.clone(),
             clock: self.clock.clone(),
+            base: requester.base.clone(),
+            role: self.role_of(&requester.caller),
         }
     }
 
@@ -135,7 +142,7 @@ impl Exchange {
         received: Received,
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
-        let remarks = self.check_resource(&requester.caller, resource_type, &received.tree)?;
+        let remarks = self.check_created(&requester.caller, resource_type, &received.tree)?;
         let target = match &conditions.if_none_exist {
             Some(query) => {
                 let parameters = crate::fhir::address::parameters(query);
