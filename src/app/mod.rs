@@ -6,6 +6,7 @@
 
 mod data_dir;
 mod lifecycle;
+mod signatures;
 mod wiring;
 
 use std::io;
@@ -211,7 +212,7 @@ async fn exchange(
         lifecycle.tracker().clone(),
     ));
     uploads.tie_store().await?;
-    let Files { dex, upstream, partners } = files;
+    let Files { dex, upstream, partners, signatures } = files;
     let targets = wiring::file_targets(config, &dex.routing);
     for (name, target) in &targets {
         match target.sweep().await {
@@ -235,6 +236,7 @@ async fn exchange(
         deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets, (&partners, &agenda))),
         partners: Arc::new(partners),
         agenda,
+        signatures,
         db: db.clone(),
         clock: clock.clone(),
         uploads,

@@ -1,9 +1,10 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
 //!
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, [`association`] which Task and Claim they belong to and [`provenance`] where they come from. [`task`] says
-//! what Tasks ask for and what may become of them, [`request`] what we ask partners for, [`operation`] which operations
-//! there are, [`documentation`] what has to be said of them in words, [`discovery`] what organisations publish, and [`tag`] how resources are marked.
+//! content carries, [`association`] which Task and Claim they belong to, [`provenance`] where they come from and
+//! [`signature`] whether they are signed as they should be. [`task`] says what Tasks ask for and what may become of them,
+//! [`request`] what we ask partners for, [`operation`] which operations there are, [`documentation`] what has to be said of
+//! them in words, [`discovery`] what organisations publish, and [`tag`] how resources are marked.
 
 pub(crate) mod association;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod payload;
 mod payload_tests;
 pub(crate) mod provenance;
 pub(crate) mod request;
+pub(crate) mod signature;
 mod submission;
 #[cfg(test)]
 mod submission_tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Problems, UpstreamConfig, unit};
+use super::{Problems, SigningConfig, UpstreamConfig, unit};
 
 /// How large FHIR bodies and their parts may be.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,6 +47,8 @@ pub struct FhirConfig {
     pub export_retention: Duration,
     /// The business identifier of the organisation that the gateway stands for, as `system|value`.
     pub identifier: Option<String>,
+    /// With what is signed.
+    pub signing: SigningConfig,
     /// Resources that live on another server.
     pub upstream: UpstreamConfig,
 }
@@ -87,6 +89,7 @@ impl FhirConfig {
         if self.skeleton_limit_bytes < self.inline_data_bytes {
             problems.add("fhir.skeleton_limit_bytes", "must not be smaller than fhir.inline_data_bytes");
         }
+        self.signing.validate(problems);
         self.upstream.validate(problems);
     }
 }

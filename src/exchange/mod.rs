@@ -10,6 +10,8 @@
 //! all that somebody may see. [`declare`] says what all of this is.
 //!
 //! [`request_partner`] asks others for data, follows the Tasks that it sent and collects their outputs.
+//! Signatures that come along are verified by [`check_signatures`], and answers are signed by [`sign_answer`] where that is
+//! agreed.
 //!
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
 //! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it.
@@ -19,6 +21,7 @@ pub(crate) mod ask_upstream;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
+pub(crate) mod check_signatures;
 mod check_task;
 pub(crate) mod declare;
 pub(crate) mod discover_endpoint;
@@ -44,6 +47,7 @@ mod remind_task;
 mod retain;
 pub(crate) mod run_bundle;
 mod send_message;
+mod sign_answer;
 mod store;
 pub(crate) mod store_resource;
 pub(crate) mod submit_attachment;
@@ -69,6 +73,7 @@ use crate::upload::Uploads;
 use crate::upstream::Upstream;
 
 pub(crate) use body::{Body, BodyError};
+pub(crate) use check_signatures::Signatures;
 pub(crate) use declare::Declared;
 
 /// What the use cases drive.
@@ -97,6 +102,8 @@ pub(crate) struct Exchange {
     pub(crate) agenda: Arc<Agenda>,
     /// Where partners take what is sent to them, as they publish it.
     pub(crate) endpoints: discover_endpoint::Endpoints,
+    /// Who signs for the gateway, and whose signatures are believed.
+    pub(crate) signatures: Signatures,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.

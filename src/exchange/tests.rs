@@ -82,6 +82,7 @@ impl Gateway {
             partners: partners(clock.clone()),
             agenda: Arc::default(),
             endpoints: discover_endpoint::Endpoints::default(),
+            signatures: Signatures::default(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
                 fhir_base: "http://gateway.example/fhir".into(),
