@@ -253,6 +253,7 @@ async fn exchange(
         settings,
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),
+        collecting: Semaphore::new(wiring::LONG_BODIES),
         tracker: lifecycle.tracker().clone(),
         stopping: lifecycle.soft().clone(),
     });

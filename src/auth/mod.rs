@@ -44,7 +44,7 @@ impl Caller {
 
     /// The owner of something that the gateway goes on with by itself. Nobody has proved to be it just now.
     pub(crate) fn of_owner(tenant: &str, owner: &str) -> Self {
-        Self { tenant: tenant.into(), id: owner.into(), authenticated: false }
+        Self { tenant: tenant.into(), id: owner.into(), authenticated: false, is_gateway: false }
     }
 
     /// The tenant whose data this caller works on.

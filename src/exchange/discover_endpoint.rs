@@ -135,7 +135,7 @@ mod tests {
             Reply::json(&json!({ "endpoints": { "davinci_cdex_attachsubmit_endpoint#2.1": elsewhere } }))
         })
         .await;
-        let found = Endpoints::default().submit_url(&partner(server.url(), None), Timestamp::from_nanos(0));
-        assert_eq!(found.await, Ok(None));
+        let (endpoints, partner) = (Endpoints::default(), partner(server.url(), None));
+        assert_eq!(endpoints.submit_url(&partner, Timestamp::from_nanos(0)).await, Ok(None));
     }
 }

@@ -57,6 +57,8 @@ impl Exchange {
         let Some(base) = &partner.fhir_base else {
             return Err(FollowError::Unavailable("the partner has no fhir_base".to_owned()));
         };
+        let stopping = |_| FollowError::Unavailable("the gateway is stopping".to_owned());
+        let _permit = self.collecting.acquire().await.map_err(stopping)?;
         let seen = self.look(&partner, base, std::slice::from_ref(&request)).await.take(request.id);
         let task = match seen {
             Seen::Task(task) if task["status"] == "completed" => task,

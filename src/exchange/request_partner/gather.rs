@@ -284,7 +284,7 @@ impl<'a> Gatherer<'a> {
         if let Some(known) = self.names.get(&url) {
             return Ok(Some(known.clone()));
         }
-        let answer = match self.exchange.fetch(self.partner, &url, "*/*").await {
+        let answer = match self.exchange.fetch_from(self.partner, &url, "*/*").await {
             Ok(answer) => answer,
             Err(error) if error.is_lasting() => return Ok(None),
             Err(error) => return Err(unavailable(error)),

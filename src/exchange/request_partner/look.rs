@@ -178,14 +178,19 @@ impl Exchange {
 
     /// Asks for FHIR JSON.
     async fn ask(&self, partner: &Partner, url: &str) -> Result<Value, NoAnswer> {
-        let answer = self.fetch(partner, url, fhir::FHIR_JSON).await?;
+        let answer = self.fetch_from(partner, url, fhir::FHIR_JSON).await?;
         fhir::media_type(answer.header("content-type")).map_err(|_| NoAnswer::Unreadable)?;
         scan::check(self.settings.rest.scan, &answer.body).map_err(|_| NoAnswer::Unreadable)?;
         fhir::parse(&answer.body).map_err(|_| NoAnswer::Unreadable)
     }
 
     /// Asks for whatever is at a URL of a partner.
-    pub(super) async fn fetch(&self, partner: &Partner, url: &str, accept: &str) -> Result<Answer, NoAnswer> {
+    pub(super) async fn fetch_from(
+        &self,
+        partner: &Partner,
+        url: &str,
+        accept: &str,
+    ) -> Result<Answer, NoAnswer> {
         let answer = match partner.get(url, accept).await {
             Ok(answer) => answer,
             Err(error) => {
