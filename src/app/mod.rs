@@ -264,6 +264,7 @@ async fn exchange(
         settings: wiring::exchange_settings(config, base_url),
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),
+        collecting: Semaphore::new(wiring::LONG_BODIES),
         tracker: lifecycle.tracker().clone(),
         stopping: lifecycle.soft().clone(),
     });

@@ -16,6 +16,9 @@ pub(crate) const SENT: &str = "sent";
 /// What answers a request that is not known here.
 pub(crate) const UNSOLICITED: &str = "unsolicited";
 
+/// A Task that was not answered by the end of its period.
+pub(crate) const OVERDUE: &str = "overdue";
+
 /// Gives a resource a tag, unless it has it.
 pub(crate) fn add(resource: &mut Value, code: &str) {
     if has(resource, code) {

@@ -1,4 +1,4 @@
-//! `status`: what is known of an upload and its deliveries, or of a request that was sent to a partner.
+//! `status`: what is known of an upload, its deliveries and its reports, or of a request that was sent to a partner.
 
 use clap::Args;
 use serde_json::Value;
@@ -24,7 +24,11 @@ async fn tell_all(args: &StatusArgs) -> Result<(), Box<dyn std::error::Error + S
     let gateway = GatewayClient::new(&args.client)?;
     let is_task = args.id.starts_with("Task/");
     let path = if is_task { format!("/fhir/{}", args.id) } else { format!("/upload/info/{}", args.id) };
-    let known = gateway.get(&path).await?;
+    let mut known = gateway.get(&path).await?;
+    if !is_task {
+        let reports = gateway.get(&format!("{path}?view=reports")).await?;
+        known["reports"] = reports["reports"].clone();
+    }
     if args.client.json {
         print(&known.to_string())?;
         return Ok(());
@@ -46,6 +50,10 @@ async fn tell_all(args: &StatusArgs) -> Result<(), Box<dyn std::error::Error + S
         let part = |name: &str| shown(delivery.get(name));
         row("delivery", &format!("{} to {}", part("status"), part("name")))?;
         row("", &part("location"))?;
+    }
+    for report in known["reports"].as_array().into_iter().flatten() {
+        let part = |pointer: &str| shown(report.pointer(pointer));
+        row("report", &format!("{}: {}", part("/stage_info/action"), part("/stage_info/status")))?;
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ fn of_task(task: &CdexTask<'_>) -> Vec<Errand> {
         errands.push(Errand::Associate);
     }
     // A copy of what was asked of somebody else is not ours to answer.
-    if task.has_tag(tag::SYSTEM, tag::SENT) {
+    if task.has_tag(tag::TAGS, tag::SENT) {
         return errands;
     }
     let is_open = matches!(task.status, Some(TaskStatus::Requested | TaskStatus::Accepted));

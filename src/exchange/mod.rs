@@ -129,6 +129,8 @@ pub(crate) struct Exchange {
     pub(crate) running: submit_attachment::RunningKeys,
     /// Long bodies that are held in memory at once, as trees; others wait.
     pub(crate) reading: Semaphore,
+    /// Answers of partners that are held in memory at once, with all that they name; others wait.
+    pub(crate) collecting: Semaphore,
     /// Follows the futures that must outlive their request.
     pub(crate) tracker: TaskTracker,
     /// Cancelled when the gateway stops taking work.

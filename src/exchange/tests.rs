@@ -109,6 +109,7 @@ impl Gateway {
             },
             running: RunningKeys::default(),
             reading: Semaphore::new(4),
+            collecting: Semaphore::new(4),
             tracker,
             stopping: CancellationToken::new(),
         };

@@ -176,6 +176,16 @@ fn conf_058_conf_082_a_request_names_what_led_to_it_whichever_of_the_four_target
 }
 
 #[test]
+fn conf_099_answers_to_a_questionnaire_are_asked_for_as_attachments() {
+    let profiles = Profiles::built_in().expect("the built-in profiles load");
+    let task =
+        asked(&[of_attachments(), common(), vec![wanted()[3].clone()]].concat()).expect("it can be asked");
+    assert_eq!(problems(&task, &profiles), []);
+    assert_eq!(task["code"], concept(TaskKind::AttachmentQuestionnaire.code()));
+    assert_eq!(task["input"][0]["valueCanonical"], "http://example.org/Questionnaire/1|2");
+}
+
+#[test]
 fn lines_of_the_claim_become_extensions_of_the_input() {
     let task =
         asked(&[of_attachments(), common(), vec![attachment_code()]].concat()).expect("it can be asked");

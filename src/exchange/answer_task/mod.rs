@@ -23,8 +23,9 @@ use super::follow_agenda::FollowError;
 use super::interaction::{InteractionError, Requester};
 use crate::agenda::Item;
 use crate::auth::{Access, Caller};
+use crate::cdex::tag;
 use crate::cdex::task::query::PatientSearch;
-use crate::cdex::task::{Asked, CdexTask, LOINC, TaskStatus, tag};
+use crate::cdex::task::{Asked, CdexTask, LOINC, TaskStatus};
 use crate::config::{NoMatch, TaskPolicy};
 use crate::db::DbError;
 use crate::fhir;
@@ -176,7 +177,7 @@ impl Exchange {
             TaskPolicy::Review => task.status == Some(TaskStatus::Accepted),
         };
         let must_be_signed = policy.sign || task.asks_for_signature();
-        if !is_ours || must_be_signed || task.has_tag(tag::SYSTEM, tag::SENT) {
+        if !is_ours || must_be_signed || task.has_tag(tag::TAGS, tag::SENT) {
             return Ok(None);
         }
         let partner = self.partner_of_task(Some(&item.owner), &task).cloned();

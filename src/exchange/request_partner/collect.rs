@@ -57,6 +57,8 @@ impl Exchange {
         let Some(base) = &partner.fhir_base else {
             return Err(FollowError::Unavailable("the partner has no fhir_base".to_owned()));
         };
+        let stopping = |_| FollowError::Unavailable("the gateway is stopping".to_owned());
+        let _permit = self.collecting.acquire().await.map_err(stopping)?;
         let seen = self.look(&partner, base, std::slice::from_ref(&request)).await.take(request.id);
         let task = match seen {
             Seen::Task(task) if task["status"] == "completed" => task,
@@ -84,11 +86,13 @@ impl Exchange {
         partner: &Partner,
         (task, gathered): (Value, Gathered),
     ) -> Collected {
-        let Gathered { mut resources, outputs, missing } = gathered;
+        let Gathered { mut resources, outputs, missing, checks } = gathered;
         if !resources.is_empty() {
             let now = self.clock.now();
             let targets = resources.iter().map(|one| format!("{}/{}", one.draft.resource_type, one.draft.id));
-            let provenance = origin(&request, partner, &task, targets.collect(), now).to_resource();
+            let mut origin = origin(&request, partner, &task, targets.collect(), now);
+            origin.checks = checks;
+            let provenance = origin.to_resource();
             let received = Received::of_text(provenance.to_string().into(), provenance);
             resources.push(self.draft(&requester, "Provenance", ResourceId::new().to_string(), &received));
         }

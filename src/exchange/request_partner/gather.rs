@@ -6,12 +6,16 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::look::NoAnswer;
+use super::look::{Answered, NoAnswer};
+use crate::cdex::provenance::SignatureCheck;
 use crate::cdex::request::mirror;
+use crate::cdex::signature::{LineResult, Verdict, has_signature};
 use crate::exchange::Exchange;
+use crate::exchange::check_signatures;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::interaction::{BinaryHeader, Content, InteractionError, Requester, shape_of};
 use crate::exchange::store_resource::{Prepared, Received};
@@ -33,6 +37,8 @@ pub(super) struct Gathered {
     pub(super) outputs: Vec<Value>,
     /// How many things were named that could not be had.
     pub(super) missing: usize,
+    /// What the signatures in them turned out to be.
+    pub(super) checks: Vec<SignatureCheck>,
 }
 
 /// A resource that will be ours.
@@ -54,6 +60,7 @@ pub(super) struct Gatherer<'a> {
     names: HashMap<String, String>,
     outputs: Vec<Value>,
     missing: usize,
+    checks: Vec<SignatureCheck>,
 }
 
 impl<'a> Gatherer<'a> {
@@ -64,8 +71,17 @@ impl<'a> Gatherer<'a> {
         partner: &'a Partner,
         base: &'a Base,
     ) -> Self {
-        let names = HashMap::new();
-        Self { exchange, requester, partner, base, found: Vec::new(), names, outputs: Vec::new(), missing: 0 }
+        Self {
+            exchange,
+            requester,
+            partner,
+            base,
+            found: Vec::new(),
+            names: HashMap::new(),
+            outputs: Vec::new(),
+            missing: 0,
+            checks: Vec::new(),
+        }
     }
 
     /// Everything that a completed Task names.
@@ -116,7 +132,12 @@ impl<'a> Gatherer<'a> {
             return Ok(vec![known.clone()]);
         }
         match self.exchange.resource_of(self.partner, self.base, (resource_type, &id)).await {
-            Ok(Some(resource)) => self.take_all(resource, Some(&full_url)).await,
+            Ok(Some(Answered { resource, signed })) => {
+                if let Some(bundle) = signed {
+                    self.verify(&bundle).await?;
+                }
+                self.take_all(resource, Some(&full_url)).await
+            }
             Ok(None) => Ok(Vec::new()),
             Err(error) if error.is_lasting() => Ok(Vec::new()),
             Err(error) => Err(unavailable(error)),
@@ -129,6 +150,7 @@ impl<'a> Gatherer<'a> {
         mut resource: Value,
         full_url: Option<&str>,
     ) -> Result<Vec<String>, FollowError> {
+        self.verify(&resource).await?;
         let entries = match resource.get_mut("entry") {
             Some(Value::Array(entries)) if !entries.is_empty() => std::mem::take(entries),
             _ => Vec::new(),
@@ -146,13 +168,33 @@ impl<'a> Gatherer<'a> {
             if mode == "outcome" || entry.get("resource").is_none() {
                 continue;
             }
-            match self.take(entry["resource"].take(), full_url.as_deref()).await? {
+            let resource = entry["resource"].take();
+            self.verify(&resource).await?;
+            match self.take(resource, full_url.as_deref()).await? {
                 Some(local) if mode == "match" => results.push(local),
                 Some(_) => {}
                 None => self.missing += 1,
             }
         }
         Ok(results)
+    }
+
+    /// Looks at the signatures of what came, as it came. They decide nothing: what is wrong with data that were pulled is
+    /// for people to settle (cdex §6.8).
+    async fn verify(&mut self, resource: &Value) -> Result<(), FollowError> {
+        if !has_signature(resource) {
+            return Ok(());
+        }
+        let text = Bytes::from(resource.to_string());
+        if text.len() as u64 > check_signatures::LARGEST {
+            return Ok(());
+        }
+        let resource_type = resource["resourceType"].as_str().and_then(fhir::resource_type);
+        let at = resource_type.unwrap_or("Resource");
+        let verified = self.exchange.verify_signatures(text, at, Some(self.partner)).await;
+        let verdicts = verified.map_err(|error| FollowError::Unavailable(error.to_string()))?;
+        self.checks.extend(verdicts.iter().flat_map(|(_, verdict)| checks_of(verdict)));
+        Ok(())
     }
 
     /// Takes one resource; gives what it is called here, or nothing if it cannot be kept.
@@ -242,7 +284,7 @@ impl<'a> Gatherer<'a> {
         if let Some(known) = self.names.get(&url) {
             return Ok(Some(known.clone()));
         }
-        let answer = match self.exchange.fetch(self.partner, &url, "*/*").await {
+        let answer = match self.exchange.fetch_from(self.partner, &url, "*/*").await {
             Ok(answer) => answer,
             Err(error) if error.is_lasting() => return Ok(None),
             Err(error) => return Err(unavailable(error)),
@@ -271,7 +313,7 @@ impl<'a> Gatherer<'a> {
 
     /// Puts references right.
     fn finish(self) -> Gathered {
-        let Self { exchange, requester, base, found, names, outputs, missing, .. } = self;
+        let Self { exchange, requester, base, found, names, outputs, missing, checks, .. } = self;
         let resources = found.into_iter().map(|Found { resource_type, id, mut received }| {
             reference::rewrite_references(&mut received.tree, |target| {
                 let unversioned = target.split_once("/_history/").map_or(target, |(target, _)| target);
@@ -281,8 +323,29 @@ impl<'a> Gatherer<'a> {
             received.text = received.tree.to_string().into();
             exchange.draft(requester, resource_type, id, &received)
         });
-        Gathered { resources: resources.collect(), outputs, missing }
+        Gathered { resources: resources.collect(), outputs, missing, checks }
     }
+}
+
+/// A verdict as the lines that a Provenance keeps: what the signature is worth, then each rule.
+fn checks_of(verdict: &Verdict) -> Vec<SignatureCheck> {
+    let told = verdict.issues("", false);
+    let worth = told.first().map(|issue| issue.text.clone()).unwrap_or_default();
+    let check = |rule: &str, outcome: &str, text: String| SignatureCheck {
+        rule: rule.to_owned(),
+        outcome: outcome.to_owned(),
+        text,
+    };
+    let lines = verdict.lines.iter().map(|line| {
+        let outcome = match line.result {
+            LineResult::Pass => "pass",
+            LineResult::Fail => "fail",
+            LineResult::Warn => "warn",
+            LineResult::Unsupported => "unsupported",
+        };
+        check(line.rule, outcome, line.text.to_owned())
+    });
+    std::iter::once(check("signature", verdict.judgement.as_code(), worth)).chain(lines).collect()
 }
 
 /// Whether a Bundle means something as a whole.

@@ -41,6 +41,15 @@ impl Look {
     }
 }
 
+/// A resource that a partner gave.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// The resource.
+    pub(super) resource: Value,
+    /// The Bundle in which it came, if that is signed.
+    pub(super) signed: Option<Value>,
+}
+
 /// Why a partner gave nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoAnswer {
@@ -143,7 +152,7 @@ impl Exchange {
             let mut bundle = self.ask(partner, &base.at(&format!("/Task?{search}"))).await?;
             return Ok(entry(&mut bundle, "Task", None));
         };
-        self.resource_of(partner, base, ("Task", id)).await
+        Ok(self.resource_of(partner, base, ("Task", id)).await?.map(|answered| answered.resource))
     }
 
     /// A resource of a partner: read, or searched for where it must be signed.
@@ -152,26 +161,36 @@ impl Exchange {
         partner: &Partner,
         base: &Base,
         (resource_type, id): (&str, &str),
-    ) -> Result<Option<Value>, NoAnswer> {
+    ) -> Result<Option<Answered>, NoAnswer> {
         if is_signed(partner) {
             let search = form([("_id", id)]);
             let mut bundle = self.ask(partner, &base.at(&format!("/{resource_type}?{search}"))).await?;
-            return Ok(entry(&mut bundle, resource_type, Some(id)));
+            let signed = bundle.get("signature").is_some().then(|| bundle.clone());
+            let resource = entry(&mut bundle, resource_type, Some(id));
+            return Ok(resource.map(|resource| Answered { resource, signed }));
         }
         let resource = self.ask(partner, &base.at(&format!("/{resource_type}/{id}"))).await?;
-        if resource["resourceType"] == resource_type { Ok(Some(resource)) } else { Err(NoAnswer::Unreadable) }
+        if resource["resourceType"] != resource_type {
+            return Err(NoAnswer::Unreadable);
+        }
+        Ok(Some(Answered { resource, signed: None }))
     }
 
     /// Asks for FHIR JSON.
     async fn ask(&self, partner: &Partner, url: &str) -> Result<Value, NoAnswer> {
-        let answer = self.fetch(partner, url, fhir::FHIR_JSON).await?;
+        let answer = self.fetch_from(partner, url, fhir::FHIR_JSON).await?;
         fhir::media_type(answer.header("content-type")).map_err(|_| NoAnswer::Unreadable)?;
         scan::check(self.settings.rest.scan, &answer.body).map_err(|_| NoAnswer::Unreadable)?;
         fhir::parse(&answer.body).map_err(|_| NoAnswer::Unreadable)
     }
 
     /// Asks for whatever is at a URL of a partner.
-    pub(super) async fn fetch(&self, partner: &Partner, url: &str, accept: &str) -> Result<Answer, NoAnswer> {
+    pub(super) async fn fetch_from(
+        &self,
+        partner: &Partner,
+        url: &str,
+        accept: &str,
+    ) -> Result<Answer, NoAnswer> {
         let answer = match partner.get(url, accept).await {
             Ok(answer) => answer,
             Err(error) => {

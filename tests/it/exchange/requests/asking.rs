@@ -65,7 +65,7 @@ fn a_request_that_the_partner_refuses_has_failed() {
 }
 
 #[test]
-fn conf_094_an_attachment_request_is_sent_for_a_patient_of_ours() {
+fn conf_098_an_attachment_request_is_sent_for_a_patient_of_ours() {
     let (provider, payer) = pair();
     let patient = create(
         &payer,

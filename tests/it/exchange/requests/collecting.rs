@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::foreign::{Foreign, Reply, fhir};
 use super::*;
+use crate::support::environment;
 
 /// The answer to the creation of a Task, as the examples of CDex have it: 200, and the URL that the server has inside.
 fn taken() -> Reply {
@@ -205,4 +206,31 @@ fn conf_062_several_tasks_are_looked_at_by_one_search() {
         let asked = provider.asked();
         asked.iter().any(|asked| asked.line.matches("%2C").count() >= 2).then_some(())
     });
+}
+
+#[test]
+fn conf_095_the_official_answers_are_followed_and_what_is_in_them_is_collected() {
+    // The example, how our copy ends, and how many outputs it has. What the others refer to is not at hand.
+    for (example, status, count) in [
+        ("cdex-task-example3", "completed", 1),
+        ("cdex-task-example8", "completed", 1),
+        ("cdex-task-example9", "failed", 0),
+        ("cdex-task-example14", "failed", 0),
+        ("cdex-task-example24", "completed", 0),
+        ("cdex-task-example25", "completed", 0),
+        ("cdex-task-example27", "failed", 0),
+    ] {
+        let Some(path) = environment::shared(&format!("cdex/examples/{example}.json")) else { return };
+        let text = std::fs::read_to_string(path).expect("an example is text");
+        let mut task: Value = serde_json::from_str(&text).expect("an example is JSON");
+        task["id"] = "12".into();
+        let provider = Foreign::start(move |asked, _| match asked.line.as_str() {
+            line if line.starts_with("POST") => taken(),
+            "GET /fhir/Task/12" => fhir(200, &task),
+            _ => fhir(404, &json!({})),
+        });
+        let payer = payer_of(provider.base(), &[]);
+        let copy = wait_status(&payer, &request_text(&payer), status);
+        assert_eq!(outputs(&copy).len(), count, "{example}: {copy}");
+    }
 }

@@ -23,6 +23,48 @@ fn what_a_person_answers_is_collected_with_its_provenance() {
 }
 
 #[test]
+fn a_query_and_a_code_are_answered_without_a_person() {
+    let (provider, payer) = pair();
+    let patient = create(&provider, &json!({ "resourceType": "Patient", "identifier": [member()] }));
+    create(&provider, &condition(&patient));
+    create(
+        &provider,
+        &json!({
+            "resourceType": "DocumentReference", "status": "current", "subject": { "reference": patient },
+            "type": { "coding": [{ "system": "http://loinc.org", "code": "11506-3" }] },
+            "content": [{ "attachment": { "contentType": "text/plain", "data": base64("a short note") } }],
+        }),
+    );
+    let member = parameter("member-id", "valueIdentifier", member());
+    let loinc = json!({ "coding": [{ "system": "http://loinc.org", "code": "11506-3" }] });
+    for (wanted, kind, pointer, value) in [
+        (
+            parameter("query", "valueString", "Condition?patient=x"),
+            "Condition",
+            "/code/coding/0/code",
+            "38341003",
+        ),
+        (
+            parameter("code", "valueCodeableConcept", loinc),
+            "DocumentReference",
+            "/content/0/attachment/data",
+            &*base64("a short note"),
+        ),
+    ] {
+        let copy = request(&payer, &[member.clone(), wanted]).expect(201).json();
+        let copy = wait_status(&payer, copy["id"].as_str().expect("an id"), "completed");
+        let outputs = outputs(&copy);
+        assert_eq!(outputs.len(), 1, "{copy}");
+        assert!(outputs[0].starts_with(kind), "{outputs:?}");
+        assert_eq!(read(&payer, &outputs[0]).pointer(pointer), Some(&json!(value)));
+    }
+    let nothing = parameter("query", "valueString", "Observation?patient=x");
+    let copy = request(&payer, &[member, nothing]).expect(201).json();
+    let copy = wait_status(&payer, copy["id"].as_str().expect("an id"), "failed");
+    assert!(copy["statusReason"]["text"].is_string(), "{copy}");
+}
+
+#[test]
 fn documents_come_with_their_bytes_short_and_long_and_by_url() {
     let (provider, payer) = pair();
     let id = request_text(&payer);

@@ -3,6 +3,7 @@
 
 mod asking;
 mod collecting;
+mod commands;
 mod foreign;
 mod gateways;
 
