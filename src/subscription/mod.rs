@@ -30,8 +30,8 @@ pub(crate) use model::Counted;
 pub(crate) use model::{Event, NewEvent, Subscription, SubscriptionStatus};
 pub(crate) use notification::{NotificationType, NotifiedEvent, StatusReport, notification, statuses};
 pub(crate) use store::{
-    activate, count, events, fail, find, forget, heartbeat, is_any, put, started, tell, turn_off, untell,
-    waiting,
+    activate, arrived, count, events, fail, find, forget, heartbeat, is_any, put, started, tell, turn_off,
+    untell, waiting,
 };
 pub(crate) use terms::{PayloadContent, Terms, read};
 pub(crate) use topic::{TASK_TOPIC, is_event, is_order};

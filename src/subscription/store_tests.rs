@@ -7,8 +7,8 @@ use super::store::{EVENT_STATEMENTS, STATEMENTS};
 use super::terms::{Terms, read};
 use super::testing::{BASE, subscription};
 use super::{
-    Counted, NewEvent, Subscription, SubscriptionStatus, activate, count, events, fail, find, forget,
-    heartbeat, put, started, tell, turn_off, untell, waiting,
+    Counted, NewEvent, Subscription, SubscriptionStatus, activate, arrived, count, events, fail, find,
+    forget, heartbeat, put, started, tell, turn_off, untell, waiting,
 };
 use crate::auth::Access;
 use crate::clock::Timestamp;
@@ -165,8 +165,10 @@ async fn what_is_told_waits_no_more_unless_it_did_not_arrive() {
         let back: Result<_, DbError> = db
             .write(active.clone(), |active, tx| {
                 Box::pin(async move {
+                    untell(tx, active, (1, 3)).await?;
                     untell(tx, active, (2, 3)).await?;
-                    untell(tx, active, (2, 3)).await?;
+                    arrived(tx, active, (1, 1), NOW).await?;
+                    arrived(tx, active, (1, 1), NOW).await?;
                     waiting(tx, &access(), "s1", 9).await
                 })
             })

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
-use crate::exchange::send_message::Outgoing;
+use crate::exchange::send_message::{Composed, Outgoing};
 use crate::fhir;
 use crate::id::NotificationId;
 use crate::repository;
@@ -97,7 +97,7 @@ impl Exchange {
         let taking = Taking {
             item: item.clone(),
             asked,
-            handshake: composed.as_ref().map(|composed| composed.outgoing()),
+            handshake: composed.as_ref().map(Composed::outgoing),
             now: self.clock.now(),
         };
         let written = self.db.write(taking, |taking, tx| Box::pin(taking.write(tx))).await;

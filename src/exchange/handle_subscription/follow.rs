@@ -72,6 +72,10 @@ impl Ended {
         let is_present = found.generation == self.generation;
         match (&self.failure, self.purpose) {
             (None, Purpose::Handshake) if is_present => self.activate(tx, &found).await,
+            (None, Purpose::Events(first, last)) if found.waiting > 0 => {
+                let now = self.exchange.clock.now();
+                subscription::arrived(tx, &found, (first, last), now).await
+            }
             (None, _) => Ok(()),
             (Some(failure), purpose) => {
                 if let Purpose::Events(first, last) = purpose {

@@ -106,14 +106,13 @@ impl Exchange {
         let mut visible: HashMap<String, bool> = HashMap::from([(item.owner.clone(), true)]);
         let mut concerned = Vec::new();
         for found in started {
-            let is_visible = match visible.get(&found.owner) {
-                Some(known) => *known,
-                None => {
-                    let seen =
-                        repository::read_version(&mut tx, &found.access(), "Task", id, item.version).await?;
-                    visible.insert(found.owner.clone(), seen.is_some());
-                    seen.is_some()
-                }
+            let is_visible = if let Some(known) = visible.get(&found.owner) {
+                *known
+            } else {
+                let seen =
+                    repository::read_version(&mut tx, &found.access(), "Task", id, item.version).await?;
+                visible.insert(found.owner.clone(), seen.is_some());
+                seen.is_some()
             };
             // What is kept was read before: a filter that cannot be read lets nothing pass.
             let filter =

@@ -214,7 +214,7 @@ async fn a_heartbeat_is_sent_when_nothing_else_was_for_its_period() {
         assert_eq!(settle(&gateway).await, silence, "an event is as good");
         gateway.clock.advance(Duration::from_secs(1));
         work(&gateway).await;
-        gateway.clock.advance(Duration::from_secs(60));
+        gateway.clock.advance(Duration::from_mins(1));
         assert_eq!(settle(&gateway).await, ["heartbeat"], "one that is on its way is as good as one more");
     })
     .await;
@@ -232,13 +232,13 @@ async fn a_subscription_ends_at_its_end_unless_that_was_moved() {
         active(&gateway, "anna", "s1", &ending(60)).await;
         active(&gateway, "anna", "s2", &ending(60)).await;
         active(&gateway, "anna", "s2", &ending(120)).await;
-        gateway.clock.advance(Duration::from_secs(60));
+        gateway.clock.advance(Duration::from_mins(1));
         work(&gateway).await;
         assert_eq!(status(&gateway, "anna", "s1").await.0, "off");
         assert_eq!(status(&gateway, "anna", "s2").await.0, "active");
         keep(&gateway, "anna", "Task", "t1", &task("requested")).await;
         assert_eq!(settle(&gateway).await, ["1"], "one of them is told");
-        gateway.clock.advance(Duration::from_secs(60));
+        gateway.clock.advance(Duration::from_mins(1));
         work(&gateway).await;
         assert_eq!(status(&gateway, "anna", "s2").await.0, "off");
     })

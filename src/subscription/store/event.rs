@@ -27,12 +27,12 @@ const TELL: &str = "UPDATE subscription SET waiting = waiting - $4, told_at = $5
      WHERE tenant = $1 AND id = $2 AND generation = $3 AND status = 'active' RETURNING waiting";
 const UNTELL_EVENTS: &str = "UPDATE subscription_event SET told_at = NULL \
      WHERE tenant = $1 AND subscription = $2 AND number >= $3 AND number <= $4 AND told_at IS NOT NULL";
-const UNTELL: &str = "UPDATE subscription SET waiting = waiting + $3 WHERE tenant = $1 AND id = $2";
+const CHANGE_WAITING: &str = "UPDATE subscription SET waiting = waiting + $3 WHERE tenant = $1 AND id = $2";
 
 /// Every statement of this file.
 #[cfg(test)]
 pub(in crate::subscription) const STATEMENTS: &[&str] =
-    &[COUNT, INSERT_EVENT, PRUNE, WAITING, EVENTS, TELL_EVENTS, TELL, UNTELL_EVENTS, UNTELL];
+    &[COUNT, INSERT_EVENT, PRUNE, WAITING, EVENTS, TELL_EVENTS, TELL, UNTELL_EVENTS, CHANGE_WAITING];
 
 /// How many events that were told are kept for whoever asks for them again.
 const KEPT_EVENTS: u64 = 10_000;
@@ -220,11 +220,37 @@ pub(crate) async fn untell(
             .await
             .map(|done| done.rows_affected())
     })?;
-    on_db!(tx, conn => {
-        sqlx::query(UNTELL)
+    change_waiting(tx, subscription, stored(changed)).await
+}
+
+/// A notification arrived after all, which somebody had sent again after it was given up: its events, both ends
+/// included, wait no more.
+pub(crate) async fn arrived(
+    tx: &mut Tx<'_>,
+    subscription: &Subscription,
+    (from, until): (u64, u64),
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let changed = on_db!(&mut *tx, conn => {
+        sqlx::query(TELL_EVENTS)
             .bind(&subscription.tenant)
             .bind(&subscription.id)
-            .bind(stored(changed))
+            .bind(stored(from))
+            .bind(stored(until))
+            .bind(now.as_nanos())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected())
+    })?;
+    change_waiting(tx, subscription, -stored(changed)).await
+}
+
+async fn change_waiting(tx: &mut Tx<'_>, subscription: &Subscription, by: i64) -> Result<(), DbError> {
+    on_db!(tx, conn => {
+        sqlx::query(CHANGE_WAITING)
+            .bind(&subscription.tenant)
+            .bind(&subscription.id)
+            .bind(by)
             .execute(conn)
             .await
             .map(drop)

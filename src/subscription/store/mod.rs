@@ -11,7 +11,7 @@ use crate::db::{DbError, Tx, on_db};
 
 #[cfg(test)]
 pub(in crate::subscription) use event::STATEMENTS as EVENT_STATEMENTS;
-pub(crate) use event::{count, events, tell, untell, waiting};
+pub(crate) use event::{arrived, count, events, tell, untell, waiting};
 
 const PUT: &str = "INSERT INTO subscription (tenant, id, owner, version, generation, created_in, status, endpoint, \
      content_type, headers, content, criteria, heartbeat_secs, timeout_secs, max_count, end_at, events, waiting) \

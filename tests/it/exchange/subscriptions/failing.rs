@@ -1,12 +1,18 @@
 //! What a subscriber is told although its endpoint, or the gateway, fails in between.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
-    create, events, for_each_database, gateway, let_pass, move_on, notified, read, sending, subscribe,
-    subscription, task, told, wait_for, wait_for_events,
+    create, events, for_each_database, gateway, let_pass, move_on, notified, read, sending, settings,
+    subscribe, subscription, task, told, wait_for, wait_for_events,
 };
 use crate::support::endpoint::{Endpoint, Reply};
+use crate::support::environment::note;
+use crate::support::gateway::Gateway;
+use crate::support::random::Random;
 use crate::support::{rows, wait};
 
 #[test]
@@ -71,6 +77,49 @@ fn an_event_survives_a_kill_before_it_is_delivered() {
 }
 
 #[test]
+fn every_event_is_told_by_one_delivery_and_in_order_through_kills_and_failures() {
+    let seed = Random::seed();
+    note(&format!("subscription crash test: CDEX_TEST_SEED={seed}"));
+    let mut random = Random::new(seed);
+    let endpoint = Endpoint::start();
+    let mut settings = settings(&endpoint);
+    settings.retain(|(name, _)| *name != "CDEX_DELIVERY__RETRY_SCHEDULE_SECS");
+    settings.push(("CDEX_DELIVERY__RETRY_SCHEDULE_SECS", format!("[0{}]", ", 1".repeat(30))));
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, &**value)).collect();
+    let mut gateway = Gateway::with(&settings);
+    subscribe(&gateway, &subscription(&format!("{}/hook", endpoint.url()), "id-only"));
+    let mut kept = 0;
+    for _ in 0..6 {
+        endpoint.answer((0..random.below(3)).map(|_| Reply::new(503)));
+        for _ in 0..random.below(8) {
+            create(&gateway, &task("requested"));
+            kept += 1;
+        }
+        wait::pause(Duration::from_millis(random.below(200)));
+        gateway.kill();
+        gateway.launch();
+    }
+    let counted = format!("subscription WHERE events = {kept} AND waiting = 0");
+    wait::until("all notifications to be delivered", || {
+        (rows::count(&gateway, &counted) == 1
+            && rows::count(&gateway, "delivery WHERE status <> 'delivered'") == 0)
+            .then_some(())
+    });
+    let mut told_by: BTreeMap<u64, String> = BTreeMap::new();
+    for received in notified(&endpoint, "event-notification") {
+        let key = received.header("idempotency-key").expect("a key").to_owned();
+        let [(number, _)] = &events(&received.json())[..] else { panic!("one event each") };
+        let expected = told_by.last_key_value().map_or(1, |(last, _)| last + 1);
+        let known = told_by.entry(*number).or_insert_with(|| {
+            assert_eq!(*number, expected, "in order");
+            key.clone()
+        });
+        assert_eq!(*known, key, "event {number} is told by one delivery");
+    }
+    assert_eq!(told_by.len(), kept);
+}
+
+#[test]
 fn conf_064_what_is_in_error_counts_and_tells_all_once_it_is_asked_for_again() {
     for_each_database(|gateway, endpoint| {
         let resource = subscription(&format!("{}/hook", endpoint.url()), "id-only");
@@ -130,7 +179,7 @@ fn a_handshake_that_is_never_taken_ends_in_error() {
 fn a_new_endpoint_is_greeted_first_and_hears_what_the_former_one_did_not() {
     let (former, endpoint) = (Endpoint::start(), Endpoint::start());
     let hosts = format!("[\"{}\", \"{}\"]", former.url(), endpoint.url());
-    let gateway = crate::support::gateway::Gateway::with(&[
+    let gateway = Gateway::with(&[
         ("CDEX_PARTNER__PAYER__HOSTS", &hosts),
         ("CDEX_PARTNER__PAYER__PRIVATE_ADDRESSES", "true"),
         ("CDEX_DELIVERY__RETRY_SCHEDULE_SECS", "[0, 60, 60]"),
