@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::agenda::{self, Agenda};
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
@@ -116,7 +116,8 @@ pub async fn migrate(config: Config) -> Result<(), AppError> {
 
 /// Whether the files that the settings name are sound, with what is legal but surely not meant.
 pub fn check_files(config: &Config) -> Result<Vec<String>, AppError> {
-    Ok(wiring::files(config)?.dex.warnings())
+    let files = wiring::files(config)?;
+    Ok(files.dex.warnings().into_iter().chain(files.signatures.warnings(SystemClock.now())).collect())
 }
 
 /// A gateway that runs.
@@ -132,7 +133,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let clock: SharedClock = Arc::new(SystemClock);
         let files = wiring::files(&config)?;
-        for warning in files.dex.warnings() {
+        for warning in files.dex.warnings().into_iter().chain(files.signatures.warnings(clock.now())) {
             tracing::warn!("{warning}");
         }
         let data_dir = DataDir::hold(&config.data_dir)?;

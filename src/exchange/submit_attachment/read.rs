@@ -157,9 +157,9 @@ impl Exchange {
         let sender = self.sender(request, &submission);
         let policy = self.partners.policy(sender).signatures;
         let signatures = self.check_submitted(signable, sender, spool).await?;
-        issues.extend(signatures.told(policy));
-        issues.extend(signatures.missing(policy, false));
-        let payloads = self.attach(&request.caller.access(), &submission, payloads, &mut issues).await?;
+        let access = request.caller.access();
+        issues.extend(self.signature_issues(&access, &submission, (&signatures, policy)).await?);
+        let payloads = self.attach(&access, &submission, payloads, &mut issues).await?;
         if issues.iter().any(Issue::is_error) {
             return Err(refused(issues));
         }
