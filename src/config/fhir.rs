@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ForwardConfig, Problems, SigningConfig, UpstreamConfig, forward, unit};
+use super::{ForwardConfig, Problems, SigningConfig, UpstreamConfig, unit};
 
 /// How large FHIR bodies and their parts may be.
 #[derive(Debug, Clone, Deserialize)]
@@ -94,6 +94,5 @@ impl FhirConfig {
         }
         self.signing.validate(problems);
         self.upstream.validate(problems);
-        forward::validate(&self.forward, problems);
     }
 }

@@ -157,6 +157,7 @@ impl Config {
             }
         }
         partner::validate(&self.partner, problems);
+        forward::validate(&self.fhir.forward, &self.partner, problems);
         for (path, text) in self.manifest.fhir.problems() {
             problems.add(&format!("manifest.fhir.{path}"), text);
         }

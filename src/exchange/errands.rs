@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::Exchange;
 use crate::agenda::Errand;
-use crate::cdex::task::{Asked, CdexTask, TaskStatus, tag};
+use crate::cdex::tag;
+use crate::cdex::task::{Asked, CdexTask, TaskStatus};
 use crate::subscription;
 
 impl Exchange {

@@ -86,7 +86,7 @@ impl Gateway {
             has_subscribers: AtomicBool::new(true),
             signatures: Signatures::default(),
             forward: forward_push::ForwardRules::default(),
-            screening: screening(),
+            screening: Screening::noting(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
                 fhir_base: "http://gateway.example/fhir".into(),
@@ -223,12 +223,6 @@ fn document(attachment: Value) -> Value {
 
 fn base64(bytes: &[u8]) -> String {
     base64_simd::STANDARD.encode_to_string(bytes)
-}
-
-/// Everything is looked at, and nothing held.
-fn screening() -> Screening {
-    let note = crate::config::Reaction::Note;
-    Screening { allow: Vec::new(), on_mismatch: note, on_infected: note, scanner: None }
 }
 
 /// Nobody to exchange with.

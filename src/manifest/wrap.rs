@@ -139,17 +139,15 @@ impl FhirMapping {
         let Some((id, route)) = stream else { return self.default.fields(&known, payload) };
         let is_named =
             |stream: &&StreamMapping| stream.data_stream_id == id && stream.data_stream_route == route;
-        match self.streams.iter().find(is_named) {
-            Some(stream) => stream.fields(&known, payload),
-            None => {
-                let stream = StreamMapping {
-                    data_stream_id: id.to_owned(),
-                    data_stream_route: route.to_owned(),
-                    ..self.default.clone()
-                };
-                stream.fields(&known, payload)
-            }
+        if let Some(stream) = self.streams.iter().find(is_named) {
+            return stream.fields(&known, payload);
         }
+        let stream = StreamMapping {
+            data_stream_id: id.to_owned(),
+            data_stream_route: route.to_owned(),
+            ..self.default.clone()
+        };
+        stream.fields(&known, payload)
     }
 
     fn stream_for(&self, submission: &Submission, attachment: &SubmittedAttachment) -> &StreamMapping {

@@ -146,13 +146,9 @@ impl Screening {
         let waits = scans && self.on_infected == Reaction::Quarantine;
         let is_held = waits || self.holds(&look);
         let verdict = if scans { Verdict::Pending } else { Verdict::Skipped };
-        (scans || look.is_noteworthy()).then(|| Screened {
-            look,
-            verdict,
-            signature: None,
-            is_held,
-            scanned_at: None,
-        })
+        let is_remembered = scans || look.is_noteworthy();
+        let screened = Screened { look, verdict, signature: None, is_held, scanned_at: None };
+        is_remembered.then_some(screened)
     }
 
     /// What is remembered once the scanner has said something; none of it if it does not take the bytes.
@@ -174,6 +170,14 @@ impl Screening {
 
     fn holds(&self, look: &Look) -> bool {
         self.on_mismatch == Reaction::Quarantine && look.is_noteworthy()
+    }
+}
+
+#[cfg(test)]
+impl Screening {
+    /// Everything is looked at, nothing held, and nobody asked.
+    pub(crate) fn noting() -> Self {
+        Self { allow: Vec::new(), on_mismatch: Reaction::Note, on_infected: Reaction::Note, scanner: None }
     }
 }
 

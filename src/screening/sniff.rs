@@ -125,6 +125,9 @@ const NAMES: &[&[&str]] = &[
     &["x-application/hl7-v2+er7", "application/hl7-v2", "application/edi-hl7v2"],
 ];
 
+/// Where the second header of a Windows program may begin.
+const FARTHEST_HEADER: u32 = 1 << 20;
+
 /// What these bytes look like; they are the beginning of what is looked at, and all of it if they are fewer than
 /// [`HEAD_BYTES`].
 pub(crate) fn sniff(head: &[u8]) -> Option<&'static str> {
@@ -149,8 +152,8 @@ fn is_windows_program(head: &[u8]) -> bool {
         return false;
     };
     let second = usize::try_from(at).ok().and_then(|at| head.get(at..));
-    head.starts_with(b"MZ")
-        && (second.is_none() || second.is_some_and(|second| second.starts_with(b"PE\0\0")))
+    // Where it lies beyond what is looked at, it is near all the same; four letters of a text are a large number.
+    head.starts_with(b"MZ") && second.map_or(at < FARTHEST_HEADER, |second| second.starts_with(b"PE\0\0"))
 }
 
 /// What an archive is, by the names of its first entries.
@@ -272,7 +275,10 @@ mod tests {
             (b"RIFF\x01\x02\x03\x04WAVEfmt ", Some("audio/wav")),
             (&dicom, Some("application/dicom")),
             (&program, Some("application/vnd.microsoft.portable-executable")),
-            (b"MZ is how this note begins, and it is a note.", Some("text/plain")),
+            (
+                b"MZ is how this note begins, and a note it is, long enough to have a header in it.",
+                Some("text/plain"),
+            ),
             (b"\x7FELF\x02", Some("application/x-elf")),
             (b"#!/bin/sh\n", Some("text/x-script")),
             (b"PK\x03\x04\x14\0[Content_Types].xml word/document.xml", Some(DOCX)),

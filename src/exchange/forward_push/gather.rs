@@ -176,13 +176,11 @@ impl Exchange {
                     return Ok(found);
                 }
                 let base = partner.and_then(|partner| partner.fhir_base.as_ref());
-                match base.filter(|_| !fhir::reference::is_absolute(reference)) {
-                    Some(base) => format!("{}/{resource_type}/{id}", base.as_str().trim_end_matches('/')),
-                    None => {
-                        let reason = "the resource that is referred to is not here";
-                        return Err(Lacking::Now(reason, ATTEMPTS_FOR_LATECOMERS));
-                    }
-                }
+                let Some(base) = base.filter(|_| !fhir::reference::is_absolute(reference)) else {
+                    let reason = "the resource that is referred to is not here";
+                    return Err(Lacking::Now(reason, ATTEMPTS_FOR_LATECOMERS));
+                };
+                base.at(&format!("/{resource_type}/{id}"))
             }
             Target::Url(url) => url.to_owned(),
         };

@@ -67,7 +67,10 @@ fn takes(rule: &ForwardConfig, resource_type: &str, resource: &Value) -> bool {
         own.any(|coding| coding.code == Some(wanted))
             || communication::pushed(resource).iter().any(|payload| payload.note_type == Some(wanted))
     };
-    rule.resource_type == resource_type
+    // A document that should never have been is no news for anybody.
+    let is_valid = resource.get("status").is_none_or(|status| status != "entered-in-error");
+    is_valid
+        && rule.resource_type == resource_type
         && rule.profile.as_deref().is_none_or(claims)
         && rule.category.as_deref().is_none_or(has_category)
         && rule.code.as_deref().is_none_or(has_code)
@@ -126,6 +129,8 @@ mod tests {
             assert_eq!(way, expected.map(|stream| Way::Stream(stream, "r")), "{resource}");
             assert!(rules.concern("DocumentReference", &resource), "a partner may send it");
         }
+        let mistaken = json!({"type": coded("1-8"), "status": "entered-in-error"});
+        assert!(!rules.concern("DocumentReference", &mistaken));
         assert_eq!(rules.way("Binary", &json!({}), None), Some(Way::Stream("binary", "r")));
         assert!(!rules.concern("Bundle", &json!({})));
     }

@@ -37,7 +37,7 @@ enum Becomes {
     /// A complete upload.
     Upload(Box<(Upload, Segment, Finishing)>),
     /// Reports on why there is none.
-    Reports(StreamFields, [Report; 2]),
+    Reports(Box<(StreamFields, [Report; 2])>),
     /// Nothing: the upload was there.
     Nothing,
 }
@@ -53,7 +53,7 @@ impl Forward {
         let owner = (&*push.item.tenant, &*push.item.owner);
         let stream = stream_fields(owner, record.upload_id, fields);
         let reports = refusal_reports(fields, reason.to_owned(), push.now);
-        Self { record, becomes: Becomes::Reports(stream, reports) }
+        Self { record, becomes: Becomes::Reports(Box::new((stream, reports))) }
     }
 
     /// A payload on its way.
@@ -79,7 +79,7 @@ impl Forward {
                 Uploads::insert(tx, std::slice::from_ref(upload), segments).await?;
                 finishing.write_consequences(tx, &creation_reports(upload, now)).await
             }
-            Becomes::Reports(stream, reports) => report::record(tx, stream, reports).await,
+            Becomes::Reports(refusal) => report::record(tx, &refusal.0, &refusal.1).await,
             Becomes::Nothing => Ok(()),
         }
     }

@@ -35,9 +35,10 @@ enum Address {
 impl Clamd {
     /// `address` is `host:port`, or the path of a socket. Each step may take `timeout`, the verdict too.
     pub(crate) fn new(address: &str, timeout: Duration) -> Self {
-        let address = match address.starts_with('/') {
-            true => Address::Unix(address.into()),
-            false => Address::Tcp(address.to_owned()),
+        let address = if address.starts_with('/') {
+            Address::Unix(address.into())
+        } else {
+            Address::Tcp(address.to_owned())
         };
         Self { address, timeout }
     }

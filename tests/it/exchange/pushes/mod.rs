@@ -137,6 +137,12 @@ fn a_manifest_tells_of_the_push_and_of_no_person() {
         assert_eq!(manifest[key], value, "{key}");
     }
     assert!(!info.to_string().contains("Jane"), "{info}");
+    let provenance = read(&gateway, &format!("Provenance?target=Communication/{id}"));
+    let provenance = &provenance["entry"][0]["resource"];
+    let judged = send(&gateway, "POST", "Provenance/$validate", provenance).expect(200).json();
+    let errors =
+        judged["issue"].as_array().expect("issues").iter().filter(|issue| issue["severity"] == "error");
+    assert_eq!(errors.count(), 0, "HRex Provenance: {judged}");
     assert_eq!(gateway.get(&format!("/upload/info/{upload}?view=reports")).status, 200);
 }
 
@@ -269,6 +275,10 @@ fn a_transaction_brings_its_parties_and_fails_as_a_whole_for_an_unknown_patient(
             "resourceType": "Organization", "name": "Provider",
             "identifier": [{"system": "http://hl7.org/fhir/sid/us-npi", "value": "9941339108"}],
         });
+        push["payload"].as_array_mut().expect("a list").push(json!({"contentReference": {
+            "reference": "urn:uuid:21111111-2222-4333-8444-555555555555"}}));
+        let binary =
+            json!({"resourceType": "Binary", "contentType": "text/plain", "data": base64(b"beside it")});
         let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
             {
                 "fullUrl": "urn:uuid:11111111-2222-4333-8444-555555555555", "resource": organization,
@@ -276,6 +286,10 @@ fn a_transaction_brings_its_parties_and_fails_as_a_whole_for_an_unknown_patient(
                     "ifNoneExist": "identifier=http://hl7.org/fhir/sid/us-npi|9941339108"},
             },
             {"resource": push, "request": {"method": "POST", "url": "Communication"}},
+            {
+                "fullUrl": "urn:uuid:21111111-2222-4333-8444-555555555555", "resource": binary,
+                "request": {"method": "POST", "url": "Binary"},
+            },
         ]});
         let refused = send(&gateway, "POST", "", &bundle);
         assert!((400..500).contains(&refused.status), "{}", refused.text());
@@ -285,10 +299,13 @@ fn a_transaction_brings_its_parties_and_fails_as_a_whole_for_an_unknown_patient(
         let done = send(&gateway, "POST", "", &bundle).expect(200).json();
         let location = done["entry"][1]["response"]["location"].as_str().expect("it was created");
         let id = location.split("/_history").next().and_then(|path| path.rsplit('/').next()).expect("an id");
-        let upload = uploads_of(&gateway, &format!("Communication/{id}")).remove(0);
-        let info = gateway.wait_delivered(&upload, 1);
-        assert_eq!(info["manifest"]["data_producer_id"], "9941339108");
-        assert_eq!(gateway.delivered_bytes(&upload), b"with its parties");
+        let uploads = uploads_of(&gateway, &format!("Communication/{id}"));
+        assert_eq!(uploads.len(), 2);
+        for (upload, bytes) in uploads.iter().zip([&b"with its parties"[..], b"beside it"]) {
+            let info = gateway.wait_delivered(upload, 1);
+            assert_eq!(info["manifest"]["data_producer_id"], "9941339108");
+            assert_eq!(gateway.delivered_bytes(upload), bytes);
+        }
     });
 }
 
