@@ -1,6 +1,7 @@
 //! Answers on both databases, with a clock that is turned by hand: once for each errand, whoever comes late; and Tasks
 //! that wait cost nothing while none does.
 
+use crate::auth::Caller;
 use std::time::Duration;
 
 use serde_json::{Value, json};
