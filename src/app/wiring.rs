@@ -18,7 +18,7 @@ use crate::delivery::{
     TargetConfig, WorkerSettings,
 };
 use crate::exchange::export_data::ExportSettings;
-use crate::exchange::{ExchangeSettings, RestSettings};
+use crate::exchange::{ExchangeSettings, RestSettings, Signatures};
 use crate::fhir::{self, ScanLimits};
 use crate::http::routes::Limits;
 use crate::manifest::{ConfigProblem, StreamConfigs};
@@ -56,14 +56,18 @@ pub(super) struct Files {
     pub(super) dex: DexFiles,
     pub(super) upstream: Option<UpstreamSettings>,
     pub(super) partners: Vec<PartnerSettings>,
+    pub(super) signatures: Signatures,
 }
 
 /// Reads the files that the settings name; everything that is wrong with them is told at once.
 pub(super) fn files(config: &Config) -> Result<Files, FileProblems> {
-    match (DexFiles::load(config), upstream_settings(config), partner_settings(config)) {
-        (Ok(dex), Ok(upstream), Ok(partners)) => Ok(Files { dex, upstream, partners }),
-        (dex, upstream, partners) => {
-            let found = [dex.err(), upstream.err(), partners.err()].into_iter().flatten();
+    let signatures = super::signatures::signatures(config).map_err(FileProblems);
+    match (DexFiles::load(config), upstream_settings(config), partner_settings(config), signatures) {
+        (Ok(dex), Ok(upstream), Ok(partners), Ok(signatures)) => {
+            Ok(Files { dex, upstream, partners, signatures })
+        }
+        (dex, upstream, partners, signatures) => {
+            let found = [dex.err(), upstream.err(), partners.err(), signatures.err()].into_iter().flatten();
             Err(FileProblems(found.flat_map(|problems| problems.0).collect()))
         }
     }
@@ -315,10 +319,16 @@ pub(super) fn upload_settings(config: &Config) -> UploadSettings {
     }
 }
 
+/// Where the FHIR API of a gateway is that clients reach at this URL.
+pub(super) fn fhir_base(base_url: &str) -> Arc<str> {
+    format!("{base_url}/fhir").into()
+}
+
 /// Settings of the use cases.
-pub(super) fn exchange_settings(config: &Config, fhir_base: Arc<str>) -> ExchangeSettings {
+pub(super) fn exchange_settings(config: &Config, base_url: &str) -> ExchangeSettings {
+    let identifier = config.fhir.identifier.as_deref().and_then(|text| text.split_once('|'));
     ExchangeSettings {
-        fhir_base,
+        fhir_base: fhir_base(base_url),
         refuse_unrouted: config.delivery.unrouted == Unrouted::Refuse,
         payload_limit_bytes: config.fhir.payload_limit_bytes,
         scan: ScanLimits {
@@ -336,6 +346,7 @@ pub(super) fn exchange_settings(config: &Config, fhir_base: Arc<str>) -> Exchang
             file_resources: config.fhir.export_file_resources,
             retention: config.fhir.export_retention,
         },
+        identifier: identifier.map(|(system, value)| (system.to_owned(), value.to_owned())),
     }
 }
 

@@ -19,6 +19,7 @@ mod problems;
 mod screening;
 mod secret;
 mod server;
+mod signing;
 mod telemetry;
 mod unit;
 mod upload;
@@ -39,13 +40,14 @@ pub use load::{Flag, LoadOptions};
 pub use manifest::ManifestConfig;
 pub use partner::{CredentialsConfig, PartnerConfig, PartnerConfigs};
 pub use policy::{
-    Authorization, NoMatch, PartnerPolicyConfig, PolicyConfig, PurposeOfUse, SignaturePolicy, TaskOutput,
-    TaskPolicy, TrustConfig,
+    Authorization, NoMatch, PartnerPolicyConfig, PolicyConfig, PollingConfig, PurposeOfUse, SignaturePolicy,
+    TaskOutput, TaskPolicy, TrustConfig,
 };
 pub use problems::{Problem, Problems};
 pub use screening::{Reaction, ScannerAddress, ScreeningConfig};
 pub use secret::Secret;
 pub use server::ServerConfig;
+pub use signing::SigningConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use upload::UploadConfig;
 pub use upstream::UpstreamConfig;
@@ -145,6 +147,15 @@ impl Config {
         self.upload.validate(problems);
         self.fhir.validate(problems);
         self.policy.trust.validate("policy.trust", problems);
+        self.policy.polling.validate("policy.polling", problems);
+        if !self.fhir.signing.is_set() {
+            let signs = |own: &PartnerConfig| own.policy.sign == Some(true);
+            let partners = self.partner.iter().filter(|(_, own)| signs(own));
+            let partners = partners.map(|(name, _)| format!("partner.{name}.policy.sign"));
+            for path in self.policy.sign.then(|| "policy.sign".to_owned()).into_iter().chain(partners) {
+                problems.add(&path, "needs fhir.signing");
+            }
+        }
         partner::validate(&self.partner, problems);
         forward::validate(&self.fhir.forward, &self.partner, problems);
         for (path, text) in self.manifest.fhir.problems() {
@@ -180,6 +191,7 @@ impl Config {
             }
         }
         self.policy.trust.resolve();
+        self.fhir.signing.resolve();
         for partner in self.partner.values_mut() {
             partner.resolve();
         }

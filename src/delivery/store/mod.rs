@@ -5,6 +5,7 @@
 //! clock on SQLite, where one process owns the database, and from the database's clock on PostgreSQL,
 //! where several gateways must agree.
 
+mod order;
 mod row;
 mod statement;
 
@@ -22,6 +23,7 @@ use crate::report::{self, Report, StreamFields};
 #[cfg(test)]
 pub(super) use statement::STATEMENTS;
 
+pub(crate) use order::{cancel_ordered, is_ordered_under_way};
 use row::{AttemptRow, DeliveryRow, UploadRow};
 use statement::{
     ATTEMPTS, CANCEL, CLAIM_POSTGRES, CLAIM_SQLITE, COUNTS, ENQUEUE, FIND, FREE_ALL_LEASES, HOLD,

@@ -83,13 +83,13 @@ impl Exchange {
         let mut gathered = Vec::new();
         for piece in pieces {
             let Place::Reference(reference) = &piece.place else {
-                gathered.push(self.fetch(item, piece, partner, spool).await?);
+                gathered.push(self.fetch_piece(item, piece, partner, spool).await?);
                 continue;
             };
             match settled(item, self.referenced(&access, reference, partner).await)? {
                 Ok(pieces) => {
                     for inner in pieces_of(&pieces, &piece) {
-                        gathered.push(self.fetch(item, inner, partner, spool).await?);
+                        gathered.push(self.fetch_piece(item, inner, partner, spool).await?);
                     }
                 }
                 Err(reason) => {
@@ -101,7 +101,7 @@ impl Exchange {
     }
 
     /// Gets the bytes of one payload. What it refers to has been looked up.
-    async fn fetch(
+    async fn fetch_piece(
         &self,
         item: &Item,
         piece: Piece,

@@ -61,8 +61,8 @@ impl Exchange {
         if stored.resource_type == "Task" {
             return self.follow_focus(item, &stored, resource).await;
         }
-        let sender = self.sender(&item.access(), &resource).await?;
-        let partner = self.partner_of(item, &sender);
+        let sender = self.sender_of_push(&item.access(), &resource).await?;
+        let partner = self.pushing_partner(item, &sender);
         let name = partner.as_ref().map(|partner| &*partner.name);
         let Some(way) = self.forward.way(&stored.resource_type, &resource, name) else {
             return Ok(self.forget(item).await?);
@@ -96,7 +96,7 @@ impl Exchange {
     async fn prepared(&self, push: &Push<'_>, spool: &mut UploadSpool) -> Result<Unit, FollowError> {
         let gathered = self.gather(push.item, push.stored, push.resource, push.partner, spool).await?;
         let forwards = self.forwards(push, gathered, spool).await?;
-        self.unit(push, forwards).await
+        self.push_unit(push, forwards).await
     }
 
     /// The resource as it is now; none if it was deleted.
@@ -108,7 +108,7 @@ impl Exchange {
     }
 
     /// The partner that sent it: by its client, else by its identifier.
-    fn partner_of(&self, item: &Item, sender: &Sender) -> Option<Arc<Partner>> {
+    fn pushing_partner(&self, item: &Item, sender: &Sender) -> Option<Arc<Partner>> {
         let by_client = self.partners.of_client(Some(&item.owner));
         let by_identifier = || {
             let identifier = sender.identifier.as_ref()?;

@@ -36,7 +36,11 @@ impl Sender {
 
 impl Exchange {
     /// Who a resource says that it comes from.
-    pub(super) async fn sender(&self, access: &Access, resource: &Value) -> Result<Sender, FollowError> {
+    pub(super) async fn sender_of_push(
+        &self,
+        access: &Access,
+        resource: &Value,
+    ) -> Result<Sender, FollowError> {
         let elements = ["/sender", "/custodian", "/author/0", "/author", "/source"];
         let reference = elements.iter().find_map(|at| resource.pointer(at).filter(|found| found.is_object()));
         let Some(reference) = reference else { return Ok(Sender::default()) };

@@ -126,7 +126,11 @@ impl Unit {
 
 impl Exchange {
     /// What is written of a push.
-    pub(super) async fn unit(&self, push: &Push<'_>, forwards: Vec<Forward>) -> Result<Unit, FollowError> {
+    pub(super) async fn push_unit(
+        &self,
+        push: &Push<'_>,
+        forwards: Vec<Forward>,
+    ) -> Result<Unit, FollowError> {
         let mut changed = Vec::new();
         let mut answered = Vec::new();
         if push.stored.resource_type == "Communication" {

@@ -132,6 +132,13 @@ impl Attached {
         self.all.of.get(&self.index)?.own
     }
 
+    /// Whether a reference is to one of the Binaries that the resource refers to.
+    pub(in crate::exchange) fn holds(&self, reference: &str) -> bool {
+        let binaries = self.all.of.get(&self.index).into_iter().flat_map(|of| &of.binaries);
+        let id = reference.strip_prefix("Binary/");
+        binaries.into_iter().any(|(binary, _)| id == Some(&*binary.id))
+    }
+
     /// Makes them true, in the unit that keeps the resource.
     pub(in crate::exchange) async fn write(
         &self,
