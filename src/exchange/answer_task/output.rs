@@ -62,8 +62,15 @@ impl Exchange {
         // Nothing that a searchset can be found by lies in its entries.
         let shell = serde_json::json!({ "resourceType": "Bundle", "type": "searchset" });
         let entries = index::entries(&item.tenant, "Bundle", &shell, &seeker.requester.base);
-        let errands = self.errands_of("Bundle", &shell);
-        let draft = Draft { resource_type: "Bundle", id, text: text.into(), entries, bytes: None, errands };
+        // An answer of ours is no push of anybody's: it does not go on.
+        let draft = Draft {
+            resource_type: "Bundle",
+            id,
+            text: text.into(),
+            entries,
+            bytes: None,
+            errands: Vec::new(),
+        };
         Ok(Answer { outputs, drafts: vec![draft], ..answer })
     }
 
