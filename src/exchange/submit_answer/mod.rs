@@ -162,6 +162,10 @@ impl Exchange {
             }
         };
         let url = request.submit_url();
+        if url.starts_with(&*self.settings.fhir_base) {
+            // It is we who asked: this is a payer's own record of what it waits for.
+            return Ok(Plan::Leave);
+        }
         let partner = self.partners.of_url(&url);
         let policy = self.partners.policy(partner.map(AsRef::as_ref));
         if status == "requested" && policy.tasks == TaskPolicy::Review {
