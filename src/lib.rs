@@ -42,7 +42,7 @@ pub(crate) mod upstream;
 /// Entry points of the fuzz targets in `tests/fuzz`.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    pub use crate::cdex::fuzzing::{own_upload, submission};
+    pub use crate::cdex::fuzzing::{own_upload, signature, submission};
     pub use crate::delivery::fuzzing::path_template;
     pub use crate::fhir::fuzzing::{base64, date_time, media_type, patch, scan};
     pub use crate::http::fuzzing::upload_number;

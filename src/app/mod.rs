@@ -6,6 +6,7 @@
 
 mod data_dir;
 mod lifecycle;
+mod signatures;
 mod wiring;
 
 use std::io;
@@ -16,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::agenda::{self, Agenda};
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
@@ -108,7 +109,8 @@ pub async fn migrate(config: Config) -> Result<(), AppError> {
 
 /// Whether the files that the settings name are sound, with what is legal but surely not meant.
 pub fn check_files(config: &Config) -> Result<Vec<String>, AppError> {
-    Ok(wiring::files(config)?.dex.warnings())
+    let files = wiring::files(config)?;
+    Ok(files.dex.warnings().into_iter().chain(files.signatures.warnings(SystemClock.now())).collect())
 }
 
 /// A gateway that runs.
@@ -124,7 +126,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let clock: SharedClock = Arc::new(SystemClock);
         let files = wiring::files(&config)?;
-        for warning in files.dex.warnings() {
+        for warning in files.dex.warnings().into_iter().chain(files.signatures.warnings(clock.now())) {
             tracing::warn!("{warning}");
         }
         let data_dir = DataDir::hold(&config.data_dir)?;
@@ -210,7 +212,7 @@ async fn exchange(
         lifecycle.tracker().clone(),
     ));
     uploads.tie_store().await?;
-    let Files { dex, upstream, partners } = files;
+    let Files { dex, upstream, partners, signatures } = files;
     let targets = wiring::file_targets(config, &dex.routing);
     for (name, target) in &targets {
         match target.sweep().await {
@@ -234,6 +236,7 @@ async fn exchange(
         deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets, (&partners, &agenda))),
         partners: Arc::new(partners),
         agenda,
+        signatures,
         db: db.clone(),
         clock: clock.clone(),
         uploads,

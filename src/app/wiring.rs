@@ -17,7 +17,7 @@ use crate::delivery::{
     TargetConfig, WorkerSettings,
 };
 use crate::exchange::export_data::ExportSettings;
-use crate::exchange::{ExchangeSettings, RestSettings};
+use crate::exchange::{ExchangeSettings, RestSettings, Signatures};
 use crate::fhir::{self, ScanLimits};
 use crate::http::routes::Limits;
 use crate::manifest::{ConfigProblem, StreamConfigs};
@@ -53,14 +53,18 @@ pub(super) struct Files {
     pub(super) dex: DexFiles,
     pub(super) upstream: Option<UpstreamSettings>,
     pub(super) partners: Vec<PartnerSettings>,
+    pub(super) signatures: Signatures,
 }
 
 /// Reads the files that the settings name; everything that is wrong with them is told at once.
 pub(super) fn files(config: &Config) -> Result<Files, FileProblems> {
-    match (DexFiles::load(config), upstream_settings(config), partner_settings(config)) {
-        (Ok(dex), Ok(upstream), Ok(partners)) => Ok(Files { dex, upstream, partners }),
-        (dex, upstream, partners) => {
-            let found = [dex.err(), upstream.err(), partners.err()].into_iter().flatten();
+    let signatures = super::signatures::signatures(config).map_err(FileProblems);
+    match (DexFiles::load(config), upstream_settings(config), partner_settings(config), signatures) {
+        (Ok(dex), Ok(upstream), Ok(partners), Ok(signatures)) => {
+            Ok(Files { dex, upstream, partners, signatures })
+        }
+        (dex, upstream, partners, signatures) => {
+            let found = [dex.err(), upstream.err(), partners.err(), signatures.err()].into_iter().flatten();
             Err(FileProblems(found.flat_map(|problems| problems.0).collect()))
         }
     }

@@ -1,8 +1,9 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
 //!
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, [`task`] what Tasks ask for and what may become of them, [`operation`] which operations there
-//! are, and [`documentation`] what has to be said of them in words.
+//! content carries, [`signature`] whether what it carries is signed as it should be, [`task`] what Tasks ask for and
+//! what may become of them, [`operation`] which operations there are, and [`documentation`] what has to be said of them
+//! in words.
 
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
@@ -13,6 +14,7 @@ pub(crate) mod operation;
 mod payload;
 #[cfg(test)]
 mod payload_tests;
+pub(crate) mod signature;
 mod submission;
 #[cfg(test)]
 mod submission_tests;

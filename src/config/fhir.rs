@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Problems, UpstreamConfig, unit};
+use super::{Problems, SigningConfig, UpstreamConfig, unit};
 
 /// How large FHIR bodies and their parts may be.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,6 +45,8 @@ pub struct FhirConfig {
     /// How long the files of a bulk export are kept.
     #[serde(rename = "export_retention_hours", deserialize_with = "unit::hours")]
     pub export_retention: Duration,
+    /// With what is signed.
+    pub signing: SigningConfig,
     /// Resources that live on another server.
     pub upstream: UpstreamConfig,
 }
@@ -81,6 +83,7 @@ impl FhirConfig {
         if self.skeleton_limit_bytes < self.inline_data_bytes {
             problems.add("fhir.skeleton_limit_bytes", "must not be smaller than fhir.inline_data_bytes");
         }
+        self.signing.validate(problems);
         self.upstream.validate(problems);
     }
 }

@@ -17,6 +17,7 @@ mod policy;
 mod problems;
 mod secret;
 mod server;
+mod signing;
 mod telemetry;
 mod unit;
 mod upload;
@@ -42,6 +43,7 @@ pub use policy::{
 pub use problems::{Problem, Problems};
 pub use secret::Secret;
 pub use server::ServerConfig;
+pub use signing::SigningConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use upload::UploadConfig;
 pub use upstream::UpstreamConfig;
@@ -139,6 +141,14 @@ impl Config {
         self.upload.validate(problems);
         self.fhir.validate(problems);
         self.policy.trust.validate("policy.trust", problems);
+        if !self.fhir.signing.is_set() {
+            let signs = |own: &PartnerConfig| own.policy.sign == Some(true);
+            let partners = self.partner.iter().filter(|(_, own)| signs(own));
+            let partners = partners.map(|(name, _)| format!("partner.{name}.policy.sign"));
+            for path in self.policy.sign.then(|| "policy.sign".to_owned()).into_iter().chain(partners) {
+                problems.add(&path, "needs fhir.signing");
+            }
+        }
         partner::validate(&self.partner, problems);
         for (path, text) in self.manifest.fhir.problems() {
             problems.add(&format!("manifest.fhir.{path}"), text);
@@ -172,6 +182,7 @@ impl Config {
             }
         }
         self.policy.trust.resolve();
+        self.fhir.signing.resolve();
         for partner in self.partner.values_mut() {
             partner.resolve();
         }

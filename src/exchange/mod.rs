@@ -9,6 +9,9 @@
 //! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
 //! all that somebody may see. [`declare`] says what all of this is.
 //!
+//! Signatures that come along are verified by [`check_signatures`], and answers are signed by [`sign_answer`] where that is
+//! agreed.
+//!
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
 //! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it.
 
@@ -17,6 +20,7 @@ pub(crate) mod ask_upstream;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
+pub(crate) mod check_signatures;
 mod check_task;
 pub(crate) mod declare;
 mod errands;
@@ -40,6 +44,7 @@ mod remind_task;
 mod retain;
 pub(crate) mod run_bundle;
 mod send_message;
+mod sign_answer;
 mod store;
 pub(crate) mod store_resource;
 pub(crate) mod submit_attachment;
@@ -65,6 +70,7 @@ use crate::upload::Uploads;
 use crate::upstream::Upstream;
 
 pub(crate) use body::{Body, BodyError};
+pub(crate) use check_signatures::Signatures;
 pub(crate) use declare::Declared;
 
 /// What the use cases drive.
@@ -91,6 +97,8 @@ pub(crate) struct Exchange {
     pub(crate) partners: Arc<Partners>,
     /// What must still be done because of what was committed.
     pub(crate) agenda: Arc<Agenda>,
+    /// Who signs for the gateway, and whose signatures are believed.
+    pub(crate) signatures: Signatures,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.

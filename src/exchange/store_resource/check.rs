@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use super::Received;
+
 use crate::auth::Caller;
 use crate::cdex::task::CdexTask;
 use crate::config::Validation;
@@ -73,6 +75,40 @@ impl Exchange {
         issues.extend(subsetted(tree, resource_type));
         issues.extend(self.check_profiles(validation, tree));
         Ok(issues)
+    }
+
+    /// The same of a resource that has arrived, with what there is to tell of its signatures.
+    pub(in crate::exchange) async fn check_received(
+        &self,
+        caller: &Caller,
+        resource_type: &'static str,
+        received: &Received,
+    ) -> Result<Vec<Issue>, InteractionError> {
+        let remarks = self.check_resource(caller, resource_type, &received.tree)?;
+        self.with_signatures(remarks, caller, resource_type, received).await
+    }
+
+    /// The same of one that is created under an id of the gateway's own.
+    pub(in crate::exchange) async fn check_received_new(
+        &self,
+        caller: &Caller,
+        resource_type: &'static str,
+        received: &Received,
+    ) -> Result<Vec<Issue>, InteractionError> {
+        let remarks = self.check_created(caller, resource_type, &received.tree)?;
+        self.with_signatures(remarks, caller, resource_type, received).await
+    }
+
+    async fn with_signatures(
+        &self,
+        mut remarks: Vec<Issue>,
+        caller: &Caller,
+        resource_type: &'static str,
+        received: &Received,
+    ) -> Result<Vec<Issue>, InteractionError> {
+        let signed = (&received.text, &received.tree);
+        remarks.extend(self.signature_remarks(caller, resource_type, signed).await?);
+        Ok(remarks)
     }
 
     fn check_profiles(&self, validation: Validation, tree: &Value) -> Vec<Issue> {

@@ -142,7 +142,7 @@ impl Exchange {
         received: Received,
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
-        let remarks = self.check_created(&requester.caller, resource_type, &received.tree)?;
+        let remarks = self.check_received_new(&requester.caller, resource_type, &received).await?;
         let target = match &conditions.if_none_exist {
             Some(query) => {
                 let parameters = crate::fhir::address::parameters(query);
@@ -162,7 +162,7 @@ impl Exchange {
         received: Received,
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
-        let remarks = self.check_resource(&requester.caller, resource_type, &received.tree)?;
+        let remarks = self.check_received(&requester.caller, resource_type, &received).await?;
         // FHIR R4 http, update: the id of the body is that of the URL.
         match received.id() {
             Some(own) if own == id => {}
@@ -185,7 +185,7 @@ impl Exchange {
         parameters: &[(String, String)],
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
-        let remarks = self.check_resource(&requester.caller, resource_type, &received.tree)?;
+        let remarks = self.check_received(&requester.caller, resource_type, &received).await?;
         let target = Target::Matching {
             criteria: self.criteria(requester, resource_type, parameters)?,
             has_id: received.id().is_some(),

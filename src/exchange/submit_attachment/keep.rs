@@ -25,8 +25,6 @@ const HELD: &str = "The attachments can not be associated with a current claim o
 /// What is told of one that comes after the last one was announced.
 const AMENDMENT: &str = "A submission that said it was the last for this TrackingId was received before; this one \
      is kept as an amendment of it.";
-/// What is told of a payload with a FHIR signature in it.
-const UNVERIFIED: &str = "The signature was kept as it is and was not verified";
 
 /// What became of a submission.
 #[derive(Debug)]
@@ -73,11 +71,6 @@ impl Exchange {
         let mut remarks = reading.remarks;
         let (mut upload_ids, mut uploads, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for read in reading.payloads {
-            if read.payload.signed {
-                let mut remark = Issue::error(IssueType::BusinessRule, &read.payload.expression, UNVERIFIED);
-                remark = remark.into_warning();
-                remarks.push(remark);
-            }
             let spooled = match &read.bytes {
                 PayloadBytes::Upload(id) => {
                     upload_ids.push(*id);
