@@ -42,12 +42,6 @@ impl Caller {
         Self { tenant: tenant.into(), id: "gateway".into(), authenticated: false, is_gateway: true }
     }
 
-    /// The gateway itself, where it goes on with what an owner has begun.
-    pub(crate) fn of_worker(access: &Access) -> Self {
-        let id = access.owner().unwrap_or_default().into();
-        Self { tenant: access.tenant().into(), id, authenticated: false }
-    }
-
     /// The tenant whose data this caller works on.
     pub(crate) fn tenant(&self) -> &str {
         &self.tenant

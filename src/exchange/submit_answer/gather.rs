@@ -54,7 +54,7 @@ pub(super) async fn gather(
     may_look: bool,
 ) -> Result<Gathered, FollowError> {
     let mut answers: Vec<Vec<Record>> = vec![Vec::new(); request.needed.len()];
-    for output in rules::outputs(task) {
+    for output in rules::linked(task) {
         if let Some(record) = records.fetch(output.reference, task).await? {
             assign(&mut answers, request, record);
         }

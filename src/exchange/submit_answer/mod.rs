@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use self::compose::{ComposeError, compose};
 use self::gather::{Gathered, Ready, Unready, gather};
-use self::progress::{Stage, Step, is_terminal, status_of};
+use self::progress::{Advance, Stage, status_of};
 use self::records::Records;
 use self::store::{Answer, AnswerState, NewAnswer, SentContent};
 use super::Exchange;
@@ -35,11 +35,12 @@ use crate::agenda::{self, Errand, Item, NewItem};
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::{Access, Caller};
 use crate::cdex::attachment_request::{AttachmentRequest, What};
+use crate::cdex::task::{CdexTask, TaskStatus};
 use crate::clock::Timestamp;
 use crate::config::TaskPolicy;
 use crate::db::{DbError, Tx};
 use crate::fhir::FHIR_JSON;
-use crate::repository::{self, Draft, Kept, Precondition};
+use crate::repository::{self, Draft, Precondition};
 
 pub(crate) use wait::Awaiting;
 
@@ -62,11 +63,11 @@ enum Plan {
     /// The same, but documents that come later may change that.
     Listen(Names),
     /// The Task says how far it is, and documents that come later may change that.
-    Wait(Step, Names),
+    Wait(Advance, Names),
     /// The Task can never be answered.
-    Refuse(Step),
+    Refuse(Advance),
     /// This is sent, and documents that come later are what is still missing.
-    Send { step: Step, answer: NewAnswer, composed: Box<Composed>, names: Names },
+    Send { step: Advance, answer: NewAnswer, composed: Box<Composed>, names: Names },
 }
 
 /// The names by which a document can turn out to be meant for a Task.
@@ -147,8 +148,8 @@ impl Exchange {
     async fn plan(&self, item: &Item, task: &Present) -> Result<Plan, FollowError> {
         let status = status_of(&task.tree);
         // Whoever else put it on hold takes it off again.
-        let is_held = status == "on-hold" && !Stage::is_at(&task.tree, Stage::NO_PARTNER);
-        if is_terminal(status) || is_held || status == "draft" {
+        let is_held = status == Some(TaskStatus::OnHold) && !Stage::is_at(&task.tree, Stage::NO_PARTNER);
+        if is_held || status.is_none_or(TaskStatus::is_terminal) {
             return Ok(Plan::Leave);
         }
         let request = match AttachmentRequest::read(&task.tree) {
@@ -157,15 +158,19 @@ impl Exchange {
                 let elements: Vec<_> =
                     issues.iter().filter_map(|issue| issue.expression.as_deref()).collect();
                 let reason = format!("The request cannot be answered without {}", elements.join(", "));
-                let to = if status == "requested" { "rejected" } else { "failed" };
+                let is_new = status == Some(TaskStatus::Requested);
+                let to = if is_new { TaskStatus::Rejected } else { TaskStatus::Failed };
                 let stage = Stage::new("unanswerable", "The request is not complete");
-                return Ok(Plan::Refuse(Step { reason: Some(reason), ..Step::to(to, stage) }));
+                return Ok(Plan::Refuse(Advance { reason: Some(reason), ..Advance::to(to, stage) }));
             }
         };
         let url = request.submit_url();
         let partner = self.partners.of_url(&url);
-        let policy = self.partners.policy(partner.map(AsRef::as_ref));
-        if status == "requested" && policy.tasks == TaskPolicy::Review {
+        let policy = match CdexTask::read(&task.tree) {
+            Some(task) => self.policy_of_task(None, &task),
+            None => return Ok(Plan::Leave),
+        };
+        if status == Some(TaskStatus::Requested) && policy.tasks == TaskPolicy::Review {
             return Ok(Plan::Leave);
         }
         let before = {
@@ -177,7 +182,7 @@ impl Exchange {
         }
         // Before anything is looked up: a document that is kept from here on comes by its own errand.
         self.awaiting.begin();
-        let requester = self.requester_of(item);
+        let requester = self.gateway_of(&item.tenant);
         let records = Records::new(self, requester.clone());
         let gathered = gather(&records, (&task.tree, &task.id), &request, true).await?;
         let names = wait::names(&request, gathered.patient.as_deref(), &task.tree);
@@ -191,18 +196,21 @@ impl Exchange {
         let may_send = has_new && (missing.is_empty() || request.may_be_several);
         if !may_send {
             let is_form = request.needed.iter().all(|needed| matches!(needed.what, What::Questionnaire(_)));
-            if status == "requested" && is_form && missing.iter().all(|(_, why)| *why == Unready::Missing) {
+            if status == Some(TaskStatus::Requested)
+                && is_form
+                && missing.iter().all(|(_, why)| *why == Unready::Missing)
+            {
                 // Nobody but a person or the EHR can begin with a form: the Task stays in the work queue.
                 return Ok(Plan::Listen(names));
             }
-            return Ok(Plan::Wait(Step::to("in-progress", waiting(&request, &missing)), names));
+            return Ok(Plan::Wait(Advance::to(TaskStatus::InProgress, waiting(&request, &missing)), names));
         }
         let Some(partner) = partner else {
             let stage = Stage::new(
                 Stage::NO_PARTNER,
                 "The server in the input payer-url is none of a configured partner",
             );
-            return Ok(Plan::Wait(Step::to("on-hold", stage), names));
+            return Ok(Plan::Wait(Advance::to(TaskStatus::OnHold, stage), names));
         };
         let is_last = missing.is_empty();
         let composing =
@@ -216,7 +224,7 @@ impl Exchange {
                     "Task.input[{input}]: an attachment of what answers it leads to nothing that can be read"
                 );
                 let stage = Stage::new("waiting-for-documents", text);
-                return Ok(Plan::Wait(Step::to("in-progress", stage), names));
+                return Ok(Plan::Wait(Advance::to(TaskStatus::InProgress, stage), names));
             }
         };
         let number = before.len() + 1;
@@ -234,7 +242,7 @@ impl Exchange {
         let composed = Box::new(Self::compose_spooled(&item.access(), message, spool, spooled));
         let stage = Stage::new("submitting", "The attachments are on their way to the payer");
         let names = if is_last { Names::new() } else { names };
-        Ok(Plan::Send { step: Step::to("in-progress", stage), answer, composed, names })
+        Ok(Plan::Send { step: Advance::to(TaskStatus::InProgress, stage), answer, composed, names })
     }
 
     /// The next versions of a Task as they are kept. They come from here and need not come here again.
@@ -242,10 +250,10 @@ impl Exchange {
         &self,
         access: &Access,
         task: &Present,
-        step: &Step,
+        step: &Advance,
         now: Timestamp,
     ) -> Vec<(Draft, Precondition)> {
-        let requester = self.requester(access);
+        let requester = self.gateway_of(access.tenant());
         let versions = step.versions(&task.tree, now).into_iter().zip(task.version..);
         versions
             .map(|(tree, version)| {
@@ -257,14 +265,10 @@ impl Exchange {
             .collect()
     }
 
-    /// Who an errand is done for.
-    fn requester_of(&self, item: &Item) -> Requester {
-        self.requester(&item.access())
-    }
-
-    fn requester(&self, access: &Access) -> Requester {
+    /// The gateway itself, as it looks for what answers in the data of a whole tenant.
+    fn gateway_of(&self, tenant: &str) -> Requester {
         Requester {
-            caller: Caller::of_worker(access),
+            caller: Caller::gateway(tenant),
             request_id: String::new(),
             base: self.settings.fhir_base.clone(),
         }
@@ -277,7 +281,7 @@ impl Unit {
         if !agenda::done(tx, item).await? {
             return Ok(Written::Lost);
         }
-        if !keep_versions(tx, access, drafts, *now).await? {
+        if !keep_versions(tx, (access, task), drafts, *now).await? {
             agenda::add(tx, &[again(item, *now)]).await?;
             return Ok(Written::Changed);
         }
@@ -296,19 +300,18 @@ impl Unit {
 /// Keeps the next versions of a Task; none of them, and `false`, if it is not the version that they follow.
 async fn keep_versions(
     tx: &mut Tx<'_>,
-    access: &Access,
+    (access, task): (&Access, &str),
     drafts: &[(Draft, Precondition)],
     now: Timestamp,
 ) -> Result<bool, DbError> {
-    // The first by itself: where it does not fit, the number that the second waits for may be somebody else's version.
-    let Some((first, rest)) = drafts.split_first() else { return Ok(true) };
-    let kept = repository::keep(tx, access, std::slice::from_ref(first), false, now).await?;
-    if !matches!(kept.first(), Some(Kept::Updated(_))) {
+    let Some((_, Precondition::Version(follows))) = drafts.first() else { return Ok(true) };
+    // By the first alone: where it does not fit, the number that the second waits for may be somebody else's version.
+    let present = repository::read_to_change(tx, access, "Task", task).await?;
+    let present = present.filter(|present| present.content.is_some());
+    if !present.is_some_and(|present| follows.contains(&present.version)) {
         return Ok(false);
     }
-    if !rest.is_empty() {
-        repository::keep(tx, access, rest, false, now).await?;
-    }
+    repository::keep(tx, access, drafts, false, now).await?;
     Ok(true)
 }
 
@@ -342,7 +345,7 @@ fn sent_content(request: &AttachmentRequest, ready: &Ready) -> SentContent {
     SentContent {
         input: needed.input,
         reference: ready.record.reference.clone(),
-        output: needed.what.output_code().to_owned(),
+        is_form: matches!(needed.what, What::Questionnaire(_)),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::db::testing::{assert_prepares, for_each_database};
 use crate::delivery;
 use crate::exchange::tests::Gateway;
 use crate::partner::{PartnerSettings, Partners};
-use crate::repository::StoredResource;
+use crate::repository::{Kept, StoredResource};
 
 /// A gateway that knows the payer of the request, though it never calls it.
 fn gateway(db: &Db) -> Gateway {
@@ -42,7 +42,7 @@ fn anybody() -> Access {
 /// Keeps a resource as a door does, errands and all.
 async fn keep(gateway: &Gateway, resource_type: &'static str, id: &str, resource: Value) -> StoredResource {
     let exchange = &gateway.exchange;
-    let requester = exchange.requester(&anybody());
+    let requester = exchange.gateway_of("default");
     let received = Received::of_text(resource.to_string().into(), resource);
     let draft = exchange.draft(&requester, resource_type, id.to_owned(), &received).draft;
     gateway.clock.advance(Duration::from_millis(5));
@@ -143,7 +143,7 @@ async fn a_task_that_changes_while_it_is_answered_is_answered_as_it_is_then() {
         keep(&gateway, "Task", "t1", asked()).await;
         let item = due(&gateway).await.remove(0);
         let present = gateway.exchange.present_task(&item).await.expect("it reads").expect("the Task");
-        let step = Step::to("in-progress", Stage::new("submitting", "x"));
+        let step = Advance::to(TaskStatus::InProgress, Stage::new("submitting", "x"));
         let now = gateway.exchange.clock.now();
         let drafts = gateway.exchange.drafts(&anybody(), &present, &step, now);
         let mut rejected = asked();

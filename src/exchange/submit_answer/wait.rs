@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Names, store};
 use crate::agenda::{self, Errand, Item, NewItem};
 use crate::auth::Access;
-use crate::cdex::attachment_request::{AttachmentRequest, outputs};
+use crate::cdex::attachment_request::{AttachmentRequest, linked};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Dialect, Tx};
 use crate::exchange::Exchange;
@@ -66,7 +66,7 @@ impl Exchange {
             return Ok(self.forget(item).await?);
         }
         self.awaiting.begin();
-        let records = Records::new(self, self.requester_of(item));
+        let records = Records::new(self, self.gateway_of(&item.tenant));
         let found = match item.resource() {
             Some((resource_type, id)) => match crate::fhir::resource_type(resource_type) {
                 Some(resource_type) => records.read(resource_type, id).await?,
@@ -179,7 +179,7 @@ pub(super) fn names(request: &AttachmentRequest, patient: Option<&str>, task: &V
     let tracking = Identifier { system: tracking.system.as_deref(), value: Some(&tracking.value) };
     let mut names: Names = of_identifier(&tracking).into_iter().collect();
     names.extend(request.patient_identifiers().filter_map(|identifier| of_identifier(&identifier)));
-    let linked = outputs(task).into_iter().map(|output| output.reference);
+    let linked = linked(task).into_iter().map(|output| output.reference);
     let references = patient.into_iter().chain(linked).filter_map(|reference| reference.split_once('/'));
     names.extend(references.map(|(kind, id)| name_of(kind, id)));
     names
