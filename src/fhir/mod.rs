@@ -35,7 +35,7 @@ pub(crate) use codec::{
 };
 #[cfg(test)]
 pub(crate) use outcome::Severity;
-pub(crate) use outcome::{Issue, IssueType, issue_codes, operation_outcome};
+pub(crate) use outcome::{Issue, IssueType, issue_codes, operation_outcome, tells_of_holding};
 pub(crate) use patch::{PATCH_TYPES, Patch, PatchError, PatchFormat};
 pub(crate) use profile::{ProfileError, Profiles};
 pub(crate) use r4::resource_type;

@@ -13,7 +13,7 @@ use crate::cdex::attachment_request::AttachmentRequest;
 use crate::cdex::task::TaskStatus;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
-use crate::delivery::{AttemptOutcome, DeliveryStatus};
+use crate::delivery::{AttemptOutcome, DeliveryStatus, HELD};
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::follow_delivery::Settled;
@@ -60,7 +60,10 @@ impl Exchange {
         let drafts = present
             .filter(|task| status_of(&task.tree).is_some_and(|status| !status.is_terminal()))
             .and_then(|task| {
-                let step = if delivered { after(&task.tree, &answers, number) } else { given_up(settled) };
+                let step = match delivered {
+                    true => after(&task.tree, (&answers, number), is_held(settled)),
+                    false => given_up(settled),
+                };
                 Some(self.drafts(&access, &task, &step?, now))
             })
             .unwrap_or_default();
@@ -89,7 +92,7 @@ impl Unit {
 }
 
 /// What becomes of a Task when one of its answers was received; `None` if there is no such answer.
-fn after(task: &Value, answers: &[Answer], number: u64) -> Option<Advance> {
+fn after(task: &Value, (answers, number): (&[Answer], u64), is_held: bool) -> Option<Advance> {
     let answer = answers.iter().find(|answer| answer.number == number)?;
     let is_received = |answer: &Answer| answer.number == number || answer.state == AnswerState::Delivered;
     let received: Vec<SentContent> = answers
@@ -101,7 +104,13 @@ fn after(task: &Value, answers: &[Answer], number: u64) -> Option<Advance> {
         && answers.iter().all(|answer| is_received(answer) || answer.state == AnswerState::Dead);
     let step = if is_whole {
         // cdex §5.5: that it was received is all that the answer says.
-        Advance::to(TaskStatus::Completed, Stage::new("submitted", "Submitted, and received by the payer"))
+        let stage = match is_held {
+            true => {
+                Stage::new("held", "Submitted, and held by the payer for a claim that is not known there yet")
+            }
+            false => Stage::new("submitted", "Submitted, and received by the payer"),
+        };
+        Advance::to(TaskStatus::Completed, stage)
     } else {
         let needed = AttachmentRequest::read(task).map_or(0, |request| request.needed.len());
         let mut inputs: Vec<usize> = received.iter().map(|content| content.input).collect();
@@ -112,6 +121,16 @@ fn after(task: &Value, answers: &[Answer], number: u64) -> Option<Advance> {
     };
     let sent = if is_whole { received } else { answer.contents.clone() };
     Some(Advance { sent, ..step })
+}
+
+/// Whether the payer said that it holds what it received for a claim that it does not know yet.
+fn is_held(settled: &Settled) -> bool {
+    match settled.last.as_ref().map(|attempt| &attempt.outcome) {
+        Some(AttemptOutcome::Success { remark: Some(remark), .. }) => {
+            remark.split(", ").any(|word| word == HELD)
+        }
+        _ => false,
+    }
 }
 
 /// What becomes of a Task whose answer was given up: the payer refused it, or could not be reached all the time. In the
@@ -180,9 +199,9 @@ mod tests {
             ),
         ];
         for (answers, number, status, sent) in cases {
-            let step = after(&task, &answers, number).expect("there is such an answer");
+            let step = after(&task, (&answers, number), false).expect("there is such an answer");
             assert_eq!((step.status, step.sent.len()), (status, sent), "{answers:?}");
         }
-        assert!(after(&task, &[], 1).is_none());
+        assert!(after(&task, (&[], 1), false).is_none());
     }
 }
