@@ -145,32 +145,28 @@ impl Exchange {
         Ok(AttachmentRequest::is_one(&tree).then_some(Present { id: found.id, version: found.version, tree }))
     }
 
+    /// What is to be done, as far as the Task itself says.
     async fn plan(&self, item: &Item, task: &Present) -> Result<Plan, FollowError> {
         let status = status_of(&task.tree);
         // Whoever else put it on hold takes it off again.
         let is_held = status == Some(TaskStatus::OnHold) && !Stage::is_at(&task.tree, Stage::NO_PARTNER);
+        let Some(cdex) = CdexTask::read(&task.tree) else { return Ok(Plan::Leave) };
         if is_held || status.is_none_or(TaskStatus::is_terminal) {
             return Ok(Plan::Leave);
         }
+        let is_new = status == Some(TaskStatus::Requested);
         let request = match AttachmentRequest::read(&task.tree) {
             Ok(request) => request,
             Err(issues) => {
                 let elements: Vec<_> =
                     issues.iter().filter_map(|issue| issue.expression.as_deref()).collect();
                 let reason = format!("The request cannot be answered without {}", elements.join(", "));
-                let is_new = status == Some(TaskStatus::Requested);
                 let to = if is_new { TaskStatus::Rejected } else { TaskStatus::Failed };
                 let stage = Stage::new("unanswerable", "The request is not complete");
                 return Ok(Plan::Refuse(Advance { reason: Some(reason), ..Advance::to(to, stage) }));
             }
         };
-        let url = request.submit_url();
-        let partner = self.partners.of_url(&url);
-        let policy = match CdexTask::read(&task.tree) {
-            Some(task) => self.policy_of_task(None, &task),
-            None => return Ok(Plan::Leave),
-        };
-        if status == Some(TaskStatus::Requested) && policy.tasks == TaskPolicy::Review {
+        if is_new && self.policy_of_task(None, &cdex).tasks == TaskPolicy::Review {
             return Ok(Plan::Leave);
         }
         let before = {
@@ -180,54 +176,76 @@ impl Exchange {
         if is_ended(&before, request.may_be_several) {
             return Ok(Plan::Leave);
         }
+        self.plan_answer(item, task, &request, &before).await
+    }
+
+    /// What is to be done, as far as what is there says.
+    async fn plan_answer(
+        &self,
+        item: &Item,
+        task: &Present,
+        request: &AttachmentRequest,
+        before: &[Answer],
+    ) -> Result<Plan, FollowError> {
         // Before anything is looked up: a document that is kept from here on comes by its own errand.
         self.awaiting.begin();
-        let requester = self.gateway_of(&item.tenant);
-        let records = Records::new(self, requester.clone());
-        let gathered = gather(&records, (&task.tree, &task.id), &request, true).await?;
-        let names = wait::names(&request, gathered.patient.as_deref(), &task.tree);
-        let Gathered { ready, unready, .. } = gathered;
-        let has_new = ready.iter().any(|ready| !is_sent(&before, &request, ready));
-        let new: Vec<Ready> = ready.into_iter().filter(|ready| !is_sent(&before, &request, ready)).collect();
+        let records = Records::new(self, self.gateway_of(&item.tenant));
+        let Gathered { ready, unready, patient } = gather(&records, (&task.tree, &task.id), request).await?;
+        let names = wait::names(request, patient.as_deref(), &task.tree);
+        let new: Vec<Ready> = ready.into_iter().filter(|ready| !is_sent(before, request, ready)).collect();
         let missing: Vec<(usize, Unready)> = unready
             .into_iter()
-            .filter(|(index, _)| !is_answered(&before, request.needed[*index].input))
+            .filter(|(index, _)| !is_answered(before, request.needed[*index].input))
             .collect();
-        let may_send = has_new && (missing.is_empty() || request.may_be_several);
-        if !may_send {
-            let is_form = request.needed.iter().all(|needed| matches!(needed.what, What::Questionnaire(_)));
-            if status == Some(TaskStatus::Requested)
-                && is_form
-                && missing.iter().all(|(_, why)| *why == Unready::Missing)
-            {
-                // Nobody but a person or the EHR can begin with a form: the Task stays in the work queue.
-                return Ok(Plan::Listen(names));
-            }
-            return Ok(Plan::Wait(Advance::to(TaskStatus::InProgress, waiting(&request, &missing)), names));
+        let may_send = !new.is_empty() && (missing.is_empty() || request.may_be_several);
+        if may_send {
+            return self
+                .plan_message(
+                    item,
+                    (task, request),
+                    (&records, names),
+                    before.len(),
+                    (&new, missing.is_empty()),
+                )
+                .await;
         }
-        let Some(partner) = partner else {
-            let stage = Stage::new(
-                Stage::NO_PARTNER,
-                "The server in the input payer-url is none of a configured partner",
-            );
+        let is_form = request.needed.iter().all(|needed| matches!(needed.what, What::Questionnaire(_)));
+        let is_untouched = status_of(&task.tree) == Some(TaskStatus::Requested)
+            && missing.iter().all(|(_, why)| *why == Unready::Missing);
+        // Nobody but a person or the EHR can begin with a form: the Task stays in the work queue. And of one that is
+        // answered in part its answers tell how far it is.
+        if (is_form && is_untouched) || sent(before).next().is_some() {
+            return Ok(Plan::Listen(names));
+        }
+        Ok(Plan::Wait(Advance::to(TaskStatus::InProgress, waiting(request, &missing)), names))
+    }
+
+    /// A message with what is ready; or why there is none.
+    async fn plan_message(
+        &self,
+        item: &Item,
+        (task, request): (&Present, &AttachmentRequest),
+        (records, names): (&Records<'_>, Names),
+        answers_before: usize,
+        (ready, is_last): (&[Ready], bool),
+    ) -> Result<Plan, FollowError> {
+        let url = request.submit_url();
+        let Some(partner) = self.partners.of_url(&url) else {
+            let text = "The server in the input payer-url is none of a configured partner";
+            let stage = Stage::new(Stage::NO_PARTNER, text);
             return Ok(Plan::Wait(Advance::to(TaskStatus::OnHold, stage), names));
         };
-        let is_last = missing.is_empty();
-        let composing =
-            compose(self, (&records, &requester.base), &item.access(), &request, (&new, is_last)).await;
-        let (spool, spooled) = match composing {
+        let access = item.access();
+        let (spool, spooled) = match compose(self, records, &access, request, (ready, is_last)).await {
             Ok(composed) => composed,
             Err(ComposeError::Later(error)) => return Err(error),
             Err(ComposeError::Unreadable(index)) => {
                 let input = request.needed[index].input;
-                let text = format!(
-                    "Task.input[{input}]: an attachment of what answers it leads to nothing that can be read"
-                );
-                let stage = Stage::new("waiting-for-documents", text);
+                let text = "an attachment of what answers it leads to nothing that can be read";
+                let stage = Stage::new("waiting-for-documents", format!("Task.input[{input}]: {text}"));
                 return Ok(Plan::Wait(Advance::to(TaskStatus::InProgress, stage), names));
             }
         };
-        let number = before.len() + 1;
         let message = Message {
             route: ROUTE,
             content_type: FHIR_JSON.to_owned(),
@@ -235,11 +253,11 @@ impl Exchange {
             url,
             headers: Vec::new(),
             ordering_key: Some(format!("Task/{}", task.id)),
-            followed_by: Some(format!("Task/{}/{number}", task.id)),
+            followed_by: Some(format!("Task/{}/{}", task.id, answers_before + 1)),
         };
-        let contents = new.iter().map(|ready| sent_content(&request, ready)).collect();
+        let contents = ready.iter().map(|ready| sent_content(request, ready)).collect();
         let answer = NewAnswer { is_last, sha256: spooled.sha256, contents, upload_id: spooled.id };
-        let composed = Box::new(Self::compose_spooled(&item.access(), message, spool, spooled));
+        let composed = Box::new(Self::compose_spooled(&access, message, spool, spooled));
         let stage = Stage::new("submitting", "The attachments are on their way to the payer");
         let names = if is_last { Names::new() } else { names };
         Ok(Plan::Send { step: Advance::to(TaskStatus::InProgress, stage), answer, composed, names })
