@@ -57,15 +57,14 @@ impl Exchange {
         self: &Arc<Self>,
         item: &Item,
     ) -> Result<(), FollowError> {
-        self.awaiting.0.store(false, Ordering::SeqCst);
-        let is_any = {
-            let mut reader = self.db.reader().await?;
-            store::is_any_awaiting(&mut reader.tx()).await?
-        };
-        if !is_any {
-            return Ok(self.forget(item).await?);
+        if !self.is_anybody_waiting().await? {
+            self.awaiting.0.store(false, Ordering::SeqCst);
+            // Whoever began to wait between the look and the note is seen by a second look.
+            if !self.is_anybody_waiting().await? {
+                return Ok(self.forget(item).await?);
+            }
+            self.awaiting.begin();
         }
-        self.awaiting.begin();
         let records = Records::new(self, self.gateway_of(&item.tenant));
         let found = match item.resource() {
             Some((resource_type, id)) => match crate::fhir::resource_type(resource_type) {
@@ -98,6 +97,11 @@ impl Exchange {
         written?;
         self.agenda.wake();
         Ok(())
+    }
+
+    async fn is_anybody_waiting(&self) -> Result<bool, DbError> {
+        let mut reader = self.db.reader().await?;
+        store::is_any_awaiting(&mut reader.tx()).await
     }
 
     /// A Task that waits looks around by itself, and will again.
