@@ -82,6 +82,11 @@ impl Gateway {
             partners: partners(clock.clone()),
             agenda: Arc::default(),
             awaiting: submit_answer::Awaiting::default(),
+            endpoints: discover_endpoint::Endpoints::default(),
+            has_subscribers: AtomicBool::new(true),
+            signatures: Signatures::default(),
+            forward: forward_push::ForwardRules::default(),
+            screening: Screening::noting(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
                 fhir_base: "http://gateway.example/fhir".into(),
@@ -100,9 +105,11 @@ impl Gateway {
                     bundle_entries: 100,
                 },
                 export: export_data::tests::settings(folder.path()),
+                identifier: Some(("http://payer.example/ids".to_owned(), "payer-1".to_owned())),
             },
             running: RunningKeys::default(),
             reading: Semaphore::new(4),
+            collecting: Semaphore::new(4),
             tracker,
             stopping: CancellationToken::new(),
         };

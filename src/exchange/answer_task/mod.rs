@@ -10,6 +10,8 @@ mod find;
 mod give;
 mod output;
 mod patient;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -21,8 +23,9 @@ use super::follow_agenda::FollowError;
 use super::interaction::{InteractionError, Requester};
 use crate::agenda::Item;
 use crate::auth::{Access, Caller};
+use crate::cdex::tag;
 use crate::cdex::task::query::PatientSearch;
-use crate::cdex::task::{Asked, CdexTask, LOINC, TaskStatus, tag};
+use crate::cdex::task::{Asked, CdexTask, LOINC, TaskStatus};
 use crate::config::{NoMatch, TaskPolicy};
 use crate::db::DbError;
 use crate::fhir;
@@ -56,8 +59,8 @@ struct Seeker {
 
 impl Seeker {
     fn of(tenant: &str, base: Arc<str>) -> Self {
-        let caller = Caller::gateway(tenant);
-        let access = caller.access();
+        let access = Access::of_worker(tenant);
+        let caller = Caller::of_worker(&access);
         Self { requester: Requester { caller, request_id: String::new(), base }, access }
     }
 
@@ -174,7 +177,7 @@ impl Exchange {
             TaskPolicy::Review => task.status == Some(TaskStatus::Accepted),
         };
         let must_be_signed = policy.sign || task.asks_for_signature();
-        if !is_ours || must_be_signed || task.has_tag(tag::SYSTEM, tag::SENT) {
+        if !is_ours || must_be_signed || task.has_tag(tag::TAGS, tag::SENT) {
             return Ok(None);
         }
         let partner = self.partner_of_task(Some(&item.owner), &task).cloned();

@@ -69,7 +69,14 @@ impl Exchange {
         entries: Vec<Entry>,
         strict: bool,
     ) -> Result<Performed, InteractionError> {
-        let transaction = self.prepare(requester, entries, strict)?;
+        let caller = requester.caller.clone();
+        let mut transaction = self.prepare(requester, entries, strict)?;
+        for step in &mut transaction.steps {
+            let Some(received) = step.received() else { continue };
+            let signed = (&received.text, &received.tree);
+            let remarks = self.signature_remarks(&caller, step.resource_type, signed).await?;
+            step.remarks.extend(remarks);
+        }
         let methods = transaction.methods.clone();
         let attached: Vec<Attached> = transaction.steps.iter().filter_map(Step::attached).collect();
         let done = self.db.write(transaction, |transaction, tx| Box::pin(transaction.write(tx))).await;

@@ -3,7 +3,10 @@
 
 use serde_json::Value;
 
+use super::Received;
+
 use crate::auth::Caller;
+use crate::cdex::communication;
 use crate::cdex::task::CdexTask;
 use crate::config::Validation;
 use crate::exchange::Exchange;
@@ -72,7 +75,28 @@ impl Exchange {
         let mut issues = fhir::check_structure(tree, resource_type, mode);
         issues.extend(subsetted(tree, resource_type));
         issues.extend(self.check_profiles(validation, tree));
+        if resource_type == "Subscription" {
+            issues.extend(self.check_subscription(tree));
+        }
+        let of_2019 = communication::check(tree).into_iter();
+        issues.extend(of_2019.map(|issue| match validation {
+            Validation::Lenient => issue.into_warning(),
+            Validation::Structure | Validation::Profiles => issue,
+        }));
         Ok(issues)
+    }
+
+    /// The same of a resource that has arrived, with what there is to tell of its signatures.
+    pub(in crate::exchange) async fn check_received(
+        &self,
+        caller: &Caller,
+        resource_type: &'static str,
+        received: &Received,
+    ) -> Result<Vec<Issue>, InteractionError> {
+        let mut remarks = self.check_resource(caller, resource_type, &received.tree)?;
+        let signed = (&received.text, &received.tree);
+        remarks.extend(self.signature_remarks(caller, resource_type, signed).await?);
+        Ok(remarks)
     }
 
     fn check_profiles(&self, validation: Validation, tree: &Value) -> Vec<Issue> {

@@ -27,13 +27,12 @@ use self::records::Records;
 use self::store::{Answer, AnswerState, NewAnswer, SentContent};
 use super::Exchange;
 use super::follow_agenda::FollowError;
-use super::interaction::Requester;
 use super::match_patient::tree_of;
 use super::send_message::{Composed, Message, Outgoing};
 use super::store_resource::Received;
 use crate::agenda::{self, Errand, Item, NewItem};
 use crate::audit::{self, AuditOutcome, Entry};
-use crate::auth::{Access, Caller};
+use crate::auth::Access;
 use crate::cdex::attachment_request::{AttachmentRequest, What};
 use crate::cdex::task::{CdexTask, TaskStatus};
 use crate::clock::Timestamp;
@@ -189,7 +188,7 @@ impl Exchange {
     ) -> Result<Plan, FollowError> {
         // Before anything is looked up: a document that is kept from here on comes by its own errand.
         self.awaiting.begin();
-        let records = Records::new(self, self.gateway_of(&item.tenant));
+        let records = Records::new(self, self.requester(&Access::of_worker(&item.tenant)));
         let Gathered { ready, unready, patient } = gather(&records, (&task.tree, &task.id), request).await?;
         let names = wait::names(request, patient.as_deref(), &task.tree);
         let new: Vec<Ready> = ready.into_iter().filter(|ready| !is_sent(before, request, ready)).collect();
@@ -271,7 +270,7 @@ impl Exchange {
         step: &Advance,
         now: Timestamp,
     ) -> Vec<(Draft, Precondition)> {
-        let requester = self.gateway_of(access.tenant());
+        let requester = self.requester(access);
         let versions = step.versions(&task.tree, now).into_iter().zip(task.version..);
         versions
             .map(|(tree, version)| {
@@ -281,15 +280,6 @@ impl Exchange {
                 (draft, Precondition::Version(vec![version]))
             })
             .collect()
-    }
-
-    /// The gateway itself, as it looks for what answers in the data of a whole tenant.
-    fn gateway_of(&self, tenant: &str) -> Requester {
-        Requester {
-            caller: Caller::gateway(tenant),
-            request_id: String::new(),
-            base: self.settings.fhir_base.clone(),
-        }
     }
 }
 

@@ -65,7 +65,7 @@ impl Exchange {
             }
             self.awaiting.begin();
         }
-        let records = Records::new(self, self.gateway_of(&item.tenant));
+        let records = Records::new(self, self.requester(&Access::of_worker(&item.tenant)));
         let found = match item.resource() {
             Some((resource_type, id)) => match crate::fhir::resource_type(resource_type) {
                 Some(resource_type) => records.read(resource_type, id).await?,

@@ -13,6 +13,7 @@ pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod rows;
 pub(crate) mod rust_source;
+pub(crate) mod signing;
 pub(crate) mod submission;
 pub(crate) mod tus;
 pub(crate) mod wait;
