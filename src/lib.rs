@@ -26,6 +26,7 @@ pub(crate) mod cdex;
 pub(crate) mod delivery;
 pub(crate) mod fhir;
 pub(crate) mod manifest;
+pub(crate) mod screening;
 pub(crate) mod upload;
 
 pub(crate) mod agenda;
@@ -36,13 +37,14 @@ pub(crate) mod outbound;
 pub(crate) mod partner;
 pub(crate) mod report;
 pub(crate) mod repository;
+pub(crate) mod subscription;
 pub(crate) mod telemetry;
 pub(crate) mod upstream;
 
 /// Entry points of the fuzz targets in `tests/fuzz`.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    pub use crate::cdex::fuzzing::{own_upload, submission};
+    pub use crate::cdex::fuzzing::{own_upload, signature, submission};
     pub use crate::delivery::fuzzing::path_template;
     pub use crate::fhir::fuzzing::{base64, date_time, media_type, patch, scan};
     pub use crate::http::fuzzing::upload_number;

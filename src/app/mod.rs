@@ -6,6 +6,7 @@
 
 mod data_dir;
 mod lifecycle;
+mod signatures;
 mod wiring;
 
 use std::io;
@@ -16,10 +17,13 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::agenda::{self, Agenda};
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
+use crate::exchange::discover_endpoint::Endpoints;
+use crate::exchange::forward_push::ForwardRules;
+use crate::exchange::submit_answer::Awaiting;
 use crate::exchange::submit_attachment::RunningKeys;
 use crate::exchange::{Declared, Exchange, export_data};
 use crate::fhir::{ProfileError, Profiles};
@@ -29,6 +33,7 @@ use crate::http::routes::{DoorState, routes};
 use crate::http::state::{Check, EdgeState, Readiness};
 use crate::manifest::FhirMapping;
 use crate::partner::Partners;
+use crate::subscription;
 use crate::telemetry::Metrics;
 use crate::upload::{FileBlobs, UploadError, Uploads};
 use crate::upstream::Upstream;
@@ -63,6 +68,9 @@ pub enum AppError {
     /// A partner cannot be called.
     #[error("partner: {0}")]
     Partner(String),
+    /// The scanner cannot be called.
+    #[error("screening.scanner: {0}")]
+    Screening(String),
     /// A FHIR rule file is wrong.
     #[error("{0}")]
     Profile(String),
@@ -108,7 +116,8 @@ pub async fn migrate(config: Config) -> Result<(), AppError> {
 
 /// Whether the files that the settings name are sound, with what is legal but surely not meant.
 pub fn check_files(config: &Config) -> Result<Vec<String>, AppError> {
-    Ok(wiring::files(config)?.dex.warnings())
+    let files = wiring::files(config)?;
+    Ok(files.dex.warnings().into_iter().chain(files.signatures.warnings(SystemClock.now())).collect())
 }
 
 /// A gateway that runs.
@@ -124,7 +133,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let clock: SharedClock = Arc::new(SystemClock);
         let files = wiring::files(&config)?;
-        for warning in files.dex.warnings() {
+        for warning in files.dex.warnings().into_iter().chain(files.signatures.warnings(clock.now())) {
             tracing::warn!("{warning}");
         }
         let data_dir = DataDir::hold(&config.data_dir)?;
@@ -209,7 +218,7 @@ async fn exchange(
         lifecycle.tracker().clone(),
     ));
     uploads.tie_store().await?;
-    let Files { dex, upstream, partners } = files;
+    let Files { dex, upstream, partners, signatures } = files;
     let targets = wiring::file_targets(config, &dex.routing);
     for (name, target) in &targets {
         match target.sweep().await {
@@ -218,7 +227,8 @@ async fn exchange(
             Err(error) => tracing::warn!(target = %name, %error, "the target cannot be swept"),
         }
     }
-    if db.dialect() == Dialect::Sqlite {
+    let is_shared = db.dialect() != Dialect::Sqlite;
+    if !is_shared {
         // The lock on the data folder proves that nobody else runs: whoever held these leases is gone.
         let now = clock.now();
         db.write((), move |(), tx| Box::pin(delivery::free_all_leases(tx, now))).await?;
@@ -233,6 +243,8 @@ async fn exchange(
         deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets, (&partners, &agenda))),
         partners: Arc::new(partners),
         agenda,
+        awaiting: Awaiting::default(),
+        signatures,
         db: db.clone(),
         clock: clock.clone(),
         uploads,
@@ -244,10 +256,16 @@ async fn exchange(
             AppError::Profile(lines.join("\n"))
         })?,
         upstream: upstream.map_err(|error| AppError::Upstream(error.to_string()))?,
+        endpoints: Endpoints::default(),
+        // Of what is shared, others may keep a Subscription at any time.
+        has_subscribers: (is_shared || subscription::is_any(&mut db.reader().await?.tx()).await?).into(),
         declared: Declared::new(clock.now()),
+        forward: ForwardRules::new(config.fhir.forward.clone()),
+        screening: wiring::screening(config).map_err(|error| AppError::Screening(error.to_string()))?,
         settings: wiring::exchange_settings(config, base_url),
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),
+        collecting: Semaphore::new(wiring::LONG_BODIES),
         tracker: lifecycle.tracker().clone(),
         stopping: lifecycle.soft().clone(),
     });

@@ -9,7 +9,8 @@ use crate::agenda::Agenda;
 use crate::auth::{AccessToken, ClientSettings, Credentials, SigningKey, TokenEndpoint};
 use crate::clock::SharedClock;
 use crate::config::{
-    Config, CredentialsConfig, Durability, PartnerConfig, Unrouted, UpstreamConfig, environment,
+    Config, CredentialsConfig, Durability, PartnerConfig, ScannerAddress, Unrouted, UpstreamConfig,
+    environment,
 };
 use crate::db::{Db, DbSettings};
 use crate::delivery::{
@@ -17,12 +18,14 @@ use crate::delivery::{
     TargetConfig, WorkerSettings,
 };
 use crate::exchange::export_data::ExportSettings;
-use crate::exchange::{ExchangeSettings, RestSettings};
+use crate::exchange::{ExchangeSettings, RestSettings, Signatures};
 use crate::fhir::{self, ScanLimits};
 use crate::http::routes::Limits;
 use crate::manifest::{ConfigProblem, StreamConfigs};
-use crate::outbound::{Base, Reach, names_private};
+use crate::outbound::{Base, OutboundError, Reach, names_private};
 use crate::partner::{Partner, PartnerSettings, Partners, Policy};
+use crate::screening::Screening;
+use crate::screening::scanner::{Clamd, HttpScanner, Scanner};
 use crate::telemetry;
 use crate::upload::{MetadataMode, UploadSettings, Uploads};
 use crate::upstream::UpstreamSettings;
@@ -53,14 +56,18 @@ pub(super) struct Files {
     pub(super) dex: DexFiles,
     pub(super) upstream: Option<UpstreamSettings>,
     pub(super) partners: Vec<PartnerSettings>,
+    pub(super) signatures: Signatures,
 }
 
 /// Reads the files that the settings name; everything that is wrong with them is told at once.
 pub(super) fn files(config: &Config) -> Result<Files, FileProblems> {
-    match (DexFiles::load(config), upstream_settings(config), partner_settings(config)) {
-        (Ok(dex), Ok(upstream), Ok(partners)) => Ok(Files { dex, upstream, partners }),
-        (dex, upstream, partners) => {
-            let found = [dex.err(), upstream.err(), partners.err()].into_iter().flatten();
+    let signatures = super::signatures::signatures(config).map_err(FileProblems);
+    match (DexFiles::load(config), upstream_settings(config), partner_settings(config), signatures) {
+        (Ok(dex), Ok(upstream), Ok(partners), Ok(signatures)) => {
+            Ok(Files { dex, upstream, partners, signatures })
+        }
+        (dex, upstream, partners, signatures) => {
+            let found = [dex.err(), upstream.err(), partners.err(), signatures.err()].into_iter().flatten();
             Err(FileProblems(found.flat_map(|problems| problems.0).collect()))
         }
     }
@@ -319,6 +326,7 @@ pub(super) fn fhir_base(base_url: &str) -> Arc<str> {
 
 /// Settings of the use cases.
 pub(super) fn exchange_settings(config: &Config, base_url: &str) -> ExchangeSettings {
+    let identifier = config.fhir.identifier.as_deref().and_then(|text| text.split_once('|'));
     ExchangeSettings {
         fhir_base: fhir_base(base_url),
         refuse_unrouted: config.delivery.unrouted == Unrouted::Refuse,
@@ -338,6 +346,7 @@ pub(super) fn exchange_settings(config: &Config, base_url: &str) -> ExchangeSett
             file_resources: config.fhir.export_file_resources,
             retention: config.fhir.export_retention,
         },
+        identifier: identifier.map(|(system, value)| (system.to_owned(), value.to_owned())),
     }
 }
 
@@ -365,6 +374,26 @@ fn rest_settings(config: &Config) -> RestSettings {
         max_page_size: config.fhir.max_page_size,
         bundle_entries: config.fhir.bundle_entries,
     }
+}
+
+/// The safety gate.
+pub(super) fn screening(config: &Config) -> Result<Screening, OutboundError> {
+    let section = &config.screening;
+    let scanner = match section.scanner() {
+        None | Some(ScannerAddress::None) => None,
+        Some(ScannerAddress::Clamd(address)) => {
+            Some(Scanner::Clamd(Clamd::new(address, section.scanner_timeout)))
+        }
+        Some(ScannerAddress::Http(url)) => {
+            Some(Scanner::Http(HttpScanner::new(url, section.scanner_timeout)?))
+        }
+    };
+    Ok(Screening {
+        allow: section.allow.iter().map(|allowed| allowed.to_ascii_lowercase()).collect(),
+        on_mismatch: section.on_mismatch,
+        on_infected: section.on_infected,
+        scanner,
+    })
 }
 
 /// What the doors announce.

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use serde_json::Value;
 
+use super::signature::{Judgement, TrustAnchors, verify};
 use super::{OwnUploads, TakenData, parse, payloads};
+use crate::clock::Timestamp;
 use crate::fhir::fuzzing::Kept;
 use crate::fhir::{self, Issue, KnownType, Profiles, ScanLimits, ScannedPayload, Scanner, Shape};
 
@@ -34,6 +36,30 @@ pub fn own_upload(url: &[u8]) {
         })
         .unwrap_or(url);
     assert!([format!("/upload/files/{id}"), format!("/files/{id}")].contains(&path.to_owned()), "{url}");
+}
+
+/// Verifies the signatures of a resource, and takes the same bytes for the JWS of a signature that is right but for it.
+/// Nobody is trusted, so that nothing can be valid.
+pub fn signature(input: &[u8]) {
+    let around = serde_json::json!({
+        "resourceType": "Bundle",
+        "signature": {
+            "type": [{ "system": "urn:iso-astm:E1762-95:2013", "code": "1.2.840.10065.1.12.1.5" }],
+            "when": "2026-01-01T00:00:00Z",
+            "who": { "identifier": { "system": "http://hl7.org/fhir/sid/us-npi", "value": "1234567893" } },
+            "targetFormat":
+                "application/fhir+json;canonicalization=http://hl7.org/fhir/canonicalization/json#document",
+            "sigFormat": "application/jose",
+            "data": base64_simd::STANDARD.encode_to_string(input),
+        },
+    });
+    let now = Timestamp::from_nanos(1_767_225_600_000_000_000);
+    for resource in serde_json::from_slice(input).ok().into_iter().chain([around]) {
+        for (_, verdict) in verify(&resource, "R", &TrustAnchors::default(), now) {
+            assert_ne!(verdict.judgement, Judgement::Valid, "nobody is trusted");
+            assert!(!verdict.lines.is_empty(), "a judgement has its reason");
+        }
+    }
 }
 
 /// Reads a body as the operation does: scan, parse, structure, payloads, submission.
@@ -73,7 +99,7 @@ async fn payload_issues(
     body: &Value,
     spool: &mut Kept,
 ) -> Vec<Issue> {
-    let known = scanned.resource_type.as_deref().and_then(KnownType::from_name);
+    let known = scanned.resource_type.as_deref().and_then(KnownType::of_content);
     let (value, taken) = match (&scanned.raw, known) {
         (Some(raw), Some(known)) => match fhir::convert(limits, raw, known, "R", spool).await {
             Ok((skeleton, taken)) => (fhir::parse(&skeleton).expect("a scanned text is JSON"), taken),

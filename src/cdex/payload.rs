@@ -7,6 +7,7 @@
 use serde_json::Value;
 use sha1::{Digest as _, Sha1};
 
+use super::signature::has_signature;
 use crate::fhir::datatype::{self, date_time_precision, is_code};
 use crate::fhir::{Issue, IssueType, Spooled, base64};
 use crate::id::UploadId;
@@ -20,10 +21,6 @@ const MOST_ISSUES: usize = 200;
 
 /// The media type of a resource that is itself the payload.
 const FHIR_JSON: &str = "application/fhir+json";
-
-/// Where a QuestionnaireResponse, or an item of one, has its signatures.
-const QUESTIONNAIRE_RESPONSE_SIGNATURE: &str =
-    "http://hl7.org/fhir/StructureDefinition/questionnaireresponse-signature";
 
 /// Bytes that were taken out of a content resource while its body was read.
 #[derive(Debug, Clone)]
@@ -78,7 +75,7 @@ pub(crate) struct OwnUploads {
 
 impl OwnUploads {
     /// The upload that a URL names; `None` if it is no URL of an upload of this gateway.
-    fn upload(&self, url: &str) -> Option<UploadId> {
+    pub(crate) fn upload(&self, url: &str) -> Option<UploadId> {
         let path = if url.starts_with('/') { url } else { self.path(url)? };
         let prefixes = ["/upload/files/", "/files/", "/upload/"];
         let id = prefixes.iter().find_map(|prefix| path.strip_prefix(prefix))?;
@@ -227,7 +224,7 @@ impl Reading<'_> {
             expression: at.to_owned(),
             claimed_sha1: None,
             claimed_length: None,
-            signed: is_signed(self.content),
+            signed: has_signature(self.content),
         }
     }
 
@@ -334,22 +331,4 @@ impl Reading<'_> {
             self.issues.push(issue);
         }
     }
-}
-
-/// Whether a Bundle, or a QuestionnaireResponse at any level, has a signature. The scanner has bounded the
-/// depth.
-fn is_signed(resource: &Value) -> bool {
-    match resource.get("resourceType").and_then(Value::as_str) {
-        Some("Bundle") => resource.get("signature").is_some(),
-        Some("QuestionnaireResponse") => has_signed_item(resource),
-        _ => false,
-    }
-}
-
-fn has_signed_item(item: &Value) -> bool {
-    let elements = |name| item.get(name).and_then(Value::as_array).into_iter().flatten();
-    elements("extension")
-        .any(|extension| extension.get("url").is_some_and(|url| url == QUESTIONNAIRE_RESPONSE_SIGNATURE))
-        || elements("item").any(has_signed_item)
-        || elements("answer").any(has_signed_item)
 }

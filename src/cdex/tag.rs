@@ -11,6 +11,14 @@ pub(crate) const HELD: &str = "held";
 /// What was submitted after the last submission for the same claim or authorization had been announced.
 pub(crate) const AMENDMENT: &str = "amendment";
 
+/// Our own copy of a Task that was sent to a partner and is worked on there.
+pub(crate) const SENT: &str = "sent";
+/// What answers a request that is not known here.
+pub(crate) const UNSOLICITED: &str = "unsolicited";
+
+/// A Task that was not answered by the end of its period.
+pub(crate) const OVERDUE: &str = "overdue";
+
 /// Gives a resource a tag, unless it has it.
 pub(crate) fn add(resource: &mut Value, code: &str) {
     if has(resource, code) {

@@ -10,13 +10,16 @@ mod delivery;
 mod environment;
 mod fhir;
 mod fhir_mapping;
+mod forward;
 mod load;
 mod manifest;
 mod partner;
 mod policy;
 mod problems;
+mod screening;
 mod secret;
 mod server;
+mod signing;
 mod telemetry;
 mod unit;
 mod upload;
@@ -32,16 +35,19 @@ pub use delivery::{DeliveryConfig, Unrouted};
 pub use environment::environment;
 pub use fhir::{FhirConfig, Validation};
 pub use fhir_mapping::{FhirFieldsConfig, FhirMappingConfig, FhirSource, FhirStreamConfig};
+pub use forward::ForwardConfig;
 pub use load::{Flag, LoadOptions};
 pub use manifest::ManifestConfig;
 pub use partner::{CredentialsConfig, PartnerConfig, PartnerConfigs};
 pub use policy::{
-    Authorization, NoMatch, PartnerPolicyConfig, PolicyConfig, PurposeOfUse, SignaturePolicy, TaskOutput,
-    TaskPolicy, TrustConfig,
+    Authorization, NoMatch, PartnerPolicyConfig, PolicyConfig, PollingConfig, PurposeOfUse, SignaturePolicy,
+    TaskOutput, TaskPolicy, TrustConfig,
 };
 pub use problems::{Problem, Problems};
+pub use screening::{Reaction, ScannerAddress, ScreeningConfig};
 pub use secret::Secret;
 pub use server::ServerConfig;
+pub use signing::SigningConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use upload::UploadConfig;
 pub use upstream::UpstreamConfig;
@@ -66,6 +72,8 @@ pub struct Config {
     pub manifest: ManifestConfig,
     /// From a finished upload to its targets.
     pub delivery: DeliveryConfig,
+    /// What is looked at before that.
+    pub screening: ScreeningConfig,
     /// Who may call.
     pub auth: AuthConfig,
     /// What is agreed with everybody.
@@ -139,11 +147,22 @@ impl Config {
         self.upload.validate(problems);
         self.fhir.validate(problems);
         self.policy.trust.validate("policy.trust", problems);
+        self.policy.polling.validate("policy.polling", problems);
+        if !self.fhir.signing.is_set() {
+            let signs = |own: &PartnerConfig| own.policy.sign == Some(true);
+            let partners = self.partner.iter().filter(|(_, own)| signs(own));
+            let partners = partners.map(|(name, _)| format!("partner.{name}.policy.sign"));
+            for path in self.policy.sign.then(|| "policy.sign".to_owned()).into_iter().chain(partners) {
+                problems.add(&path, "needs fhir.signing");
+            }
+        }
         partner::validate(&self.partner, problems);
+        forward::validate(&self.fhir.forward, &self.partner, problems);
         for (path, text) in self.manifest.fhir.problems() {
             problems.add(&format!("manifest.fhir.{path}"), text);
         }
         self.delivery.validate(problems);
+        self.screening.validate(problems);
         self.auth.validate(problems);
         self.telemetry.validate(problems);
         if self.auth.mode == AuthMode::None && !self.server.listen.ip().to_canonical().is_loopback() {
@@ -172,6 +191,7 @@ impl Config {
             }
         }
         self.policy.trust.resolve();
+        self.fhir.signing.resolve();
         for partner in self.partner.values_mut() {
             partner.resolve();
         }

@@ -9,8 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::Exchange;
+use super::interaction::Requester;
 use crate::agenda::{self, Errand, Item};
+use crate::auth::{Access, Caller};
 use crate::db::DbError;
+use crate::id::RequestId;
 
 /// Errands that run at the same time.
 const AT_ONCE: usize = 32;
@@ -79,6 +82,20 @@ impl Exchange {
         self.db.write((), move |(), tx| Box::pin(agenda::take(tx, now, LEASE, limit))).await
     }
 
+    /// Who an errand is done for, as one who asks.
+    pub(super) fn requester_of(&self, item: &Item) -> Requester {
+        self.requester(&item.access())
+    }
+
+    /// The gateway itself as one who asks, with the eyes of whoever it works for.
+    pub(super) fn requester(&self, access: &Access) -> Requester {
+        Requester {
+            caller: Caller::of_worker(access),
+            request_id: RequestId::new().to_string(),
+            base: self.settings.fhir_base.clone(),
+        }
+    }
+
     /// Does one errand, or puts it off.
     pub(super) async fn follow(self: &Arc<Self>, item: Item) {
         let span = tracing::info_span!("errand", errand = item.errand.as_str(), subject = %item.subject);
@@ -124,8 +141,22 @@ impl Exchange {
 
     async fn run(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
         match item.errand {
+            Errand::AnswerTask => self.answer_task(item).await,
+            Errand::RemindTask => self.remind_task(item).await,
             Errand::Associate => self.associate(item).await,
+            Errand::ForwardPush => self.forward_push(item).await,
+            Errand::ScanUpload => self.scan_upload(item).await,
             Errand::FollowDelivery => self.follow_delivery(item).await,
+            Errand::SubmitAttachments => self.submit_attachments(item).await,
+            Errand::MatchDocument => self.match_document(item).await,
+            Errand::LookAgain => self.look_again(item).await,
+            Errand::Poll => self.poll(item).await,
+            Errand::CollectOutputs => self.collect_outputs(item).await,
+            Errand::Handshake => self.offer_handshake(item).await,
+            Errand::Notify => self.count_events(item).await,
+            Errand::Tell => self.tell_events(item).await,
+            Errand::Heartbeat => self.send_heartbeat(item).await,
+            Errand::Expire => self.expire_subscription(item).await,
         }
     }
 }

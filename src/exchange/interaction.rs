@@ -11,10 +11,12 @@ use super::find_resource::{HistoryPage, SearchPage, View};
 use super::match_patient::MatchPage;
 use super::precondition::{Conditions, with_criteria_of_url};
 use super::run_bundle::Performed;
+use super::sign_answer::unsigned;
 use super::store_resource::{PatchFormat, Received};
 use super::{Body, BodyError, Exchange, Interrupted};
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::{Access, Caller};
+use crate::cdex::signature::SignError;
 use crate::db::DbError;
 use crate::fhir::{Address, Issue, IssueType, KnownType, Patch, Shape, UnknownAddress};
 use crate::repository::StoredResource;
@@ -210,6 +212,9 @@ pub(crate) enum InteractionError {
     /// The other server gave no answer that could be used.
     #[error(transparent)]
     Upstream(UpstreamError),
+    /// The answer must be signed and cannot be.
+    #[error(transparent)]
+    Unsigned(SignError),
     /// The gateway is stopping.
     #[error("the gateway is stopping")]
     Stopping,
@@ -265,6 +270,7 @@ impl InteractionError {
             Self::MethodNotAllowed => one(IssueType::NotSupported, "This method is not allowed here"),
             Self::LivesUpstream => vec![upstream::lives_upstream()],
             Self::Upstream(error) => vec![error.issue()],
+            Self::Unsigned(error) => vec![unsigned(*error)],
             Self::NotFound => one(IssueType::NotFound, "There is no such resource"),
             Self::Gone(_) => one(IssueType::Deleted, "The resource was deleted"),
             Self::Body(BodyError::TooLarge) => {
@@ -307,6 +313,7 @@ impl InteractionError {
             | Self::Body(BodyError::TooLarge) => true,
             Self::Body(_)
             | Self::Upstream(_)
+            | Self::Unsigned(_)
             | Self::Stopping
             | Self::Full
             | Self::Storage(_)
@@ -369,6 +376,9 @@ impl Exchange {
             return Err(InteractionError::MethodNotAllowed);
         }
         self.may_be_done(method, &address)?;
+        if method == Method::Get {
+            self.may_read(requester, &address)?;
+        }
         if let Some(upstream) = self.upstream_of(&address) {
             return self.ask_upstream(requester, upstream, (method, address), &parameters, strict).await;
         }
@@ -407,7 +417,12 @@ impl Exchange {
             }
             (_, address) => {
                 let mut reader = self.db.reader().await?;
-                self.find(&mut reader.tx(), requester, address, &parameters, &conditions, strict).await
+                let done =
+                    self.find(&mut reader.tx(), requester, address, &parameters, &conditions, strict).await?;
+                if let Done::Read(resource, _) = &done {
+                    self.may_show(requester, resource)?;
+                }
+                Ok(done)
             }
         }
     }
@@ -436,8 +451,8 @@ impl Exchange {
 }
 
 /// Where the attachments of a resource of this type may be taken out of its body.
-fn shape_of(resource_type: &str) -> Shape {
-    KnownType::from_name(resource_type).map_or(Shape::Plain, |known| Shape::Resource(Some(known)))
+pub(super) fn shape_of(resource_type: &str) -> Shape {
+    KnownType::of_resource(resource_type).map_or(Shape::Plain, |known| Shape::Resource(Some(known)))
 }
 
 /// The word of a change in audit rows; none where nothing would change.

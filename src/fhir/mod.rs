@@ -17,6 +17,7 @@ mod path;
 pub(crate) mod pretty;
 mod profile;
 pub(crate) mod r4;
+pub(crate) mod record;
 pub(crate) mod reference;
 pub(crate) mod resource;
 pub(crate) mod scan;
@@ -32,9 +33,7 @@ pub(crate) use address::{Address, OperationAddress, Place, UnknownAddress};
 pub(crate) use codec::{
     Chosen, FHIR_JSON, MediaTypeError, NotAcceptable, choose, media_type, negotiate, parse,
 };
-#[cfg(test)]
-pub(crate) use outcome::Severity;
-pub(crate) use outcome::{Issue, IssueType, issue_codes, operation_outcome};
+pub(crate) use outcome::{Issue, IssueType, Severity, issue_codes, operation_outcome};
 pub(crate) use patch::{PATCH_TYPES, Patch, PatchError, PatchFormat};
 pub(crate) use profile::{ProfileError, Profiles};
 pub(crate) use r4::resource_type;

@@ -35,6 +35,7 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["object_store"], &["delivery/destination/", "upload/blob/"]),
     (&["fhirbolt"], &["fhir/"]),
     (&["jsonwebtoken"], &["auth/", "cdex/signature/"]),
+    (&["webpki", "rustls_pki_types", "x509_parser", "serde_json_canonicalizer"], &["cdex/signature/"]),
     (&["sqlx"], &["db/", "*/store.rs", "*/store/", "repository/query.rs"]),
     (&["reqwest"], &["outbound/"]),
     (&["form_urlencoded"], &["outbound/", "fhir/address.rs"]),

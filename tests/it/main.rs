@@ -13,6 +13,7 @@ mod faults;
 mod fhir;
 mod operations;
 mod privacy;
+mod signatures;
 mod submit;
 mod support;
 mod tus;

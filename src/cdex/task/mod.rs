@@ -1,9 +1,17 @@
 //! CDex Tasks: requests for data and for attachments, and what may become of them. Pure.
 //!
-//! [`request`] reads a Task, [`status`] says how its status may move. A Task is a CDex Task by its code, whether or not it claims a profile; all others are plain R4.
+//! [`request`] reads a Task, [`status`] says how its status may move, [`change`] what a change of it may touch,
+//! [`query`] what the search that it asks for may be, [`questionnaire`] whether a form answers it, [`step`] makes
+//! its next version. A Task is a CDex Task by its code, whether or not it claims a profile; all others are plain R4.
 
+pub(crate) mod change;
+pub(crate) mod query;
+pub(crate) mod questionnaire;
 mod request;
 mod status;
+pub(crate) mod step;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use request::{Asked, CdexTask, Input, Output, TaskKind, reference_of};
 pub(crate) use status::TaskStatus;

@@ -48,7 +48,11 @@ impl Exchange {
         let mut remarks = Vec::new();
         let mut checked = |resource_type, content| {
             let received = received(content)?;
-            remarks = self.check_resource(&requester.caller, resource_type, &received.tree)?;
+            remarks = if method == Method::Post {
+                self.check_created(&requester.caller, resource_type, &received.tree)?
+            } else {
+                self.check_resource(&requester.caller, resource_type, &received.tree)?
+            };
             Ok::<_, InteractionError>(received)
         };
         let new_id = || ResourceId::new().to_string();
@@ -84,7 +88,10 @@ impl Exchange {
             }
             (Method::Delete, Address::Instance(name, id)) => (name, Action::Delete(Named::Id(id))),
             (Method::Delete, Address::Type(name)) => (name, Action::Delete(Named::Matching(criteria(name)?))),
-            (_, address) => ("", Action::Find { address, parameters }),
+            (_, address) => {
+                self.may_read(requester, &address)?;
+                ("", Action::Find { address, parameters })
+            }
         };
         Ok(Step { full_url, resource_type, action, conditions, remarks })
     }
@@ -101,7 +108,8 @@ impl Step {
         self.received().and_then(Received::attached)
     }
 
-    fn received(&self) -> Option<&Received> {
+    /// What it keeps.
+    pub(super) fn received(&self) -> Option<&Received> {
         match &self.action {
             Action::Create { received, .. }
             | Action::Update { received, .. }

@@ -14,6 +14,7 @@ use super::step::{Action, Named, Step};
 use crate::audit;
 use crate::db::Tx;
 use crate::exchange::Exchange;
+use crate::exchange::check_task::{self, Follows};
 use crate::exchange::find_resource::present;
 use crate::exchange::interaction::{Done, InteractionError, Method, Requester};
 use crate::exchange::store_resource::{
@@ -68,7 +69,14 @@ impl Exchange {
         entries: Vec<Entry>,
         strict: bool,
     ) -> Result<Performed, InteractionError> {
-        let transaction = self.prepare(requester, entries, strict)?;
+        let caller = requester.caller.clone();
+        let mut transaction = self.prepare(requester, entries, strict)?;
+        for step in &mut transaction.steps {
+            let Some(received) = step.received() else { continue };
+            let signed = (&received.text, &received.tree);
+            let remarks = self.signature_remarks(&caller, step.resource_type, signed).await?;
+            step.remarks.extend(remarks);
+        }
         let methods = transaction.methods.clone();
         let attached: Vec<Attached> = transaction.steps.iter().filter_map(Step::attached).collect();
         let done = self.db.write(transaction, |transaction, tx| Box::pin(transaction.write(tx))).await;
@@ -318,7 +326,18 @@ impl Transaction {
         may_create: bool,
         done: &mut [Option<Done>],
     ) -> Result<(), InteractionError> {
-        let drafts: Vec<(Draft, Precondition)> = planned.iter().map(|one| one.draft.clone()).collect();
+        let mut drafts: Vec<(Draft, Precondition)> = Vec::with_capacity(planned.len());
+        for one in planned {
+            let follows = match &self.steps[one.index].action {
+                Action::Create { .. } => Follows::AsItIs,
+                _ => check_task::follow(tx, &self.context, &one.draft).await?,
+            };
+            drafts.push(match follows {
+                Follows::AsItIs => one.draft.clone(),
+                Follows::Amended(draft) => draft,
+                Follows::Not(issues) => return Err(of_entry(one.index)(InteractionError::Invalid(issues))),
+            });
+        }
         let now = self.context.clock.now();
         let kept = repository::keep(tx, &self.context.access, &drafts, may_create, now).await?;
         let mut audited = Vec::with_capacity(planned.len());

@@ -15,9 +15,10 @@ use crate::db::{DbError, Tx};
 use crate::exchange::finish_upload::Finishing;
 use crate::exchange::receive_upload::creation_reports;
 use crate::exchange::store::{self, SubmissionRecord};
-use crate::fhir::{Issue, IssueType, Spooled};
+use crate::fhir::{Issue, IssueType, Spool, Spooled};
 use crate::id::{SubmissionId, UploadId};
 use crate::manifest::{FieldErrorCode, PayloadFacts, RejectedManifest, SenderManifest, verify};
+use crate::screening::HEAD_BYTES;
 use crate::upload::{Door, Segment, Upload, UploadSpool, UploadState, Uploads};
 
 /// What is told of a submission that belongs to nothing that is known here now (CONF-021).
@@ -26,8 +27,6 @@ const HELD: &str = "The attachments can not be associated with a current claim o
 /// What is told of one that comes after the last one was announced.
 const AMENDMENT: &str = "A submission that said it was the last for this TrackingId was received before; this one \
      is kept as an amendment of it.";
-/// What is told of a payload with a FHIR signature in it.
-const UNVERIFIED: &str = "The signature was kept as it is and was not verified";
 
 /// What became of a submission.
 #[derive(Debug)]
@@ -73,12 +72,8 @@ impl Exchange {
         }
         let mut remarks = reading.remarks;
         let (mut upload_ids, mut uploads, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let mut screenings = Vec::new();
         for read in reading.payloads {
-            if read.payload.signed {
-                let mut remark = Issue::error(IssueType::BusinessRule, &read.payload.expression, UNVERIFIED);
-                remark = remark.into_warning();
-                remarks.push(remark);
-            }
             let spooled = match &read.bytes {
                 PayloadBytes::Upload(id) => {
                     upload_ids.push(*id);
@@ -87,9 +82,23 @@ impl Exchange {
                 PayloadBytes::Spooled(spooled) => spooled.clone(),
                 PayloadBytes::Here(bytes) => spool.add(bytes.clone()).await?,
             };
+            let head = match &read.bytes {
+                PayloadBytes::Here(bytes) => bytes.slice(..bytes.len().min(HEAD_BYTES)),
+                PayloadBytes::Spooled(_) | PayloadBytes::Upload(_) => {
+                    spool.read(&spooled, 0, HEAD_BYTES).await?
+                }
+            };
+            let screened = self.screen(read.payload.media_type.as_deref(), &head);
+            if let Some(remark) = screened.as_ref().and_then(|screened| screened.look.remark()) {
+                let issue = Issue::error(IssueType::Value, &read.payload.expression, remark);
+                remarks.push(issue.into_warning());
+            }
             upload_ids.push(spooled.id);
             match self.wrap(request, &reading.submission, &read, &spooled, now) {
-                Ok(manifest) => uploads.push(complete_upload(&access, manifest, &read, &spooled, now)),
+                Ok(manifest) => {
+                    uploads.push(complete_upload(&access, manifest, &read, &spooled, now));
+                    screenings.push(screened);
+                }
                 Err(rejected) => refused.extend(manifest_issues(&read, &rejected)),
             }
         }
@@ -117,7 +126,8 @@ impl Exchange {
             segments: uploads.iter().map(whole).collect(),
             finishings: uploads
                 .iter()
-                .map(|upload| Finishing::new(self, upload.clone(), None, now))
+                .zip(screenings)
+                .map(|(upload, screened)| Finishing::new(self, upload.clone(), None, now).screened(screened))
                 .collect(),
             uploads,
             key,

@@ -5,9 +5,11 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::receive::Received;
+use super::signatures::Signable;
 use super::{Exchange, SubmitError, SubmitRequest};
 use crate::auth::Access;
 use crate::cdex::{self, Carried, MOST_PAYLOADS, Payload, Submission, TakenData};
+use crate::exchange::check_signatures::Checked;
 use crate::fhir::{self, Issue, IssueType, KnownType, ScannedPayload, Spool, Spooled};
 use crate::id::UploadId;
 use crate::upload::{UploadSpool, UploadState};
@@ -18,6 +20,16 @@ fn payload_count(content: &Value) -> usize {
         Some(Value::Array(contents)) if content["resourceType"] == "DocumentReference" => contents.len(),
         _ => 1,
     }
+}
+
+/// Whether a content resource is itself the payload.
+fn is_payload_itself(content: &Value) -> bool {
+    content["resourceType"].as_str().and_then(KnownType::of_content).is_none()
+}
+
+/// A payload resource in the body.
+fn resource_of<'b>(body: &'b Value, scanned: &ScannedPayload) -> Option<&'b Value> {
+    body.pointer(&format!("/parameter/{}/part/{}/resource", scanned.parameter, scanned.part))
 }
 
 /// The parameter or part that an issue is about: `Parameters.parameter[3]`, `Parameters.parameter[8].part[1]`.
@@ -52,6 +64,8 @@ pub(super) struct Reading {
     pub(super) submission: Submission,
     /// What deserves attention all the same.
     pub(super) remarks: Vec<Issue>,
+    /// What was found about signatures.
+    pub(super) signatures: Checked,
     /// In the order of the attachments.
     pub(super) payloads: Vec<ReadPayload>,
 }
@@ -66,7 +80,7 @@ pub(super) struct ReadPayload {
 }
 
 /// The bytes of a payload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum PayloadBytes {
     /// In memory.
     Here(Bytes),
@@ -95,15 +109,14 @@ impl Exchange {
         let skeleton = &received.scanned.skeleton;
         let body = fhir::parse(skeleton).map_err(|issue| SubmitError::Refused(vec![issue]))?;
         let mut issues = fhir::check_structure(&body, "Parameters", fhir::StructureMode::Shape);
-        let mut payloads = Vec::new();
+        let (mut payloads, mut signable) = (Vec::new(), Vec::new());
         let mut count = 0;
         for scanned in &received.scanned.payloads {
             let at = format!("Parameters.parameter[{}].part[{}].resource", scanned.parameter, scanned.part);
             let content = self.content_resource(scanned, &at, spool).await?;
-            let value = content.value.as_ref().or_else(|| {
-                body.pointer(&format!("/parameter/{}/part/{}/resource", scanned.parameter, scanned.part))
-            });
-            let Some(value) = value else { continue };
+            let Some(value) = content.value.as_ref().or_else(|| resource_of(&body, scanned)) else {
+                continue;
+            };
             count += payload_count(value);
             if count > MOST_PAYLOADS {
                 let text = format!("A submission carries at most {MOST_PAYLOADS} payloads");
@@ -116,6 +129,11 @@ impl Exchange {
                         || PayloadBytes::Here(skeleton.slice(scanned.text.clone())),
                         PayloadBytes::Spooled,
                     );
+                    if is_payload_itself(value)
+                        && let Some(resource) = resource_of(&body, scanned)
+                    {
+                        signable.push(Signable { at, resource, text: text.clone() });
+                    }
                     payloads.push(((scanned.parameter, scanned.part), text, found));
                 }
                 Err(found) => issues.extend(found),
@@ -136,11 +154,16 @@ impl Exchange {
         let Some(submission) = submission.filter(|_| !issues.iter().any(Issue::is_error)) else {
             return Err(refused(issues));
         };
-        let payloads = self.attach(&request.caller.access(), &submission, payloads, &mut issues).await?;
+        let sender = self.sender(request, &submission);
+        let policy = self.partners.policy(sender).signatures;
+        let signatures = self.check_submitted(signable, sender, spool).await?;
+        let access = request.caller.access();
+        issues.extend(self.signature_issues(&access, &submission, (&signatures, policy)).await?);
+        let payloads = self.attach(&access, &submission, payloads, &mut issues).await?;
         if issues.iter().any(Issue::is_error) {
             return Err(refused(issues));
         }
-        Ok(Reading { submission, remarks: issues, payloads })
+        Ok(Reading { submission, remarks: issues, signatures, payloads })
     }
 
     /// Where the parts of one payload resource are. A text that had to be spooled before its type was known
@@ -151,7 +174,7 @@ impl Exchange {
         at: &str,
         spool: &mut UploadSpool,
     ) -> Result<ContentResource, SubmitError> {
-        let known = scanned.resource_type.as_deref().and_then(KnownType::from_name);
+        let known = scanned.resource_type.as_deref().and_then(KnownType::of_content);
         let (value, taken, raw) = match (&scanned.raw, known) {
             (Some(raw), Some(known)) => {
                 let (skeleton, taken) = fhir::convert(self.settings.scan, raw, known, at, spool).await?;

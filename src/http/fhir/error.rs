@@ -135,6 +135,7 @@ pub(super) fn status(error: &InteractionError) -> StatusCode {
             StatusCode::METHOD_NOT_ALLOWED
         }
         InteractionError::Upstream(error) => of_upstream(error),
+        InteractionError::Unsigned(_) => StatusCode::INTERNAL_SERVER_ERROR,
         InteractionError::Gone(_) => StatusCode::GONE,
         InteractionError::Precondition(_) => StatusCode::PRECONDITION_FAILED,
         InteractionError::Conflict(_) => StatusCode::CONFLICT,
@@ -176,6 +177,9 @@ fn log(error: &InteractionError) {
                 error = cause as &dyn std::error::Error,
                 "the upstream server gave no answer to pass on"
             );
+        }
+        InteractionError::Unsigned(cause) => {
+            tracing::error!(error = cause as &dyn std::error::Error, "an answer could not be signed");
         }
         InteractionError::Entry { error, .. } => log(error),
         _ => {}

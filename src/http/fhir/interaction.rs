@@ -43,8 +43,9 @@ pub(super) async fn serve(
         return operation::serve(address, state, caller, current, request).await;
     }
     let form = form(&state, &request);
-    let outcome = interact(&state, caller, &current, &path, form.preferences.strict, request).await;
-    answer(&form, outcome)
+    let strict = form.preferences.strict;
+    let outcome = interact(&state, caller.clone(), &current, &path, strict, request).await;
+    answer(&state, &caller, &form, outcome).await
 }
 
 /// What is to be answered.
@@ -67,9 +68,21 @@ pub(super) fn form(state: &DoorState, request: &Request) -> Form {
     }
 }
 
-/// The answer to a request.
-pub(super) fn answer(form: &Form, outcome: Result<Answer, FhirError>) -> Response {
+/// The answer to a request. A page is signed if that is agreed with the caller, after all else was done to it.
+pub(super) async fn answer(
+    state: &DoorState,
+    caller: &Caller,
+    form: &Form,
+    outcome: Result<Answer, FhirError>,
+) -> Response {
     match outcome {
+        Ok(Answer::Done(done)) if state.exchange.signs(caller, &done) => {
+            let page = form.page(&done).unwrap_or_default();
+            match state.exchange.sign_answer(caller, page).await {
+                Ok(signed) => form.text(StatusCode::OK, signed),
+                Err(error) => FhirError::from(error).into_response(),
+            }
+        }
         Ok(Answer::Written(response)) => *response,
         Ok(Answer::Options(allowed)) => (StatusCode::NO_CONTENT, [(header::ALLOW, allowed)]).into_response(),
         Ok(Answer::Done(done)) => form.answer(*done),

@@ -101,6 +101,25 @@ impl Form {
         }
     }
 
+    /// The text of a Bundle that is a page of what was asked for; nothing where it is no such answer.
+    pub(super) fn page(&self, done: &Done) -> Option<Bytes> {
+        match done {
+            Done::Page(page) => Some(bundle::searchset(page, self).into()),
+            Done::History(page) => Some(bundle::history(page, self).into()),
+            Done::Matched(page) => Some(bundle::matchset(page, self).into()),
+            Done::Elsewhere(Elsewhere { resource, .. }) => Some(resource.to_string().into()),
+            Done::Created(_)
+            | Done::Updated(_)
+            | Done::Existed(_)
+            | Done::Deleted(_)
+            | Done::Read(..)
+            | Done::NotModified(_)
+            | Done::Performed(_)
+            | Done::Validated(_)
+            | Done::Answered(_) => None,
+        }
+    }
+
     /// An OperationOutcome in the form wanted.
     pub(super) fn outcome(&self, status: StatusCode, issues: &[Issue]) -> Response {
         self.text(status, operation_outcome(issues).to_string())

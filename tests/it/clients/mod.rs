@@ -2,6 +2,7 @@
 //! the checkout; where Node, Python or the registry is missing that is said.
 
 mod fhir;
+mod signature;
 mod tus;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,13 @@
 //! The exchange from outside: Tasks, Claims and submissions, and what follows from them after their answers.
 
+mod attachment_requests;
+mod data_requests;
 mod kinds;
+mod pushes;
+mod requests;
+mod screening;
 mod submissions;
+mod subscriptions;
 
 use serde_json::{Value, json};
 

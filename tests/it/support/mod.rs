@@ -3,6 +3,7 @@
 //! Nothing here asserts what the gateway should do beyond being able to talk to it; that is for the tests.
 
 pub(crate) mod content;
+pub(crate) mod endpoint;
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod gateway;
@@ -12,6 +13,7 @@ pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod rows;
 pub(crate) mod rust_source;
+pub(crate) mod signing;
 pub(crate) mod submission;
 pub(crate) mod tus;
 pub(crate) mod wait;

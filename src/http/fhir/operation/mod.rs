@@ -45,9 +45,9 @@ pub(super) async fn serve(
         }
         Ok((definition, address)) => {
             let form = form(&state, &request);
-            let outcome =
-                operate(&state, caller, &current, (definition, address), form.preferences.strict, request);
-            answer(&form, outcome.await)
+            let strict = form.preferences.strict;
+            let outcome = operate(&state, caller.clone(), &current, (definition, address), strict, request);
+            answer(&state, &caller, &form, outcome.await).await
         }
     }
 }

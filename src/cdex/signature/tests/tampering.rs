@@ -1,0 +1,253 @@
+//! Whatever is changed of what is signed is found: every value of the content, every byte of the header, of the
+//! certificate in it, and of the signature.
+
+use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+use serde_json::{Map, Number, Value, json};
+
+use super::super::canonical::canonical;
+use super::super::element::Level;
+use super::super::testing::{Authority, Kind, bundle};
+use super::super::{Judgement, TrustAnchors};
+use super::{broken, verdict};
+use crate::fhir::testing::published;
+
+/// Paths of all scalars, and of all objects and arrays, of a value.
+fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                paths(value, &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), found);
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                paths(value, &format!("{at}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Every way to change the value at a place by little.
+fn changes(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Null => vec![json!(false)],
+        Value::Bool(value) => vec![json!(!value)],
+        Value::Number(number) => {
+            let digits = format!("{}1", number.as_str());
+            vec![
+                Value::String(number.to_string()),
+                serde_json::from_str(&digits).expect("more digits are a number"),
+            ]
+        }
+        Value::String(text) => {
+            let mut changed =
+                vec![json!(format!("{text} ")), json!(text.to_uppercase()), json!(text.to_lowercase())];
+            // Each character once, by its lowest bit.
+            for (at, character) in text.char_indices() {
+                let Some(other) = char::from_u32(u32::from(character) ^ 1) else { continue };
+                let end = at + character.len_utf8();
+                changed.push(json!(format!("{}{other}{}", &text[..at], &text[end..])));
+            }
+            changed
+        }
+        Value::Array(items) => {
+            let mut shorter = items.clone();
+            shorter.pop();
+            let reversed: Vec<Value> = items.iter().rev().cloned().collect();
+            vec![Value::Array(shorter), Value::Array(reversed)]
+        }
+        Value::Object(members) => {
+            let mut more = members.clone();
+            more.insert("another".to_owned(), json!(1));
+            let mut changed = vec![Value::Object(more)];
+            for name in members.keys() {
+                let mut fewer = members.clone();
+                fewer.shift_remove(name);
+                changed.push(Value::Object(fewer));
+            }
+            changed
+        }
+    }
+}
+
+fn every_change_of_content_is_found(signed: &Value, trust: &TrustAnchors) {
+    let level = Level::of(signed).expect("it can be signed");
+    let before = canonical(signed, level).expect("it has a canonical form");
+    let mut found = Vec::new();
+    paths(signed, "", &mut found);
+    // The signature itself is not signed, nor are id and meta.
+    let is_signed = |path: &String| {
+        !["/signature", "/extension", "/id", "/meta"].iter().any(|own| path.starts_with(own))
+            && !path.is_empty()
+    };
+    let mut tried = 0;
+    for path in found.iter().filter(|path| is_signed(path)) {
+        let value = signed.pointer(path).expect("it was found there");
+        for other in changes(value).into_iter().filter(|other| other != value) {
+            let mut changed = signed.clone();
+            *changed.pointer_mut(path).expect("it was found there") = other;
+            if path == "/resourceType" || canonical(&changed, level).is_ok_and(|after| after == before) {
+                continue;
+            }
+            tried += 1;
+            let judged = verdict(&changed, trust);
+            assert_eq!(
+                (judged.judgement, broken(&judged)),
+                (Judgement::BadSignature, vec!["CONF-028"]),
+                "{path}"
+            );
+        }
+    }
+    assert!(tried > 100, "{tried}");
+    for (name, value) in [("id", json!("another")), ("meta", json!({ "versionId": "9" }))] {
+        let mut changed = signed.clone();
+        changed[name] = value;
+        assert_eq!(verdict(&changed, trust).judgement, Judgement::Valid, "{name} is not signed");
+    }
+}
+
+#[test]
+fn every_change_of_the_content_is_refused() {
+    let authority = Authority::new();
+    let signed = authority.identity(Kind::P256, |_| {}).signed(bundle());
+    every_change_of_content_is_found(&signed, &authority.trust());
+}
+
+#[test]
+fn every_change_of_the_published_examples_is_refused() {
+    for (file, certificate) in [
+        (
+            "questionnaireresponse-example4",
+            "f4eedd7ddc3578d672cf0c45f7f8d3039a8ceff35e88134c42e82faab4005091",
+        ),
+        (
+            "searchbundle-digital-sig-example",
+            "e45fc2a01cb38eb779f1c4606d2ac717b778eee843d2851abd40dc842ebd28a0",
+        ),
+    ] {
+        let Some(signed) = published(&format!("cdex/examples/cdex-{file}.json")) else { return };
+        let mut trust = TrustAnchors::default();
+        trust.pin(certificate).expect("it is a SHA-256");
+        every_change_of_content_is_found(&signed, &trust);
+        every_change_of_the_jws_is_found(&signed, &trust, 7);
+    }
+}
+
+/// Where the data of the only signature is.
+fn data(signed: &mut Value) -> &mut Value {
+    let path = if signed.get("signature").is_some() {
+        "/signature/data"
+    } else {
+        "/extension/0/valueSignature/data"
+    };
+    signed.pointer_mut(path).expect("it is signed")
+}
+
+/// Changes single bits of single bytes: of the JWS as text, of the header behind its encoding, and of the certificates
+/// behind theirs.
+fn every_change_of_the_jws_is_found(signed: &Value, trust: &TrustAnchors, step: usize) {
+    let jws = STANDARD.decode_to_vec(data(&mut signed.clone()).as_str().expect("text")).expect("base64");
+    let refuses = |jws: Vec<u8>, what: &str| {
+        let mut changed = signed.clone();
+        *data(&mut changed) = STANDARD.encode_to_string(jws).into();
+        let judged = verdict(&changed, trust);
+        assert_ne!(judged.judgement, Judgement::Valid, "{what}");
+        assert!(!broken(&judged).is_empty(), "{what}");
+    };
+    for at in 0..jws.len() {
+        let mut changed = jws.clone();
+        changed[at] ^= 1 << (at % 7);
+        refuses(changed, &format!("byte {at} of the JWS"));
+    }
+    let text = String::from_utf8(jws).expect("a JWS is ASCII");
+    let (protected, rest) = text.split_once('.').expect("it has segments");
+    let header = URL_SAFE_NO_PAD.decode_to_vec(protected).expect("base64url");
+    for at in (0..header.len()).step_by(step) {
+        let mut changed = header.clone();
+        changed[at] ^= 1 << (at % 7);
+        refuses(
+            format!("{}.{rest}", URL_SAFE_NO_PAD.encode_to_string(changed)).into_bytes(),
+            &format!("byte {at} of the header"),
+        );
+    }
+    let header: Value = serde_json::from_slice(&header).expect("a header is JSON");
+    let der = STANDARD.decode_to_vec(header["x5c"][0].as_str().expect("text")).expect("base64");
+    for at in (0..der.len()).step_by(step) {
+        let mut changed = der.clone();
+        changed[at] ^= 1 << (at % 8);
+        let mut header = header.clone();
+        header["x5c"][0] = STANDARD.encode_to_string(changed).into();
+        refuses(
+            format!("{}.{rest}", URL_SAFE_NO_PAD.encode_to_string(header.to_string())).into_bytes(),
+            &format!("byte {at} of the certificate"),
+        );
+    }
+}
+
+#[test]
+fn every_change_of_header_certificate_and_signature_is_refused() {
+    let authority = Authority::new();
+    for kind in [Kind::P256, Kind::Rsa] {
+        let signed = authority.identity(kind, |_| {}).signed(bundle());
+        every_change_of_the_jws_is_found(&signed, &authority.trust(), 1);
+    }
+}
+
+/// Any JSON that has a canonical form.
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        proptest::num::f64::NORMAL
+            .prop_map(|double| Number::from_f64(double).map_or(Value::Null, Value::Number)),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((".{0,6}", inner), 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
+        ]
+    })
+}
+
+/// The same JSON written another way: members turned round, numbers with an exponent, white space between tokens.
+fn rewritten(value: &Value) -> Value {
+    let text = match value {
+        Value::Object(members) => {
+            return Value::Object(
+                members.iter().rev().map(|(name, value)| (name.clone(), rewritten(value))).collect(),
+            );
+        }
+        Value::Array(items) => return items.iter().map(rewritten).collect(),
+        Value::Number(number) => match number.as_f64() {
+            Some(double) => format!("{double:e}"),
+            None => number.to_string(),
+        },
+        other => return other.clone(),
+    };
+    serde_json::from_str(&text).expect("it is a number")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_content_can_be_signed_and_how_it_is_written_does_not_matter(content in json_value(), other in json_value()) {
+        let authority = Authority::new();
+        let identity = authority.identity(Kind::P256, |_| {});
+        let signed = identity.signed(json!({ "resourceType": "Bundle", "entry": [{ "resource": content }] }));
+        prop_assert_eq!(verdict(&signed, &authority.trust()).judgement, Judgement::Valid);
+        let text = serde_json::to_string_pretty(&rewritten(&signed)).expect("it is JSON");
+        let read: Value = serde_json::from_str(&text).expect("it is JSON");
+        prop_assert_eq!(verdict(&read, &authority.trust()).judgement, Judgement::Valid);
+        let mut changed = signed.clone();
+        changed["entry"][0]["resource"] = other;
+        let same = canonical(&changed, Level::Bundle) == canonical(&signed, Level::Bundle);
+        prop_assert_eq!(verdict(&changed, &authority.trust()).judgement == Judgement::Valid, same);
+    }
+}
