@@ -5,7 +5,7 @@ use super::ParameterKind::{
     Reference, Resource, Text,
 };
 use super::{Levels, Operation, OperationDefinition, ParameterDefinition, ParameterKind};
-use crate::cdex::{REQUEST, SUBMIT_ATTACHMENT};
+use crate::cdex::{NOTIFY, REQUEST, SUBMIT_ATTACHMENT};
 
 const SYSTEM: Levels = Levels { system: true, resource_type: false, instance: false };
 const TYPE: Levels = Levels { system: false, resource_type: true, instance: false };
@@ -200,6 +200,21 @@ pub(crate) static OPERATIONS: &[OperationDefinition] = &[
         parameters: REQUEST_OF_PARTNER,
     },
     OperationDefinition {
+        operation: Operation::Notify,
+        code: "notify",
+        url: NOTIFY,
+        description: "Takes a notification of a subscription to Tasks at a partner (R5 Backport, rest-hook): those that \
+                      were sent from here and that it names are looked at now.",
+        levels: TYPE,
+        types: &["Task"],
+        affects_state: true,
+        is_paged: false,
+        parameters: &[
+            required("notification", Resource("Bundle"), "The notification"),
+            output("return", Resource("OperationOutcome"), "That it was taken"),
+        ],
+    },
+    OperationDefinition {
         url: "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
         description: "Exports all resources, or those of some types, as files of lines: asynchronously, as Bulk Data \
                       Access has it.",
@@ -350,6 +365,7 @@ mod tests {
             ("/Encounter/1/$everything", None),
             ("/Task/$request", Some(Operation::Request)),
             ("/Task/1/$request", None),
+            ("/Task/$notify", Some(Operation::Notify)),
             ("/$export", Some(Operation::Export)),
             ("/Patient/$export", Some(Operation::Export)),
             ("/Group/1/$export", Some(Operation::Export)),

@@ -139,7 +139,12 @@ impl Looked {
         };
         let goes_on = matches!(verdict, Verdict::GoesOn(_));
         let next = goes_on.then_some(self.next);
+        let is_own = self.request.id.to_string() == item.subject;
         if !store::looked(tx, &access, &self.request, place.as_deref(), next).await? {
+            // Somebody wants it looked at again, or looks already: the timer finds out.
+            if is_own {
+                agenda::later(tx, item, now).await?;
+            }
             return Ok(false);
         }
         let collects = matches!(verdict, Verdict::HasOutputs(_));
@@ -154,7 +159,7 @@ impl Looked {
             };
             agenda::add(tx, &[errand]).await?;
         }
-        if !goes_on && self.request.id.to_string() == item.subject {
+        if !goes_on && is_own {
             agenda::done(tx, item).await?;
         }
         let (Verdict::GoesOn(next) | Verdict::IsOver(next) | Verdict::HasOutputs(next)) = verdict;
