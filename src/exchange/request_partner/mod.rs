@@ -114,7 +114,20 @@ async fn copy_of(
     access: &Access,
     task_id: &str,
 ) -> Result<Option<(StoredResource, Value)>, DbError> {
-    let Some(stored) = repository::read(tx, access, "Task", task_id).await? else { return Ok(None) };
+    parsed(repository::read(tx, access, "Task", task_id).await?)
+}
+
+/// The same in a unit that keeps the next version of it: it stays as it is until the unit ends.
+async fn copy_to_change(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    task_id: &str,
+) -> Result<Option<(StoredResource, Value)>, DbError> {
+    parsed(repository::read_to_change(tx, access, "Task", task_id).await?)
+}
+
+fn parsed(stored: Option<StoredResource>) -> Result<Option<(StoredResource, Value)>, DbError> {
+    let Some(stored) = stored else { return Ok(None) };
     let Some(content) = &stored.content else { return Ok(None) };
     let tree = fhir::parse(content).map_err(|_| DbError::inconsistent("resource", "content", stored.key))?;
     Ok(Some((stored, tree)))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::look::{Look, Seen};
-use super::{CLAIM, PartnerRequest, copy_of, keep_copy, pace, store};
+use super::{CLAIM, PartnerRequest, copy_to_change, keep_copy, pace, store};
 use crate::agenda::{self, Errand, Item, NewItem};
 use crate::cdex::request::mirror;
 use crate::clock::Timestamp;
@@ -128,7 +128,7 @@ impl Looked {
     ) -> Result<bool, DbError> {
         let access = requester.access();
         let now = exchange.clock.now();
-        let copy = copy_of(tx, &access, &self.request.task_id).await?;
+        let copy = copy_to_change(tx, &access, &self.request.task_id).await?;
         let verdict = match &copy {
             Some((_, copy)) => self.verdict(copy, now),
             None => Verdict::IsOver(None),
