@@ -93,6 +93,11 @@ id!(
     Uuid::now_v7()
 );
 id!(
+    /// Names one statement of a subscription's status, in a notification or in an answer.
+    NotificationId,
+    Uuid::new_v4()
+);
+id!(
     /// Names one assertion by which the gateway proves who it is (RFC 7519 `jti`).
     AssertionId,
     Uuid::new_v4()

@@ -38,6 +38,7 @@ const DONE: &str = "DELETE FROM agenda WHERE sequence = $1 AND epoch = $2";
 const LATER: &str = "UPDATE agenda SET due_at = $3, attempts = $4, taken_until = NULL \
      WHERE sequence = $1 AND epoch = $2";
 const HASTEN: &str = "UPDATE agenda SET due_at = $3 WHERE errand = $1 AND subject = $2 AND due_at > $3";
+const RENEW: &str = "UPDATE agenda SET taken_until = $3 WHERE sequence = $1 AND epoch = $2";
 const FREE_ALL: &str =
     "UPDATE agenda SET taken_until = NULL, epoch = epoch + 1 WHERE taken_until IS NOT NULL";
 
@@ -49,6 +50,7 @@ pub(super) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (DONE, None),
     (LATER, None),
     (HASTEN, None),
+    (RENEW, None),
     (FREE_ALL, None),
 ];
 
@@ -165,6 +167,14 @@ pub(crate) async fn hasten(
 ) -> Result<(), DbError> {
     Ok(on_db!(tx, conn => {
         let query = sqlx::query(HASTEN).bind(errand.as_str()).bind(subject).bind(due_at.as_nanos());
+        query.execute(conn).await.map(drop)
+    })?)
+}
+
+/// Keeps an item for whoever has it, until the lease ends anew; nothing if somebody else has it now, or it is done.
+pub(crate) async fn renew(tx: &mut Tx<'_>, item: &Item, taken_until: Timestamp) -> Result<(), DbError> {
+    Ok(on_db!(tx, conn => {
+        let query = sqlx::query(RENEW).bind(item.sequence).bind(item.epoch).bind(taken_until.as_nanos());
         query.execute(conn).await.map(drop)
     })?)
 }

@@ -32,6 +32,8 @@ pub(crate) struct Candidate {
     tracking: Vec<Identifier>,
     admin_ref_numbers: Vec<Identifier>,
     parties: Parties,
+    /// Of a Task: whether it asks for a signature.
+    asks_for_signature: bool,
     /// Of a Task: the Claim that it is about.
     claim: Option<Identifier>,
 }
@@ -65,6 +67,8 @@ pub(crate) struct Association {
     pub(crate) task: Option<String>,
     /// The Claim that it supports, as `Claim/id`.
     pub(crate) claim: Option<String>,
+    /// Whether the Task asks for a signature (cdex.md 6.8).
+    pub(crate) asks_for_signature: bool,
     /// The Claim that the Task is about, while that is not here.
     pub(crate) awaited_claim: Option<Identifier>,
     /// What led to this, as fixed codes.
@@ -115,6 +119,7 @@ impl Candidate {
             tracking: typed_identifiers(resource, "tracking-id"),
             admin_ref_numbers: typed_identifiers(resource, "admin-ref-number"),
             parties,
+            asks_for_signature: task.asks_for_signature(),
             claim: resource.pointer("/reasonReference/identifier").and_then(identifier),
         })
     }
@@ -140,6 +145,7 @@ impl Candidate {
             tracking: identifiers(resource),
             admin_ref_numbers: Vec::new(),
             parties,
+            asks_for_signature: false,
             claim: None,
         })
     }
@@ -182,6 +188,7 @@ pub(crate) fn associate(submission: &Submission, candidates: &[Candidate], syste
     };
     association.reasons.extend(reasons);
     association.awaited_claim = named.filter(|_| claim.is_none()).cloned();
+    association.asks_for_signature = task.is_some_and(|task| task.asks_for_signature);
     association.task = task.map(|task| task.reference.clone());
     association.claim = claim.map(|claim| claim.reference.clone());
     if association.reasons.is_empty() {

@@ -137,6 +137,16 @@ fn a_task_is_answered_where_number_and_use_agree_and_the_parties_do_not_speak_ag
 }
 
 #[test]
+fn whether_the_task_asks_for_a_signature_is_known_with_it() {
+    for asks in [true, false] {
+        let mut task = task();
+        task["input"] = json!([{ "valueBoolean": asks, "type": { "coding": [{
+            "system": "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp", "code": "signature-flag" }] } }]);
+        assert_eq!(outcome(&submission(), &task).asks_for_signature, asks);
+    }
+}
+
+#[test]
 fn an_administrative_number_must_agree_where_both_have_one() {
     for (number, is_made) in [(None, true), (Some("A1"), true), (Some("A2"), false)] {
         let submission = Submission { admin_ref_number: number.map(identifier), ..submission() };

@@ -1,14 +1,17 @@
 //! Da Vinci CDex rules; pure functions over FHIR types.
 //!
+//! [`attachment_request`] reads the Task that asks for attachments and builds the Parameters that answer it,
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, [`association`] which Task and Claim they belong to, [`provenance`] where they come from and
-//! [`signature`] whether they are signed as they should be. [`task`] says what Tasks ask for and what may become of them,
-//! [`request`] what we ask partners for, [`operation`] which operations there are, [`documentation`] what has to be said of
+//! content carries, [`signature`] whether what it carries is signed as it should be, [`association`] which Task and Claim
+//! they belong to and [`provenance`] where they come from. [`task`] says what Tasks ask for and what may become of them,
+//! [`request`] what we ask partners for, [`communication`] is the push of 2019, [`operation`] which operations there are, [`documentation`] what has to be said of
 //! them in words, [`discovery`] what organisations publish, and [`tag`] how resources are marked.
 
 pub(crate) mod association;
 #[cfg(test)]
 mod association_tests;
+pub(crate) mod attachment_request;
+pub(crate) mod communication;
 pub(crate) mod discovery;
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
@@ -30,7 +33,10 @@ pub(crate) mod task;
 
 pub(crate) use documentation::{CapabilityFacts, larger_payload_advice};
 pub(crate) use payload::{Carried, MOST_PAYLOADS, OwnUploads, Payload, TakenData, payloads};
-pub(crate) use submission::{AttachTo, Identifier, Submission, SubmittedAttachment, parse};
+pub(crate) use submission::{AttachTo, Identifier, Submission, SubmittedAttachment, attachments, parse};
+
+/// The code system in which `Task.businessStatus` says how far the gateway is.
+pub(crate) const GATEWAY_STATUS: &str = "urn:cdex-gateway:task-status";
 
 /// The operation `$submit-attachment`.
 pub(crate) const SUBMIT_ATTACHMENT: &str =

@@ -113,7 +113,8 @@ impl Agent {
 }
 
 impl Source {
-    fn to_element(&self) -> Value {
+    /// The element `Provenance.entity`.
+    pub(crate) fn to_element(&self) -> Value {
         let urn = |id: &dyn std::fmt::Display| json!({ "identifier": { "system": URI, "value": format!("urn:uuid:{id}") } });
         let (role, what) = match self {
             Self::Submission(id) => ("source", urn(id)),

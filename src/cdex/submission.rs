@@ -239,6 +239,13 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// The attachments of Parameters that were accepted before.
+pub(crate) fn attachments(parameters: &Value) -> Vec<SubmittedAttachment> {
+    let entries = parameters.get("parameter").and_then(Value::as_array).into_iter().flatten().enumerate();
+    let entries = entries.filter(|(_, entry)| is_named(entry, "Attachment"));
+    entries.filter_map(|(index, entry)| attachment(index, entry)).collect()
+}
+
 /// One Attachment parameter; `None` without a resource in its Content, which the profile has refused.
 fn attachment(index: usize, entry: &Value) -> Option<SubmittedAttachment> {
     let parts = entry.get("part")?.as_array()?;

@@ -13,6 +13,8 @@ pub(crate) const AMENDMENT: &str = "amendment";
 
 /// Our own copy of a Task that was sent to a partner and is worked on there.
 pub(crate) const SENT: &str = "sent";
+/// What answers a request that is not known here.
+pub(crate) const UNSOLICITED: &str = "unsolicited";
 
 /// A Task that was not answered by the end of its period.
 pub(crate) const OVERDUE: &str = "overdue";

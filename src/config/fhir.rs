@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Problems, SigningConfig, UpstreamConfig, unit};
+use super::{ForwardConfig, Problems, SigningConfig, UpstreamConfig, unit};
 
 /// How large FHIR bodies and their parts may be.
 #[derive(Debug, Clone, Deserialize)]
@@ -51,6 +51,9 @@ pub struct FhirConfig {
     pub signing: SigningConfig,
     /// Resources that live on another server.
     pub upstream: UpstreamConfig,
+    /// Which stored resources are delivered too.
+    #[serde(default)]
+    pub forward: Vec<ForwardConfig>,
 }
 
 /// How strictly resources are held to the rules before they are kept. What breaks the JSON form or the elements of its

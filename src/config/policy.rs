@@ -48,12 +48,16 @@ policy! {
     purpose_of_use: PurposeOfUse,
     /// What is done with the authorization that a Task rests on.
     authorization: Authorization,
+    /// Whether identifiers are the same only with the same system, where a submission is associated with a Task or Claim.
+    strict_identifiers: bool,
     /// What they must sign.
     signatures: SignaturePolicy,
     /// Whether what we answer to them is signed.
     sign: bool,
     /// Whether signatures of the published 2.1.0 are taken: without `srCms`, `sigT`, `targetFormat`, `sigFormat`.
     legacy_signatures: bool,
+    /// Whether Subscriptions whose endpoint is theirs are taken.
+    subscriptions: bool,
     /// Whose signatures are believed.
     trust: TrustConfig,
     /// How often the Tasks that they work on for us are looked at.

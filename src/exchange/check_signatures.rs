@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::{Exchange, Interrupted};
 use crate::auth::Caller;
 use crate::cdex::signature::{Judgement, Signer, TrustAnchors, Verdict, covers, has_signature, verify};
+use crate::clock::Timestamp;
 use crate::config::SignaturePolicy;
 use crate::fhir::{Issue, IssueType};
 use crate::partner::Partner;
@@ -57,6 +58,15 @@ impl Signatures {
     /// Who signs for the gateway.
     pub(super) fn signer(&self) -> Option<&Arc<Signer>> {
         self.signer.as_ref()
+    }
+
+    /// What is legal at this time, but surely not meant.
+    pub(crate) fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let fault = self.signer.as_ref().and_then(|signer| signer.check_now(now).err());
+        fault
+            .map(|error| format!("fhir.signing: {error}; what must be signed cannot be"))
+            .into_iter()
+            .collect()
     }
 
     fn trust(&self, partner: Option<&Partner>) -> Arc<TrustAnchors> {

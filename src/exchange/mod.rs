@@ -9,15 +9,18 @@
 //! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
 //! all that somebody may see. [`declare`] says what all of this is.
 //!
+//! A submission that was accepted goes on to the Task and the Claim that it belongs to by [`associate`].
 //! [`request_partner`] asks others for data, follows the Tasks that it sent and collects their outputs.
 //! Signatures that come along are verified by [`check_signatures`], and answers are signed by [`sign_answer`] where that is
 //! agreed.
 //!
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
-//! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it.
+//! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it. [`submit_answer`]
+//! answers a payer's request for attachments.
 
 mod answer_task;
 pub(crate) mod ask_upstream;
+mod associate;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
@@ -32,7 +35,9 @@ pub(crate) mod find_resource;
 pub(crate) mod finish_upload;
 mod follow_agenda;
 mod follow_delivery;
+pub(crate) mod forward_push;
 mod gather_everything;
+mod handle_subscription;
 pub(crate) mod inspect_upload;
 pub(crate) mod interaction;
 mod match_member;
@@ -46,15 +51,18 @@ mod remind_task;
 mod request_partner;
 mod retain;
 pub(crate) mod run_bundle;
+mod screen_upload;
 mod send_message;
 mod sign_answer;
 mod store;
 pub(crate) mod store_resource;
+pub(crate) mod submit_answer;
 pub(crate) mod submit_attachment;
 mod validate_resource;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -69,6 +77,7 @@ use crate::delivery::{Deliveries, Routing};
 use crate::fhir::{Profiles, ScanLimits};
 use crate::manifest::{FhirMapping, StreamConfigs};
 use crate::partner::Partners;
+use crate::screening::Screening;
 use crate::upload::Uploads;
 use crate::upstream::Upstream;
 
@@ -100,10 +109,18 @@ pub(crate) struct Exchange {
     pub(crate) partners: Arc<Partners>,
     /// What must still be done because of what was committed.
     pub(crate) agenda: Arc<Agenda>,
+    /// Whether Tasks wait for documents.
+    pub(crate) awaiting: submit_answer::Awaiting,
     /// Where partners take what is sent to them, as they publish it.
     pub(crate) endpoints: discover_endpoint::Endpoints,
+    /// Whether anybody may want to be notified of Tasks. Once it is so it stays so until the next start.
+    pub(crate) has_subscribers: AtomicBool,
     /// Who signs for the gateway, and whose signatures are believed.
     pub(crate) signatures: Signatures,
+    /// Which stored resources are delivered too.
+    pub(crate) forward: forward_push::ForwardRules,
+    /// What is looked at before that.
+    pub(crate) screening: Screening,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.

@@ -76,10 +76,20 @@ impl Exchange {
             }
             (Operation::Request, _) => self.request_partner(requester, inputs).await,
             (Operation::Notify, _) => self.take_notification(requester, inputs).await,
-            // The door finds no operation of this name there.
-            (Operation::Everything | Operation::Export | Operation::SubmitAttachment, _) => {
-                Err(UnknownAddress::Interaction.into())
+            (Operation::SubscriptionStatus, place) => {
+                self.tell_status(requester, place, &inputs).await.map(Done::Answered)
             }
+            (Operation::SubscriptionEvents, Place::Instance(_, id)) => {
+                self.tell_past_events(requester, &id, &inputs).await.map(Done::Answered)
+            }
+            // The door finds no operation of this name there.
+            (
+                Operation::Everything
+                | Operation::SubscriptionEvents
+                | Operation::Export
+                | Operation::SubmitAttachment,
+                _,
+            ) => Err(UnknownAddress::Interaction.into()),
         }
     }
 }

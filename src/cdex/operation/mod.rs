@@ -27,6 +27,10 @@ pub(crate) enum Operation {
     Docref,
     /// FHIR R4 `Patient/[id]/$everything`
     Everything,
+    /// R5 Backport `Subscription/$status` and `Subscription/[id]/$status`
+    SubscriptionStatus,
+    /// R5 Backport `Subscription/[id]/$events`
+    SubscriptionEvents,
     /// Bulk Data Access `$export`
     Export,
     /// Our own `Task/$request`

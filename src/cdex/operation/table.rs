@@ -10,6 +10,7 @@ use crate::cdex::{NOTIFY, REQUEST, SUBMIT_ATTACHMENT};
 const SYSTEM: Levels = Levels { system: true, resource_type: false, instance: false };
 const TYPE: Levels = Levels { system: false, resource_type: true, instance: false };
 const INSTANCE: Levels = Levels { system: false, resource_type: false, instance: true };
+const TYPE_AND_INSTANCE: Levels = Levels { system: false, resource_type: true, instance: true };
 const EVERYWHERE: Levels = Levels { system: true, resource_type: true, instance: true };
 
 /// What may be given.
@@ -215,6 +216,38 @@ pub(crate) static OPERATIONS: &[OperationDefinition] = &[
         ],
     },
     OperationDefinition {
+        operation: Operation::SubscriptionStatus,
+        code: "status",
+        url: "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-status",
+        description: "Tells where Subscriptions stand and how many events they had: one, those that are named, or all.",
+        levels: TYPE_AND_INSTANCE,
+        types: &["Subscription"],
+        affects_state: false,
+        is_paged: false,
+        parameters: &[
+            several("id", Id, "A Subscription that is asked about; on an instance, that one"),
+            several("status", Code, "A status; only Subscriptions that have one of them are told"),
+            output("return", Resource("Bundle"), "Parameters for each Subscription"),
+        ],
+    },
+    OperationDefinition {
+        operation: Operation::SubscriptionEvents,
+        code: "events",
+        url: "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-events",
+        description: "Tells the events of a Subscription by their numbers, whether they were notified or not: at most \
+                      1,000 at once, and of those that were notified the last 10,000.",
+        levels: INSTANCE,
+        types: &["Subscription"],
+        affects_state: false,
+        is_paged: false,
+        parameters: &[
+            optional("eventsSinceNumber", Text, "The first event that is wanted"),
+            optional("eventsUntilNumber", Text, "The last event that is wanted"),
+            optional("content", Code, "How much of each event is wanted: empty, id-only or full-resource"),
+            output("return", Resource("Bundle"), "A notification of these events"),
+        ],
+    },
+    OperationDefinition {
         url: "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
         description: "Exports all resources, or those of some types, as files of lines: asynchronously, as Bulk Data \
                       Access has it.",
@@ -366,6 +399,11 @@ mod tests {
             ("/Task/$request", Some(Operation::Request)),
             ("/Task/1/$request", None),
             ("/Task/$notify", Some(Operation::Notify)),
+            ("/Subscription/$status", Some(Operation::SubscriptionStatus)),
+            ("/Subscription/1/$status", Some(Operation::SubscriptionStatus)),
+            ("/Task/1/$status", None),
+            ("/Subscription/1/$events", Some(Operation::SubscriptionEvents)),
+            ("/Subscription/$events", None),
             ("/$export", Some(Operation::Export)),
             ("/Patient/$export", Some(Operation::Export)),
             ("/Group/1/$export", Some(Operation::Export)),
@@ -385,7 +423,10 @@ mod tests {
             .filter(|definition| definition.allowed() != "POST")
             .map(|definition| definition.code)
             .collect();
-        assert_eq!(by_get, ["validate", "docref", "everything", "export", "export", "export"]);
+        assert_eq!(
+            by_get,
+            ["validate", "docref", "everything", "status", "events", "export", "export", "export"]
+        );
     }
 
     #[test]

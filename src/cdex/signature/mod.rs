@@ -24,7 +24,7 @@ mod tests;
 pub(crate) use document::sign_document;
 pub(crate) use element::{covers, has_signature};
 pub(crate) use sign::{SignError, Signer, SignerError};
-pub(crate) use trust::{TrustAnchors, TrustError};
+pub(crate) use trust::TrustAnchors;
 #[cfg(test)]
 pub(crate) use verdict::CertificateFault;
 pub(crate) use verdict::{Judgement, LineResult, Verdict};

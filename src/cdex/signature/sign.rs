@@ -101,6 +101,14 @@ impl Signer {
         Ok(Self { key, chain, identifier, display: display.map(str::to_owned), trust })
     }
 
+    /// Whether what is signed now would hold, by a trial.
+    ///
+    /// # Errors
+    /// It would not.
+    pub(crate) fn check_now(&self, now: Timestamp) -> Result<(), SignError> {
+        self.sign(&mut json!({ "resourceType": "Bundle" }), now)
+    }
+
     /// Signs a Bundle or QuestionnaireResponse, in place of a signature of its own that it has.
     ///
     /// # Errors
@@ -117,7 +125,7 @@ impl Signer {
             extensions.retain(|extension| !super::element::is_signature(extension));
             extensions.push(json!({ "url": QUESTIONNAIRE_RESPONSE_SIGNATURE, "valueSignature": signature }));
         }
-        self.check(resource, now)
+        self.verify_own(resource, now)
     }
 
     /// Signs the text of a Bundle without a signature, which is not changed but for the signature at its end.
@@ -133,7 +141,7 @@ impl Signer {
         let signature = self.signature(&value, Level::Bundle, now)?.to_string();
         let end = bundle.iter().rposition(|byte| *byte == b'}').ok_or(SignError::Unsignable)?;
         let signed = [&bundle[..end], b",\"signature\":", signature.as_bytes(), &bundle[end..]].concat();
-        self.check(&read(&signed)?, now)?;
+        self.verify_own(&read(&signed)?, now)?;
         Ok(signed)
     }
 
@@ -172,7 +180,7 @@ impl Signer {
         }))
     }
 
-    fn check(&self, resource: &Value, now: Timestamp) -> Result<(), SignError> {
+    fn verify_own(&self, resource: &Value, now: Timestamp) -> Result<(), SignError> {
         let verdicts = verify(resource, "", &self.trust, now);
         let own = verdicts
             .iter()

@@ -14,7 +14,7 @@ use crate::db::{DbError, Tx};
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::fhir::datatype;
-use crate::repository::{self, Draft, Kept, Precondition, index};
+use crate::repository::{self, Draft, Precondition, index};
 
 /// The purposes that have a code (CDex value set `cdex-POU`): what else is said is not repeated in the audit rows.
 const PURPOSES: [&str; 12] = [
@@ -120,12 +120,14 @@ impl Giving {
         if !agenda::done(tx, &self.item).await? {
             return Ok(());
         }
-        let now = self.clock.now();
-        let kept = repository::keep(tx, &self.access, &self.steps, false, now).await?;
-        // Whoever changed the Task meanwhile has brought an item of their own, or wants to answer themselves.
-        if !matches!(kept.first(), Some(Kept::Updated(_))) {
+        // Whoever changed the Task meanwhile has brought an item of their own, or wants to answer themselves. Looked at
+        // first: a later step would find the version that it expects where somebody else has made it.
+        let there = repository::read_to_change(tx, &self.access, "Task", &self.id).await?;
+        if there.is_none_or(|there| there.version != self.item.version || there.content.is_none()) {
             return Ok(());
         }
+        let now = self.clock.now();
+        repository::keep(tx, &self.access, &self.steps, false, now).await?;
         if !self.drafts.is_empty() {
             repository::keep(tx, &self.access, &self.drafts, true, now).await?;
         }

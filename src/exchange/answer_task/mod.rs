@@ -10,6 +10,8 @@ mod find;
 mod give;
 mod output;
 mod patient;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -57,8 +59,8 @@ struct Seeker {
 
 impl Seeker {
     fn of(tenant: &str, base: Arc<str>) -> Self {
-        let caller = Caller::gateway(tenant);
-        let access = caller.access();
+        let access = Access::of_worker(tenant);
+        let caller = Caller::of_worker(&access);
         Self { requester: Requester { caller, request_id: String::new(), base }, access }
     }
 

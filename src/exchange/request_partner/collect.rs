@@ -63,7 +63,7 @@ impl Exchange {
         let task = match seen {
             Seen::Task(task) if task["status"] == "completed" => task,
             // It was reopened, or is gone: the timer sees to that.
-            Seen::Task(_) | Seen::Gone => return self.look_again(item, &request).await,
+            Seen::Task(_) | Seen::Gone => return self.poll_again(item, &request).await,
             Seen::Nothing => return Err(FollowError::Unavailable("the partner cannot be asked".to_owned())),
         };
         let gathered = Gatherer::new(self, &requester, &partner, base).gather(&task).await?;
@@ -101,7 +101,7 @@ impl Exchange {
     }
 
     /// Lets the timer go on.
-    async fn look_again(&self, item: &Item, request: &PartnerRequest) -> Result<(), FollowError> {
+    async fn poll_again(&self, item: &Item, request: &PartnerRequest) -> Result<(), FollowError> {
         let now = self.clock.now();
         let unit = (item.clone(), request.id);
         self.db

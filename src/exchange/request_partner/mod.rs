@@ -27,13 +27,13 @@ use super::interaction::Requester;
 use super::store_resource::Received;
 use crate::agenda::Item;
 use crate::audit;
-use crate::auth::{Access, Caller};
+use crate::auth::Access;
 use crate::cdex::request::schedule::PollPace;
 use crate::clock::Timestamp;
 use crate::config::PollingConfig;
 use crate::db::{DbError, Tx};
 use crate::fhir;
-use crate::id::{RequestId, TaskRequestId};
+use crate::id::TaskRequestId;
 use crate::partner::Partner;
 use crate::repository::{self, Draft, Kept, Precondition, StoredResource};
 
@@ -78,15 +78,6 @@ fn pace(partner: &Partner) -> PollPace {
 }
 
 impl Exchange {
-    /// Whoever an item is worked on for, as one who asks.
-    fn requester_of(&self, item: &Item) -> Requester {
-        Requester {
-            caller: Caller::of_owner(&item.tenant, &item.owner),
-            request_id: RequestId::new().to_string(),
-            base: self.settings.fhir_base.clone(),
-        }
-    }
-
     /// The request that an item is about; none if there is none any more.
     async fn request_of(&self, item: &Item) -> Result<Option<PartnerRequest>, DbError> {
         let Ok(id) = item.subject.parse() else { return Ok(None) };

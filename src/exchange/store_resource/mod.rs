@@ -15,6 +15,7 @@ mod receive;
 use std::sync::Arc;
 
 use super::Exchange;
+use super::handle_subscription;
 use super::interaction::{Done, InteractionError, Requester};
 use super::precondition::Conditions;
 use crate::audit::{AuditOutcome, Entry};
@@ -100,6 +101,14 @@ impl Exchange {
         id: String,
         received: &Received,
     ) -> Prepared {
+        let requested;
+        let received = match handle_subscription::requested(resource_type, received) {
+            Some(changed) => {
+                requested = changed;
+                &requested
+            }
+            None => received,
+        };
         let entries =
             index::entries(requester.caller.tenant(), resource_type, &received.tree, &requester.base);
         let draft = Draft {
@@ -143,9 +152,8 @@ impl Exchange {
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
         let mut remarks = self.check_created(&requester.caller, resource_type, &received.tree)?;
-        let of_signatures =
-            self.signature_remarks(&requester.caller, resource_type, (&received.text, &received.tree));
-        remarks.extend(of_signatures.await?);
+        let signed = (&received.text, &received.tree);
+        remarks.extend(self.signature_remarks(&requester.caller, resource_type, signed).await?);
         let target = match &conditions.if_none_exist {
             Some(query) => {
                 let parameters = crate::fhir::address::parameters(query);

@@ -148,7 +148,7 @@ class Signer:
 def bundle():
     return {
         "resourceType": "Bundle", "type": "collection", "entry": [{"resource": {
-            "resourceType": "Observation", "status": "final", "code": {"text": "\u20ac \U0001f600 \"x\"\n\u0007 \ufb33"},
+            "resourceType": "Observation", "status": "final", "code": {"text": "\u20ac \U0001f600 \"x\"\n\t \ufb33"},
             "valueQuantity": {"value": 6.20}, "component": [
                 {"code": {"text": "a"}, "valueQuantity": {"value": number}}
                 for number in (1.0, 100, 1e2, 0.000001, 1e-7, 1e21, 123456789.25, -0.5, 9007199254740991)],

@@ -81,6 +81,7 @@ fn every_rule_of_the_signature_element_is_named_when_it_is_broken() {
     }
 }
 
+/// CONF-039, which is CONF-054 on the verifying side.
 #[test]
 fn another_purpose_in_the_type_must_be_signed_too() {
     let authority = Authority::new();

@@ -71,6 +71,8 @@ fn what_would_not_hold_is_not_given_out() {
         authority.identity(Kind::P256, |params| params.not_after = date_time_ymd(2025, 12, 31)).signer();
     let fault = Judgement::BadCertificate(CertificateFault::Expired);
     assert_eq!(expired.sign(&mut bundle(), now()), Err(SignError::NotValid(fault)));
+    assert_eq!(expired.check_now(now()), Err(SignError::NotValid(fault)));
+    assert_eq!(authority.identity(Kind::P256, |_| {}).signer().check_now(now()), Ok(()));
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn an_answer_is_put_into_the_task_or_refers_to_what_was_found_where_that_was_agr
 }
 
 #[test]
-fn what_nothing_matches_fails_or_is_completed_as_was_agreed() {
+fn conf_089_what_nothing_matches_fails_or_is_completed_as_was_agreed() {
     let gateway = Gateway::start();
     member(&gateway, "m");
     for task in [query("m", "Observation?code=4548-4"), query("nobody", "Condition"), coded("m", "11506-3")] {
@@ -318,7 +318,7 @@ fn data_that_live_on_another_server_are_asked_for_there() {
 }
 
 #[test]
-fn conf_018_a_purpose_is_demanded_where_that_was_agreed_and_conf_083_must_be_told() {
+fn conf_017_conf_018_conf_083_a_purpose_is_demanded_where_that_was_agreed() {
     let purpose = |codings: Value| {
         let mut task = query("m", "Condition");
         let concept = json!({ "coding": codings });

@@ -82,7 +82,7 @@ fn patient() -> Value {
 }
 
 #[test]
-fn published_requests_are_answered_from_published_data() {
+fn conf_008_published_requests_are_answered_from_published_data() {
     let gateway = Gateway::start();
     let Some(bundle) = example("cdex-searchbundle-provenance-example") else { return };
     put(&gateway, &patient()).expect(201);
@@ -102,7 +102,15 @@ fn published_requests_are_answered_from_published_data() {
         let answered = wait_for(&gateway, &id, "completed");
         let bundle = read(&gateway, &output(&answered));
         assert!(!found(&bundle, "match").is_empty(), "{name}: {bundle}");
-        assert_eq!(!found(&bundle, "include").is_empty(), came_along, "{name}: {bundle}");
+        let included = found(&bundle, "include");
+        assert_eq!(!included.is_empty(), came_along, "{name}: {bundle}");
+        for provenance in included {
+            let profile = "http://hl7.org/fhir/us/davinci-hrex/StructureDefinition/hrex-provenance";
+            let validate = sending("POST", &format!("Provenance/$validate?profile={profile}"), provenance);
+            let outcome = gateway.ask(&validate).expect(200).json();
+            let issues = outcome["issue"].as_array().expect("an outcome has issues");
+            assert!(issues.iter().all(|issue| issue["severity"] != "error"), "{outcome}");
+        }
         assert_eq!(answered["meta"]["tag"], task["meta"]["tag"], "{name}");
     }
     let Some(free_text) = example("cdex-task-example4") else { return };

@@ -235,3 +235,54 @@ fn conf_026_a_form_must_be_the_one_that_was_asked_for() {
         }
     });
 }
+
+#[test]
+fn conf_098_conf_099_attachment_requests_keep_their_profile_too() {
+    let gateway = Gateway::start();
+    let pas = "http://hl7.org/fhir/us/davinci-pas/CodeSystem/PASTempCodes";
+    for (code, asked) in [
+        (
+            "attachment-request-code",
+            ("attachments-needed", "valueCodeableConcept", json!({ "text": "a note" })),
+        ),
+        ("attachment-request-questionnaire", ("questionnaire-context", "valueCanonical", json!("urn:form"))),
+    ] {
+        let mut task = request("data-request-code", "m", input((pas, asked.0), asked.1, asked.2));
+        task["code"]["coding"][0] = json!({ "system": pas, "code": code });
+        let errors = refused(&gateway.ask(&sending("POST", "Task", &task)), 422);
+        for at in ["Task.contained", "Task.reasonCode", "Task.input"] {
+            assert!(
+                errors.iter().any(|(_, expression)| expression.starts_with(at)),
+                "{code} {at}: {errors:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn conf_058_conf_080_conf_087_a_task_with_everything_that_must_be_supported_is_kept_whole() {
+    let gateway = Gateway::start();
+    let claim = json!({ "identifier": {
+        "type": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "FILL" }] },
+        "system": "http://example.org/claims", "value": "Claim123",
+    } });
+    for reason in [claim, json!({ "reference": "Claim/1" }), json!({ "reference": "Coverage/1" })] {
+        let mut task = free_text("m");
+        task["identifier"] = json!([{ "system": "urn:payer", "value": "request-1" }]);
+        task["basedOn"] = json!([{ "reference": "http://payer.example/fhir/CommunicationRequest/1" }]);
+        task["businessStatus"] = json!({ "text": "not looked at" });
+        task["statusReason"] = json!({ "text": "none" });
+        task["reasonCode"] = json!({ "text": "a claim" });
+        task["reasonReference"] = reason;
+        task["lastModified"] = json!("2026-01-02T10:00:00Z");
+        if let Some(inputs) = task["input"].as_array_mut() {
+            inputs.push(input((super::CDEX, "signature-flag"), "valueBoolean", json!(false)));
+        }
+        let id = create(&gateway, &task);
+        let kept = read(&gateway, &format!("Task/{id}"));
+        super::assert_valid(&gateway, &kept);
+        for (element, value) in task.as_object().expect("a resource") {
+            assert_eq!(&kept[element], value, "{element}");
+        }
+    }
+}
