@@ -22,12 +22,26 @@ pub(crate) struct Caller {
     /// Owner of what this caller creates; also the head of its storage keys, so a safe path segment.
     id: Arc<str>,
     authenticated: bool,
+    /// Whether it is the gateway itself, which sees what all owners have.
+    is_gateway: bool,
 }
 
 impl Caller {
     /// The caller of a gateway that asks nobody who they are (`auth.mode = "none"`).
     pub(crate) fn anonymous() -> Self {
-        Self { tenant: DEFAULT_TENANT.into(), id: "anonymous".into(), authenticated: false }
+        Self {
+            tenant: DEFAULT_TENANT.into(),
+            id: "anonymous".into(),
+            authenticated: false,
+            is_gateway: false,
+        }
+    }
+
+    /// The gateway itself, with the eyes of whoever it works for: an owner, or a whole tenant.
+    pub(crate) fn of_worker(access: &Access) -> Self {
+        let id = access.owner().unwrap_or("gateway").into();
+        let is_gateway = access.owner().is_none();
+        Self { tenant: access.tenant().into(), id, authenticated: false, is_gateway }
     }
 
     /// The tenant whose data this caller works on.
@@ -47,7 +61,8 @@ impl Caller {
 
     /// What this caller may see: what it owns.
     pub(crate) fn access(&self) -> Access {
-        Access { tenant: self.tenant.clone(), owner: Some(self.id.clone()) }
+        let owner = (!self.is_gateway).then(|| self.id.clone());
+        Access { tenant: self.tenant.clone(), owner }
     }
 }
 

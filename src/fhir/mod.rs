@@ -17,6 +17,7 @@ mod path;
 pub(crate) mod pretty;
 mod profile;
 pub(crate) mod r4;
+pub(crate) mod record;
 pub(crate) mod reference;
 pub(crate) mod resource;
 pub(crate) mod scan;

@@ -44,6 +44,16 @@ pub(crate) async fn read(
     store::read(tx, access, resource_type, id).await
 }
 
+/// The same in a writing unit that decides by it about the next version: it stays the current one until the unit ends.
+pub(crate) async fn read_to_change(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<StoredResource>, DbError> {
+    store::read_to_change(tx, access, resource_type, id).await
+}
+
 /// One version of a resource, the current one included.
 pub(crate) async fn read_version(
     tx: &mut Tx<'_>,

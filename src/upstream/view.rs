@@ -4,10 +4,8 @@
 use serde_json::Value;
 
 use crate::auth::Access;
+use crate::fhir::record;
 use crate::outbound::Base;
-
-/// Elements that say whose record a resource is part of, where they refer to a Patient.
-const SUBJECTS: [&str; 5] = ["subject", "patient", "beneficiary", "individual", "for"];
 
 /// Who looks, and at what part of the data.
 #[derive(Clone, Copy)]
@@ -39,50 +37,11 @@ impl View<'_> {
 
     /// Whether a resource is shown.
     pub(super) fn shows(&self, resource: &Value, role: Role, upstream: &Base) -> bool {
-        self.patient.is_none_or(|patient| is_of(resource, patient, role, upstream))
-            && self.may_see.is_none_or(|may_see| may_see(resource))
+        self.patient.is_none_or(|patient| match role {
+            Role::Match => record::is_of(resource, patient, upstream.as_str()),
+            Role::Include => record::may_come_along(resource, patient, upstream.as_str()),
+        }) && self.may_see.is_none_or(|may_see| may_see(resource))
     }
-}
-
-/// Whether a resource is part of one patient's record and of no other's. What has nothing to do with patients, such as
-/// an Organization, may come along but is no answer to a question about one.
-fn is_of(resource: &Value, patient: &str, role: Role, upstream: &Base) -> bool {
-    if resource["resourceType"] == "Patient" {
-        return resource["id"] == patient;
-    }
-    let mut subjects = Vec::new();
-    for element in SUBJECTS {
-        collect_patients(&resource[element], upstream, &mut subjects);
-    }
-    if !subjects.is_empty() {
-        return subjects.iter().all(|subject| subject == patient);
-    }
-    let mut named = Vec::new();
-    collect_patients(resource, upstream, &mut named);
-    named.iter().any(|named| named == patient) || (named.is_empty() && role == Role::Include)
-}
-
-/// The ids of all patients that the References in `json` lead to. The scanner has bounded the nesting.
-fn collect_patients(json: &Value, upstream: &Base, found: &mut Vec<String>) {
-    match json {
-        Value::Object(members) => {
-            if let Some(reference) = members.get("reference").and_then(Value::as_str)
-                && let Some(patient) = patient_of(reference, upstream)
-            {
-                found.push(patient.to_owned());
-            }
-            members.values().for_each(|member| collect_patients(member, upstream, found));
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect_patients(item, upstream, found)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-/// The id of the Patient that a reference leads to, relative or absolute, of some version or none.
-fn patient_of<'r>(reference: &'r str, upstream: &Base) -> Option<&'r str> {
-    let below = reference.strip_prefix(upstream.as_str()).and_then(|rest| rest.strip_prefix('/'));
-    let id = below.unwrap_or(reference).strip_prefix("Patient/")?;
-    Some(id.split_once("/_history/").map_or(id, |(id, _)| id))
 }
 
 #[cfg(test)]
@@ -95,6 +54,9 @@ mod tests {
     fn a_confined_view_shows_one_patients_record() {
         use Role::{Include, Match};
         let upstream = Base::parse("https://ehr.example.org/fhir").expect("a base");
+        let access = Access::of_worker("default");
+        let view =
+            View { access: &access, base: "http://gateway.test/fhir", patient: Some("1"), may_see: None };
         let cases = [
             (json!({ "resourceType": "Patient", "id": "1" }), Match, true),
             (json!({ "resourceType": "Patient", "id": "2" }), Match, false),
@@ -146,7 +108,7 @@ mod tests {
             (json!({ "resourceType": "Organization", "id": "1" }), Match, false),
         ];
         for (resource, role, shown) in cases {
-            assert_eq!(is_of(&resource, "1", role, &upstream), shown, "{resource}");
+            assert_eq!(view.shows(&resource, role, &upstream), shown, "{resource}");
         }
     }
 }

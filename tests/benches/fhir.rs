@@ -24,6 +24,10 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 const TASKS: usize = 10_000;
 const SEARCHES: usize = 10_000;
+/// Data requests.
+const ANSWERED: usize = 1_000;
+/// Patients whom they are about.
+const ASKED_ABOUT: usize = 100;
 /// Documents of one patient.
 const OF_ONE_PATIENT: usize = 50;
 const FEW: usize = 10_000;
@@ -34,6 +38,7 @@ const OF_ONE_BUNDLE: usize = 500;
 
 fn main() -> Result<(), Failure> {
     tasks()?;
+    answers()?;
     documents()
 }
 
@@ -73,6 +78,57 @@ fn tasks() -> Result<(), Failure> {
     let rate =
         gets(&gateway, 8, |n| format!("/fhir/Task?patient=Patient/p{}&status=requested&_count=10", n % 500));
     table::row("8 connections, Task?patient=…&status=…&_count=10", rate, limit);
+    Ok(())
+}
+
+/// Data requests that the gateway answers by itself, from the first POST to the last answer, against creating a plain
+/// Task and searching the same.
+fn answers() -> Result<(), Failure> {
+    let gateway = Gateway::start();
+    table::heading("Data requests answered, 8 connections", "Task");
+    let mut line = gateway.connect()?;
+    for patient in 0..ASKED_ABOUT {
+        let entries: Vec<String> = [format!(r#"{{"resourceType":"Patient","id":"p{patient}"}}"#)]
+            .into_iter()
+            .chain((0..4).map(|number| condition(patient, number)))
+            .map(|resource| {
+                let (name, id) = name_of(&resource);
+                format!(r#"{{"resource":{resource},"request":{{"method":"PUT","url":"{name}/{id}"}}}}"#)
+            })
+            .collect();
+        let entries = entries.join(",");
+        let body = format!(r#"{{"resourceType":"Bundle","type":"transaction","entry":[{entries}]}}"#);
+        assert_eq!(line.exchange(&json("/fhir", body))?.status, 200);
+    }
+    let connections = 8;
+    let count = ANSWERED / connections;
+    let time = at_once(connections, |connection| {
+        let mut line = gateway.connect().expect("it listens");
+        for number in (0..count).map(|number| connection * count + number) {
+            let created = line.exchange(&json("/fhir/Task", task(number))).expect("it answers");
+            let path = format!("/fhir/Condition?patient=p{}&clinical-status=active", number % ASKED_ABOUT);
+            let found = line.exchange(&Request::new("GET", &path)).expect("it answers");
+            assert_eq!((created.status, found.status), (201, 200));
+        }
+    });
+    let limit = table::limit("a plain Task and the search", speed(count * connections, time));
+    let (time, answered) = timed(|| -> Result<(), Failure> {
+        at_once(connections, |connection| {
+            let mut line = gateway.connect().expect("it listens");
+            for number in (0..count).map(|number| connection * count + number) {
+                let created = line.exchange(&json("/fhir/Task", data_request(number))).expect("it answers");
+                assert_eq!(created.status, 201, "{}", created.text());
+            }
+        });
+        support::wait::until("the Tasks to be answered", || {
+            let path = "/fhir/Task?status=completed&_summary=count";
+            let answer = line.exchange(&Request::new("GET", path)).ok()?;
+            (answer.json()["total"] == count * connections).then_some(())
+        });
+        Ok(())
+    });
+    answered?;
+    table::row("a data request and its answer", speed(count * connections, time), limit);
     Ok(())
 }
 
@@ -175,6 +231,35 @@ fn task(number: usize) -> String {
         "lastModified":"2026-03-14T09:26:53Z","requester":{{"identifier":{{"system":"http://hl7.org/fhir/sid/us-npi",
         "value":"1407071236"}}}},"owner":{{"reference":"Organization/o{patient}"}},
         "input":[{{"type":{{"text":"what is asked"}},"valueString":"progress notes of the last visit"}}]}}"#
+    )
+}
+
+fn condition(patient: usize, number: usize) -> String {
+    let status = ["active", "resolved"][number % 2];
+    format!(
+        r#"{{"resourceType":"Condition","id":"p{patient}-{number}","clinicalStatus":{{"coding":[{{"system":
+        "http://terminology.hl7.org/CodeSystem/condition-clinical","code":"{status}"}}]}},
+        "code":{{"text":"a condition"}},"subject":{{"reference":"Patient/p{patient}"}},"recordedDate":"2025-01-01"}}"#
+    )
+}
+
+/// The type and id of a resource.
+fn name_of(resource: &str) -> (String, String) {
+    let tree: serde_json::Value = serde_json::from_str(resource).expect("it is JSON");
+    let text = |name: &str| tree[name].as_str().expect("it is there").to_owned();
+    (text("resourceType"), text("id"))
+}
+
+fn data_request(number: usize) -> String {
+    let patient = number % ASKED_ABOUT;
+    format!(
+        r#"{{"resourceType":"Task","status":"requested","intent":"order","code":{{"coding":[{{"system":
+        "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp","code":"data-request-query"}}]}},
+        "for":{{"reference":"Patient/p{patient}"}},"authoredOn":"2026-03-14T09:26:53Z",
+        "requester":{{"identifier":{{"system":"http://payer.example/payers","value":"p"}}}},
+        "owner":{{"identifier":{{"system":"http://hl7.org/fhir/sid/us-npi","value":"1407071236"}}}},
+        "input":[{{"type":{{"coding":[{{"system":"http://hl7.org/fhir/us/davinci-hrex/CodeSystem/hrex-temp",
+        "code":"data-query"}}]}},"valueString":"Condition?patient=p{patient}&clinical-status=active"}}]}}"#
     )
 }
 

@@ -8,6 +8,7 @@ mod architecture;
 mod clients;
 mod conformance;
 mod crash;
+mod exchange;
 mod faults;
 mod fhir;
 mod operations;

@@ -51,7 +51,7 @@ pub(crate) struct SearchPage {
 
 impl Exchange {
     /// Searches.
-    pub(super) async fn search(
+    pub(in crate::exchange) async fn search(
         &self,
         tx: &mut Tx<'_>,
         requester: &Requester,

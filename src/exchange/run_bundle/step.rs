@@ -48,7 +48,11 @@ impl Exchange {
         let mut remarks = Vec::new();
         let mut checked = |resource_type, content| {
             let received = received(content)?;
-            remarks = self.check_resource(&requester.caller, resource_type, &received.tree)?;
+            remarks = if method == Method::Post {
+                self.check_created(&requester.caller, resource_type, &received.tree)?
+            } else {
+                self.check_resource(&requester.caller, resource_type, &received.tree)?
+            };
             Ok::<_, InteractionError>(received)
         };
         let new_id = || ResourceId::new().to_string();

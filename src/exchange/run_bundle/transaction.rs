@@ -14,6 +14,7 @@ use super::step::{Action, Named, Step};
 use crate::audit;
 use crate::db::Tx;
 use crate::exchange::Exchange;
+use crate::exchange::check_task::{self, Follows};
 use crate::exchange::find_resource::present;
 use crate::exchange::interaction::{Done, InteractionError, Method, Requester};
 use crate::exchange::store_resource::{
@@ -325,7 +326,18 @@ impl Transaction {
         may_create: bool,
         done: &mut [Option<Done>],
     ) -> Result<(), InteractionError> {
-        let drafts: Vec<(Draft, Precondition)> = planned.iter().map(|one| one.draft.clone()).collect();
+        let mut drafts: Vec<(Draft, Precondition)> = Vec::with_capacity(planned.len());
+        for one in planned {
+            let follows = match &self.steps[one.index].action {
+                Action::Create { .. } => Follows::AsItIs,
+                _ => check_task::follow(tx, &self.context, &one.draft).await?,
+            };
+            drafts.push(match follows {
+                Follows::AsItIs => one.draft.clone(),
+                Follows::Amended(draft) => draft,
+                Follows::Not(issues) => return Err(of_entry(one.index)(InteractionError::Invalid(issues))),
+            });
+        }
         let now = self.context.clock.now();
         let kept = repository::keep(tx, &self.context.access, &drafts, may_create, now).await?;
         let mut audited = Vec::with_capacity(planned.len());

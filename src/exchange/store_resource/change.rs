@@ -6,6 +6,7 @@ use super::{Attached, Criteria, Prepared, WriteContext, id_mismatch, mismatch, s
 use crate::audit;
 use crate::db::{DbError, Tx};
 use crate::exchange::Exchange;
+use crate::exchange::check_task::{self, Follows};
 use crate::exchange::interaction::{Done, InteractionError, Requester, Stored};
 use crate::fhir::{Issue, IssueType};
 use crate::repository::{self, Draft, Kept, Precondition, StoredResource};
@@ -116,6 +117,19 @@ impl Change {
                     }
                 }
             }
+        };
+        let amended;
+        let draft = match &self.target {
+            Target::New | Target::Unless(_) => draft,
+            Target::Id | Target::Matching { .. } => match check_task::follow(tx, &self.context, draft).await?
+            {
+                Follows::AsItIs => draft,
+                Follows::Amended(draft) => {
+                    amended = draft;
+                    &amended
+                }
+                Follows::Not(issues) => return Ok(Changed::Refused(InteractionError::Invalid(issues))),
+            },
         };
         // Taken here and not before: what is committed later is also later by its time.
         let now = self.context.clock.now();

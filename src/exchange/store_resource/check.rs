@@ -6,6 +6,8 @@ use serde_json::Value;
 use super::Received;
 
 use crate::auth::Caller;
+use crate::cdex::communication;
+use crate::cdex::task::CdexTask;
 use crate::config::Validation;
 use crate::exchange::Exchange;
 use crate::exchange::interaction::{InteractionError, type_of};
@@ -21,6 +23,30 @@ impl Exchange {
     /// # Errors
     /// All that must not be, at once.
     pub(in crate::exchange) fn check_resource(
+        &self,
+        caller: &Caller,
+        resource_type: &'static str,
+        tree: &Value,
+    ) -> Result<Vec<Issue>, InteractionError> {
+        judged(self.issues_of(caller, resource_type, tree)?)
+    }
+
+    /// The same for one that is created under an id of the gateway's own.
+    ///
+    /// # Errors
+    /// All that must not be, at once.
+    pub(in crate::exchange) fn check_created(
+        &self,
+        caller: &Caller,
+        resource_type: &'static str,
+        tree: &Value,
+    ) -> Result<Vec<Issue>, InteractionError> {
+        let mut issues = self.issues_of(caller, resource_type, tree)?;
+        issues.extend(self.check_new_task(caller, tree));
+        judged(issues)
+    }
+
+    fn issues_of(
         &self,
         caller: &Caller,
         resource_type: &'static str,
@@ -49,11 +75,14 @@ impl Exchange {
         let mut issues = fhir::check_structure(tree, resource_type, mode);
         issues.extend(subsetted(tree, resource_type));
         issues.extend(self.check_profiles(validation, tree));
-        if issues.iter().any(Issue::is_error) {
-            // What is wrong first, remarks after it.
-            issues.sort_by_key(|issue| !issue.is_error());
-            return Err(InteractionError::Invalid(issues));
+        if resource_type == "Subscription" {
+            issues.extend(self.check_subscription(tree));
         }
+        let of_2019 = communication::check(tree).into_iter();
+        issues.extend(of_2019.map(|issue| match validation {
+            Validation::Lenient => issue.into_warning(),
+            Validation::Structure | Validation::Profiles => issue,
+        }));
         Ok(issues)
     }
 
@@ -72,7 +101,10 @@ impl Exchange {
 
     fn check_profiles(&self, validation: Validation, tree: &Value) -> Vec<Issue> {
         let claimed = tree.pointer("/meta/profile").and_then(Value::as_array).into_iter().flatten();
-        let known = claimed.filter_map(Value::as_str).filter(|url| self.profiles.structure(url).is_some());
+        // A CDex Task keeps the profile of its code whether or not it says so (CONF-057, CONF-098, CONF-099).
+        let by_code = CdexTask::read(tree).map(|task| task.kind.profile());
+        let claimed = claimed.filter_map(Value::as_str).filter(|url| Some(unversioned(url)) != by_code);
+        let known = claimed.chain(by_code).filter(|url| self.profiles.structure(url).is_some());
         known
             .flat_map(|profile| {
                 let refuses = match validation {
@@ -87,6 +119,20 @@ impl Exchange {
             })
             .collect()
     }
+}
+
+/// What deserves attention, if nothing is wrong.
+fn judged(mut issues: Vec<Issue>) -> Result<Vec<Issue>, InteractionError> {
+    if issues.iter().any(Issue::is_error) {
+        // What is wrong first, remarks after it.
+        issues.sort_by_key(|issue| !issue.is_error());
+        return Err(InteractionError::Invalid(issues));
+    }
+    Ok(issues)
+}
+
+fn unversioned(canonical: &str) -> &str {
+    canonical.split_once('|').map_or(canonical, |(canonical, _)| canonical)
 }
 
 /// FHIR R4 search, `_summary`: what was read in part must not replace the whole.

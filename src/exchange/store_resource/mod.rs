@@ -15,10 +15,12 @@ mod receive;
 use std::sync::Arc;
 
 use super::Exchange;
+use super::handle_subscription;
 use super::interaction::{Done, InteractionError, Requester};
 use super::precondition::Conditions;
 use crate::audit::{AuditOutcome, Entry};
 use crate::auth::Access;
+use crate::cdex::task::change::Role;
 use crate::clock::{SharedClock, Timestamp};
 use crate::fhir::search::{Query, Scope};
 use crate::fhir::{Issue, IssueType};
@@ -42,6 +44,10 @@ pub(super) struct WriteContext {
     pub(super) owner: String,
     pub(super) request_id: String,
     pub(super) clock: SharedClock,
+    /// The FHIR base URL of the gateway.
+    pub(super) base: Arc<str>,
+    /// In what role CDex Tasks are changed.
+    pub(super) role: Role,
 }
 
 impl WriteContext {
@@ -82,6 +88,8 @@ impl Exchange {
             owner: requester.caller.id().to_owned(),
             request_id: requester.request_id.clone(),
             clock: self.clock.clone(),
+            base: requester.base.clone(),
+            role: self.role_of(&requester.caller),
         }
     }
 
@@ -93,6 +101,14 @@ impl Exchange {
         id: String,
         received: &Received,
     ) -> Prepared {
+        let requested;
+        let received = match handle_subscription::requested(resource_type, received) {
+            Some(changed) => {
+                requested = changed;
+                &requested
+            }
+            None => received,
+        };
         let entries =
             index::entries(requester.caller.tenant(), resource_type, &received.tree, &requester.base);
         let draft = Draft {
@@ -135,7 +151,9 @@ impl Exchange {
         received: Received,
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
-        let remarks = self.check_received(&requester.caller, resource_type, &received).await?;
+        let mut remarks = self.check_created(&requester.caller, resource_type, &received.tree)?;
+        let signed = (&received.text, &received.tree);
+        remarks.extend(self.signature_remarks(&requester.caller, resource_type, signed).await?);
         let target = match &conditions.if_none_exist {
             Some(query) => {
                 let parameters = crate::fhir::address::parameters(query);

@@ -29,6 +29,8 @@ pub(super) const SUPERSEDE: &str = "INSERT INTO resource_history \
 pub(super) const REPLACE: &str = "UPDATE resource SET version = $2, last_updated = $3, change = $4, bytes = $5, \
      content = $6 \
      WHERE key = $1";
+const RECORD: &str = "INSERT INTO resource_history \
+     (resource, version, kind, tenant, owner, last_updated, replaced_at, change, bytes, content) ";
 const FORGET: &str = "DELETE FROM search_entry WHERE resource IN (";
 const REMEMBER: &str = "INSERT INTO search_entry (space, value, resource, extra) ";
 // Two values that were cut alike are one.
@@ -91,14 +93,15 @@ pub(in crate::repository) async fn keep(
     let mut forgotten = Vec::new();
     let mut kept = Vec::with_capacity(drafts.len());
     let mut due = Vec::new();
+    let mut successions = Successions::default();
     for (draft, precondition) in drafts {
         let new = is_new(precondition).then(|| created.remove(&(draft.resource_type, &*draft.id)));
-        let (outcome, owner) = match new.flatten() {
-            Some(resource) => (Kept::Created(resource), None),
-            None => update(tx, access, draft, precondition, may_create, now).await?,
+        let outcome = match new.flatten() {
+            Some(resource) => Kept::Created(resource),
+            None => successions.add(tx, access, (draft, precondition), may_create, now).await?,
         };
         if let Kept::Created(resource) | Kept::Updated(resource) = &outcome {
-            let owner = owner.as_deref().or(access.owner()).unwrap_or_default();
+            let owner = successions.owner_of(draft).or(access.owner()).unwrap_or_default();
             due.extend(draft.errands.iter().map(|errand| NewItem {
                 tenant: access.tenant().to_owned(),
                 owner: owner.to_owned(),
@@ -115,6 +118,7 @@ pub(in crate::repository) async fn keep(
         }
         kept.push(outcome);
     }
+    successions.write(tx, access).await?;
     forget(tx, &forgotten).await?;
     remember(tx, &found_by).await?;
     agenda::add(tx, &due).await?;
@@ -146,48 +150,119 @@ pub(in crate::repository) async fn delete(
         content: None,
         bytes: None,
     };
+    supersede(tx, &resource).await?;
     replace(tx, &resource).await?;
     forget(tx, &[current.key]).await?;
     Ok(Deleted::Now(resource))
 }
 
-/// The next version of a resource, or its first if there is none after all; and whose it is.
-async fn update(
-    tx: &mut Tx<'_>,
-    access: &Access,
-    draft: &Draft,
-    precondition: &Precondition,
-    may_create: bool,
-    now: Timestamp,
-) -> Result<(Kept, Option<String>), DbError> {
-    let current = look(tx, access, draft.resource_type, &draft.id).await?;
-    if current.as_ref().is_some_and(|current| !current.is_visible(access)) {
-        return Ok((Kept::Foreign, None));
+/// The versions that follow those that are there. Several of one resource are written at once: only the last of them is
+/// ever the current one.
+#[derive(Default)]
+struct Successions<'d> {
+    all: Vec<Succession>,
+    of: HashMap<(&'static str, &'d str), usize>,
+}
+
+/// The versions that follow the current one of a resource, in order.
+struct Succession {
+    /// What the resource is after the last of them.
+    current: Current,
+    versions: Vec<StoredResource>,
+}
+
+impl<'d> Successions<'d> {
+    /// Adds the next version of a resource, or its first if there is none after all.
+    async fn add(
+        &mut self,
+        tx: &mut Tx<'_>,
+        access: &Access,
+        (draft, precondition): (&'d Draft, &Precondition),
+        may_create: bool,
+        now: Timestamp,
+    ) -> Result<Kept, DbError> {
+        let name = (draft.resource_type, &*draft.id);
+        let known = self.of.get(&name).copied();
+        let current = match known {
+            Some(at) => Some(self.all[at].current.clone()),
+            None => look(tx, access, draft.resource_type, &draft.id).await?,
+        };
+        if current.as_ref().is_some_and(|current| !current.is_visible(access)) {
+            return Ok(Kept::Foreign);
+        }
+        let is_there = current.as_ref().is_some_and(|current| !current.is_deleted());
+        // RFC 9110, 13.2.1: a precondition is asked only of what would be done without it.
+        if !is_there && !may_create {
+            return Ok(Kept::Missing);
+        }
+        // Without a row there is nothing that a version or a presence could be true of: new ones were tried before.
+        let Some(current) = current.filter(|current| Current::meets(Some(current), precondition)) else {
+            return Ok(Kept::Mismatch);
+        };
+        let at = current.next_time(now);
+        let version = u64::try_from(current.version + 1).unwrap_or(1);
+        let resource = StoredResource {
+            key: current.key,
+            resource_type: draft.resource_type.to_owned(),
+            id: draft.id.clone(),
+            version,
+            last_updated: at,
+            change: if is_there { Change::Update } else { Change::Create },
+            content: Some(text_of(draft, version, at)?.into()),
+            bytes: draft.bytes,
+        };
+        let current = Current {
+            version: number_of(version),
+            last_updated: at.as_nanos(),
+            change: column_of(resource.change).to_owned(),
+            ..current
+        };
+        if let Some(at) = known {
+            self.all[at].current = current;
+            self.all[at].versions.push(resource.clone());
+        } else {
+            self.of.insert(name, self.all.len());
+            self.all.push(Succession { current, versions: vec![resource.clone()] });
+        }
+        Ok(if is_there { Kept::Updated(resource) } else { Kept::Created(resource) })
     }
-    let is_there = current.as_ref().is_some_and(|current| !current.is_deleted());
-    // RFC 9110, 13.2.1: a precondition is asked only of what would be done without it.
-    if !is_there && !may_create {
-        return Ok((Kept::Missing, None));
+
+    /// Whose the resource of a draft is, if a version was added to it.
+    fn owner_of(&self, draft: &Draft) -> Option<&str> {
+        let at = self.of.get(&(draft.resource_type, &*draft.id))?;
+        Some(&self.all[*at].current.owner)
     }
-    // Without a row there is nothing that a version or a presence could be true of: new ones were tried before.
-    let Some(current) = current.filter(|current| Current::meets(Some(current), precondition)) else {
-        return Ok((Kept::Mismatch, None));
-    };
-    let at = current.next_time(now);
-    let version = u64::try_from(current.version + 1).unwrap_or(1);
-    let resource = StoredResource {
-        key: current.key,
-        resource_type: draft.resource_type.to_owned(),
-        id: draft.id.clone(),
-        version,
-        last_updated: at,
-        change: if is_there { Change::Update } else { Change::Create },
-        content: Some(text_of(draft, version, at)?.into()),
-        bytes: draft.bytes,
-    };
-    replace(tx, &resource).await?;
-    let kept = if is_there { Kept::Updated(resource) } else { Kept::Created(resource) };
-    Ok((kept, Some(current.owner)))
+
+    /// Moves the versions that are there into the history, those between beside them, and the last ones in their place.
+    async fn write(&self, tx: &mut Tx<'_>, access: &Access) -> Result<(), DbError> {
+        let mut between = Vec::new();
+        for Succession { current, versions } in &self.all {
+            if let (Some(first), Some(last)) = (versions.first(), versions.last()) {
+                supersede(tx, first).await?;
+                replace(tx, last).await?;
+            }
+            between.extend(versions.iter().zip(versions.iter().skip(1)).map(|pair| (&current.owner, pair)));
+        }
+        for some in between.chunks(ROWS_PER_INSERT) {
+            on_db!(&mut *tx, conn => {
+                let mut insert = QueryBuilder::<Driver>::new(RECORD);
+                insert.push_values(some, |mut row, (owner, (version, next))| {
+                    row.push_bind(version.key)
+                        .push_bind(number_of(version.version))
+                        .push_bind(Space::of_type(access.tenant(), &version.resource_type).as_i64())
+                        .push_bind(access.tenant())
+                        .push_bind(&**owner)
+                        .push_bind(version.last_updated.as_nanos())
+                        .push_bind(next.last_updated.as_nanos())
+                        .push_bind(column_of(version.change))
+                        .push_bind(version.bytes.map(|id| id.to_string()))
+                        .push_bind(version.content.as_deref());
+                });
+                insert.build().execute(conn).await.map(drop)
+            })?;
+        }
+        Ok(())
+    }
 }
 
 /// The current row of a resource, whoever owns it; it stays so until the unit ends.
@@ -207,10 +282,15 @@ async fn look(
     })?)
 }
 
-/// Moves the current version into the history and puts this one in its place.
+/// Moves the current version into the history: this one follows it.
+async fn supersede(tx: &mut Tx<'_>, next: &StoredResource) -> Result<(), DbError> {
+    let at = next.last_updated.as_nanos();
+    Ok(on_db!(tx, conn => sqlx::query(SUPERSEDE).bind(next.key).bind(at).execute(conn).await.map(drop))?)
+}
+
+/// Makes this version the current one.
 async fn replace(tx: &mut Tx<'_>, resource: &StoredResource) -> Result<(), DbError> {
     let at = resource.last_updated.as_nanos();
-    on_db!(&mut *tx, conn => sqlx::query(SUPERSEDE).bind(resource.key).bind(at).execute(conn).await.map(drop))?;
     on_db!(tx, conn => {
         sqlx::query(REPLACE)
             .bind(resource.key)

@@ -11,7 +11,7 @@ use super::entry::Space;
 use super::model::{Change, StoredResource};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Tx, on_db};
+use crate::db::{DbError, Dialect, Tx, on_db};
 
 pub(super) use history::history;
 #[cfg(test)]
@@ -28,6 +28,8 @@ pub(super) use statement::explain;
 
 const READ: &str = "SELECT key, type, id, version, last_updated, change, bytes, content FROM resource \
      WHERE kind = $1 AND id = $2 AND tenant = $3 AND owner = COALESCE($4, owner)";
+const READ_POSTGRES: &str = "SELECT key, type, id, version, last_updated, change, bytes, content FROM resource \
+     WHERE kind = $1 AND id = $2 AND tenant = $3 AND owner = COALESCE($4, owner) FOR UPDATE";
 const READ_VERSION: &str = "SELECT key, type, id, version, last_updated, change, bytes, content FROM resource \
      WHERE kind = $1 AND id = $2 AND tenant = $3 AND owner = COALESCE($4, owner) AND version = $5 \
      UNION ALL SELECT r.key, r.type, r.id, h.version, h.last_updated, h.change, h.bytes, h.content \
@@ -42,13 +44,14 @@ const DELETED: &str = "SELECT key, type, id, version, last_updated, change, byte
 #[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, Option<crate::db::Dialect>)] = &[
     (READ, None),
+    (READ_POSTGRES, Some(Dialect::Postgres)),
     (READ_VERSION, None),
     (DELETED, None),
-    (keep::LOOK_SQLITE, Some(crate::db::Dialect::Sqlite)),
-    (keep::LOOK_POSTGRES, Some(crate::db::Dialect::Postgres)),
+    (keep::LOOK_SQLITE, Some(Dialect::Sqlite)),
+    (keep::LOOK_POSTGRES, Some(Dialect::Postgres)),
     (keep::SUPERSEDE, None),
     (keep::REPLACE, None),
-    (search::LOCK_POSTGRES, Some(crate::db::Dialect::Postgres)),
+    (search::LOCK_POSTGRES, Some(Dialect::Postgres)),
 ];
 
 /// One version of a resource as its row has it.
@@ -108,9 +111,32 @@ pub(super) async fn read(
     resource_type: &str,
     id: &str,
 ) -> Result<Option<StoredResource>, DbError> {
+    one(tx, access, (resource_type, id), READ).await
+}
+
+/// The same, and nobody else changes it until the unit ends: SQLite has one writer at a time, PostgreSQL locks the row.
+pub(super) async fn read_to_change(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<StoredResource>, DbError> {
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => READ,
+        Dialect::Postgres => READ_POSTGRES,
+    };
+    one(tx, access, (resource_type, id), sql).await
+}
+
+async fn one(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    (resource_type, id): (&str, &str),
+    sql: &'static str,
+) -> Result<Option<StoredResource>, DbError> {
     let kind = Space::of_type(access.tenant(), resource_type);
     let row: Option<ResourceRow> = on_db!(tx, conn => {
-        sqlx::query_as(READ)
+        sqlx::query_as(sql)
             .bind(kind.as_i64())
             .bind(id)
             .bind(access.tenant())
