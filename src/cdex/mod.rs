@@ -45,6 +45,10 @@ pub(crate) const SUBMIT_ATTACHMENT: &str =
 /// The operation by which our own side asks a partner. No standard has it, so that its definition is ours.
 pub(crate) const REQUEST: &str = "urn:cdex-gateway:OperationDefinition/request";
 
+/// The operation by which a partner tells that Tasks of ours have changed. The standard has no name for what a
+/// notification is sent to.
+pub(crate) const NOTIFY: &str = "urn:cdex-gateway:OperationDefinition/notify";
+
 /// The profile of the operation's Parameters.
 pub(crate) const PARAMETERS_SUBMIT_ATTACHMENT: &str =
     "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-parameters-submit-attachment";

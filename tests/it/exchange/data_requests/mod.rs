@@ -11,6 +11,7 @@ mod answers;
 mod crash;
 mod examples;
 mod queue;
+mod signed;
 mod states;
 
 const CDEX: &str = "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp";
