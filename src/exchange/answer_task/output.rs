@@ -75,7 +75,8 @@ impl Exchange {
             serde_json::json!({ "resourceType": "Bundle", "type": "searchset" })
         };
         let entries = index::entries(&item.tenant, "Bundle", &tree, &seeker.requester.base);
-        let errands = self.errands_of("Bundle", &tree);
+        // An answer of ours is no push of anybody's: it does not go on.
+        let errands = Vec::new();
         let draft = Draft { resource_type: "Bundle", id, text: text.into(), entries, bytes: None, errands };
         Ok(Answer { outputs, drafts: vec![draft], ..answer })
     }
