@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::look::{Answered, NoAnswer};
 use crate::cdex::provenance::SignatureCheck;
 use crate::cdex::request::mirror;
-use crate::cdex::signature::{LineResult, Verdict, has_signature};
+use crate::cdex::signature::has_signature;
 use crate::exchange::Exchange;
-use crate::exchange::check_signatures;
+use crate::exchange::check_signatures::{self, checks_of};
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::interaction::{BinaryHeader, Content, InteractionError, Requester, shape_of};
 use crate::exchange::store_resource::{Prepared, Received};
@@ -325,27 +325,6 @@ impl<'a> Gatherer<'a> {
         });
         Gathered { resources: resources.collect(), outputs, missing, checks }
     }
-}
-
-/// A verdict as the lines that a Provenance keeps: what the signature is worth, then each rule.
-fn checks_of(verdict: &Verdict) -> Vec<SignatureCheck> {
-    let told = verdict.issues("", false);
-    let worth = told.first().map(|issue| issue.text.clone()).unwrap_or_default();
-    let check = |rule: &str, outcome: &str, text: String| SignatureCheck {
-        rule: rule.to_owned(),
-        outcome: outcome.to_owned(),
-        text,
-    };
-    let lines = verdict.lines.iter().map(|line| {
-        let outcome = match line.result {
-            LineResult::Pass => "pass",
-            LineResult::Fail => "fail",
-            LineResult::Warn => "warn",
-            LineResult::Unsupported => "unsupported",
-        };
-        check(line.rule, outcome, line.text.to_owned())
-    });
-    std::iter::once(check("signature", verdict.judgement.as_code(), worth)).chain(lines).collect()
 }
 
 /// Whether a Bundle means something as a whole.

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::answer::Answer;
 use super::read::{PayloadBytes, ReadPayload, Reading};
 use super::receive::{Fingerprint, Received};
+use super::signatures::checks_of_attachments;
 use super::{Exchange, SubmitError, SubmitRequest};
 use crate::agenda::{self, Errand, NewItem};
 use crate::audit::{self, AuditOutcome, Entry};
@@ -110,6 +111,7 @@ impl Exchange {
             remarks.push(Issue::information(HELD));
         }
         let id = SubmissionId::new();
+        let checks = checks_of_attachments(&reading.signatures, &reading.submission);
         let unit = Unit {
             record: SubmissionRecord {
                 id,
@@ -119,7 +121,7 @@ impl Exchange {
                 skeleton: received.scanned.skeleton,
                 upload_ids: serde_json::to_string(&upload_ids).unwrap_or_default(),
                 received_at: now,
-                checks: Vec::new(),
+                checks,
             },
             remarks,
             upload_ids,

@@ -20,7 +20,7 @@ use crate::support::{rows, wait};
 const TAGS: &str = "urn:cdex-gateway:tags";
 
 /// A Claim Attachment Request whose parties are those of [`parameters`], for this tracking number.
-fn attachment_request(tracking_id: &str) -> Value {
+pub(crate) fn attachment_request(tracking_id: &str) -> Value {
     let coded = |system: &str, code: &str| json!({"coding": [{"system": system, "code": code}]});
     let cdex = "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp";
     let pas = "http://hl7.org/fhir/us/davinci-pas/CodeSystem/PASTempCodes";
