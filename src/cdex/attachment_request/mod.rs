@@ -13,7 +13,8 @@ pub(crate) mod tests;
 use serde_json::Value;
 
 use super::submission::{AttachTo, Identifier};
-use super::task::{CdexTask, Input, Output, tag};
+use super::tag;
+use super::task::{CdexTask, Input, Output};
 use crate::fhir::datatype::{self, Coding, codings};
 use crate::fhir::{Issue, IssueType};
 
@@ -94,7 +95,7 @@ impl AttachmentRequest {
     /// Whether a resource is an attachment request that is ours to answer: not the copy of one that we sent.
     pub(crate) fn is_one(task: &Value) -> bool {
         CdexTask::read(task)
-            .is_some_and(|task| task.kind.is_attachment_request() && !task.has_tag(tag::SYSTEM, tag::SENT))
+            .is_some_and(|task| task.kind.is_attachment_request() && !task.has_tag(tag::TAGS, tag::SENT))
     }
 
     /// Reads an attachment request.
