@@ -165,8 +165,12 @@ impl Exchange {
                 return Ok(Plan::Refuse(Advance { reason: Some(reason), ..Advance::to(to, stage) }));
             }
         };
-        if request.submit_url().starts_with(&*self.settings.fhir_base) {
-            // It is we who asked: this is a payer's own record of what it waits for.
+        // Who asks to have it sent here is the payer itself, and the Task is its own copy.
+        if request
+            .submit_url()
+            .strip_prefix(&*self.settings.fhir_base)
+            .is_some_and(|rest| rest.starts_with('/'))
+        {
             return Ok(Plan::Leave);
         }
         if is_new && self.policy_of_task(None, &cdex).tasks == TaskPolicy::Review {
