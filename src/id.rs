@@ -88,6 +88,16 @@ id!(
     Uuid::now_v7()
 );
 id!(
+    /// Names one request to a partner; also the identifier by which the partner knows its Task again.
+    TaskRequestId,
+    Uuid::now_v7()
+);
+id!(
+    /// Names one statement of a subscription's status, in a notification or in an answer.
+    NotificationId,
+    Uuid::new_v4()
+);
+id!(
     /// Names one assertion by which the gateway proves who it is (RFC 7519 `jti`).
     AssertionId,
     Uuid::new_v4()

@@ -26,6 +26,7 @@ pub(crate) mod cdex;
 pub(crate) mod delivery;
 pub(crate) mod fhir;
 pub(crate) mod manifest;
+pub(crate) mod screening;
 pub(crate) mod upload;
 
 pub(crate) mod agenda;
@@ -36,6 +37,7 @@ pub(crate) mod outbound;
 pub(crate) mod partner;
 pub(crate) mod report;
 pub(crate) mod repository;
+pub(crate) mod subscription;
 pub(crate) mod telemetry;
 pub(crate) mod upstream;
 

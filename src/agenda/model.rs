@@ -34,8 +34,34 @@ errands! {
     AnswerTask = "answer-task",
     /// A CDex Task has a moment by which it is to be answered. The subject is the Task, and that moment once it is known.
     RemindTask = "remind-task",
+    /// A submission may belong to a Task or a Claim. The subject is its id, or the Task or Claim that was kept.
+    Associate = "associate",
+    /// A resource carries something that goes on. The subject is the resource.
+    ForwardPush = "forward-push",
+    /// An upload waits for the scanner. The subject is its id.
+    ScanUpload = "scan-upload",
     /// A delivery that somebody waits for was settled. The subject is its id.
     FollowDelivery = "follow-delivery",
+    /// An attachment request was kept, or what it waits for may have come. The subject is the Task.
+    SubmitAttachments = "submit-attachments",
+    /// A document was kept that a Task may wait for. The subject is the document.
+    MatchDocument = "match-document",
+    /// A Task that waits for documents looks around. The subject is the Task.
+    LookAgain = "look-again",
+    /// A Task at a partner may have changed. The subject is the id of our request.
+    Poll = "poll",
+    /// A Task at a partner has outputs for us. The subject is the id of our request.
+    CollectOutputs = "collect-outputs",
+    /// A Subscription was asked for: its endpoint is offered a handshake.
+    Handshake = "handshake",
+    /// A version of a Task was kept: subscribers may want to hear of it.
+    Notify = "notify",
+    /// Events of a Subscription wait for a notification.
+    Tell = "tell",
+    /// A Subscription may need a notification without events. The subject ends with the generation.
+    Heartbeat = "heartbeat",
+    /// A Subscription ends by itself. The subject ends with the generation.
+    Expire = "expire",
 }
 
 /// Something that is to be done.

@@ -37,6 +37,7 @@ const TAKE_POSTGRES: &str = concat!(
 const DONE: &str = "DELETE FROM agenda WHERE sequence = $1 AND epoch = $2";
 const LATER: &str = "UPDATE agenda SET due_at = $3, attempts = $4, taken_until = NULL \
      WHERE sequence = $1 AND epoch = $2";
+const RENEW: &str = "UPDATE agenda SET taken_until = $3 WHERE sequence = $1 AND epoch = $2";
 const FREE_ALL: &str =
     "UPDATE agenda SET taken_until = NULL, epoch = epoch + 1 WHERE taken_until IS NOT NULL";
 
@@ -47,6 +48,7 @@ pub(super) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (TAKE_POSTGRES, Some(Dialect::Postgres)),
     (DONE, None),
     (LATER, None),
+    (RENEW, None),
     (FREE_ALL, None),
 ];
 
@@ -152,6 +154,14 @@ async fn put_off(tx: &mut Tx<'_>, item: &Item, due_at: Timestamp, attempts: u32)
         query.bind(i64::from(attempts)).execute(conn).await.map(|done| done.rows_affected())
     })?;
     Ok(changed == 1)
+}
+
+/// Keeps an item for whoever has it, until the lease ends anew; nothing if somebody else has it now, or it is done.
+pub(crate) async fn renew(tx: &mut Tx<'_>, item: &Item, taken_until: Timestamp) -> Result<(), DbError> {
+    Ok(on_db!(tx, conn => {
+        let query = sqlx::query(RENEW).bind(item.sequence).bind(item.epoch).bind(taken_until.as_nanos());
+        query.execute(conn).await.map(drop)
+    })?)
 }
 
 /// Ends all leases; for the start of a gateway that nobody shares the database with.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::store::STATEMENTS;
-use super::{Errand, Item, NewItem, add, done, failed, free_all, later, take};
+use super::{Errand, Item, NewItem, add, done, failed, free_all, later, renew, take};
 use crate::clock::Timestamp;
 use crate::db::testing::{assert_prepares, for_each_database};
 use crate::db::{Db, DbError};
@@ -94,6 +94,25 @@ async fn whoever_comes_after_the_end_of_the_lease_changes_nothing() {
         assert!(!end(&db, &slow).await);
         assert!(end(&db, &quick).await);
         assert!(!end(&db, &quick).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_that_is_renewed_ends_later() {
+    for_each_database(|db| async move {
+        put(&db, vec![item("Task/1", 1, 0)]).await;
+        let mine = taken(&db, 1).await.remove(0);
+        let renewed: Result<(), DbError> =
+            db.write(mine.clone(), |item, tx| Box::pin(renew(tx, item, at(100)))).await;
+        renewed.expect("the lease is renewed");
+        assert!(taken(&db, 99).await.is_empty());
+        let theirs = taken(&db, 100).await.remove(0);
+        let renewed: Result<(), DbError> =
+            db.write(mine, |item, tx| Box::pin(renew(tx, item, at(500)))).await;
+        renewed.expect("the unit is written");
+        assert_eq!(taken(&db, 200).await.len(), 1, "what somebody else has is not renewed");
+        assert!(!end(&db, &theirs).await);
     })
     .await;
 }

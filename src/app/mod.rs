@@ -21,8 +21,11 @@ use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
+use crate::exchange::discover_endpoint::Endpoints;
+use crate::exchange::forward_push::ForwardRules;
+use crate::exchange::submit_answer::Awaiting;
 use crate::exchange::submit_attachment::RunningKeys;
-use crate::exchange::{Declared, Exchange, ExchangeSettings, export_data};
+use crate::exchange::{Declared, Exchange, export_data};
 use crate::fhir::{ProfileError, Profiles};
 use crate::http::Router;
 use crate::http::listener::{self, Stop};
@@ -30,6 +33,7 @@ use crate::http::routes::{DoorState, routes};
 use crate::http::state::{Check, EdgeState, Readiness};
 use crate::manifest::FhirMapping;
 use crate::partner::Partners;
+use crate::subscription;
 use crate::telemetry::Metrics;
 use crate::upload::{FileBlobs, UploadError, Uploads};
 use crate::upstream::Upstream;
@@ -64,6 +68,9 @@ pub enum AppError {
     /// A partner cannot be called.
     #[error("partner: {0}")]
     Partner(String),
+    /// The scanner cannot be called.
+    #[error("screening.scanner: {0}")]
+    Screening(String),
     /// A FHIR rule file is wrong.
     #[error("{0}")]
     Profile(String),
@@ -134,9 +141,8 @@ impl App {
         let lifecycle = Lifecycle::new(config.server.stop_timeout);
         let main = bind("server.listen", config.server.listen).await?;
         let address = main.local_addr().unwrap_or(config.server.listen);
-        let fhir_base: Arc<str> = format!("{}/fhir", config.server.base_url(address)).into();
-        let settings = wiring::exchange_settings(&config, fhir_base.clone());
-        let exchange = exchange(&config, settings, files, &db, &clock, &lifecycle).await?;
+        let base_url = config.server.base_url(address);
+        let exchange = exchange(&config, &base_url, files, &db, &clock, &lifecycle).await?;
         start_workers(&exchange, &lifecycle);
 
         let settings = Arc::new(config.server.clone());
@@ -156,8 +162,8 @@ impl App {
             limits: wiring::limits(&config),
             metadata_mode: wiring::metadata_mode(&config),
             public_url: settings.public_url.as_deref().map(|url| url.trim_end_matches('/').into()),
-            fhir_base,
-            base_url: settings.base_url(address).into(),
+            fhir_base: wiring::fhir_base(&base_url),
+            base_url: base_url.into(),
         };
         listen(&lifecycle, "listener", main, crate::http::router(&edge, routes(doors)), &settings);
         tracing::info!(%address, data_dir = %data_dir.path().display(), "listening");
@@ -196,7 +202,7 @@ fn profiles(config: &Config) -> Result<Profiles, Vec<ProfileError>> {
 /// Wires the use cases, and mends what a crash left before anything new can come in.
 async fn exchange(
     config: &Config,
-    settings: ExchangeSettings,
+    base_url: &str,
     files: Files,
     db: &Db,
     clock: &SharedClock,
@@ -221,7 +227,8 @@ async fn exchange(
             Err(error) => tracing::warn!(target = %name, %error, "the target cannot be swept"),
         }
     }
-    if db.dialect() == Dialect::Sqlite {
+    let is_shared = db.dialect() != Dialect::Sqlite;
+    if !is_shared {
         // The lock on the data folder proves that nobody else runs: whoever held these leases is gone.
         let now = clock.now();
         db.write((), move |(), tx| Box::pin(delivery::free_all_leases(tx, now))).await?;
@@ -236,6 +243,7 @@ async fn exchange(
         deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets, (&partners, &agenda))),
         partners: Arc::new(partners),
         agenda,
+        awaiting: Awaiting::default(),
         signatures,
         db: db.clone(),
         clock: clock.clone(),
@@ -248,10 +256,16 @@ async fn exchange(
             AppError::Profile(lines.join("\n"))
         })?,
         upstream: upstream.map_err(|error| AppError::Upstream(error.to_string()))?,
+        endpoints: Endpoints::default(),
+        // Of what is shared, others may keep a Subscription at any time.
+        has_subscribers: (is_shared || subscription::is_any(&mut db.reader().await?.tx()).await?).into(),
         declared: Declared::new(clock.now()),
-        settings,
+        forward: ForwardRules::new(config.fhir.forward.clone()),
+        screening: wiring::screening(config).map_err(|error| AppError::Screening(error.to_string()))?,
+        settings: wiring::exchange_settings(config, base_url),
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),
+        collecting: Semaphore::new(wiring::LONG_BODIES),
         tracker: lifecycle.tracker().clone(),
         stopping: lifecycle.soft().clone(),
     });

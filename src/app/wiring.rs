@@ -9,7 +9,8 @@ use crate::agenda::Agenda;
 use crate::auth::{AccessToken, ClientSettings, Credentials, SigningKey, TokenEndpoint};
 use crate::clock::SharedClock;
 use crate::config::{
-    Config, CredentialsConfig, Durability, PartnerConfig, Unrouted, UpstreamConfig, environment,
+    Config, CredentialsConfig, Durability, PartnerConfig, ScannerAddress, Unrouted, UpstreamConfig,
+    environment,
 };
 use crate::db::{Db, DbSettings};
 use crate::delivery::{
@@ -21,8 +22,10 @@ use crate::exchange::{ExchangeSettings, RestSettings, Signatures};
 use crate::fhir::{self, ScanLimits};
 use crate::http::routes::Limits;
 use crate::manifest::{ConfigProblem, StreamConfigs};
-use crate::outbound::{Base, Reach, names_private};
+use crate::outbound::{Base, OutboundError, Reach, names_private};
 use crate::partner::{Partner, PartnerSettings, Partners, Policy};
+use crate::screening::Screening;
+use crate::screening::scanner::{Clamd, HttpScanner, Scanner};
 use crate::telemetry;
 use crate::upload::{MetadataMode, UploadSettings, Uploads};
 use crate::upstream::UpstreamSettings;
@@ -316,10 +319,16 @@ pub(super) fn upload_settings(config: &Config) -> UploadSettings {
     }
 }
 
+/// Where the FHIR API of a gateway is that clients reach at this URL.
+pub(super) fn fhir_base(base_url: &str) -> Arc<str> {
+    format!("{base_url}/fhir").into()
+}
+
 /// Settings of the use cases.
-pub(super) fn exchange_settings(config: &Config, fhir_base: Arc<str>) -> ExchangeSettings {
+pub(super) fn exchange_settings(config: &Config, base_url: &str) -> ExchangeSettings {
+    let identifier = config.fhir.identifier.as_deref().and_then(|text| text.split_once('|'));
     ExchangeSettings {
-        fhir_base,
+        fhir_base: fhir_base(base_url),
         refuse_unrouted: config.delivery.unrouted == Unrouted::Refuse,
         payload_limit_bytes: config.fhir.payload_limit_bytes,
         scan: ScanLimits {
@@ -337,6 +346,7 @@ pub(super) fn exchange_settings(config: &Config, fhir_base: Arc<str>) -> Exchang
             file_resources: config.fhir.export_file_resources,
             retention: config.fhir.export_retention,
         },
+        identifier: identifier.map(|(system, value)| (system.to_owned(), value.to_owned())),
     }
 }
 
@@ -364,6 +374,26 @@ fn rest_settings(config: &Config) -> RestSettings {
         max_page_size: config.fhir.max_page_size,
         bundle_entries: config.fhir.bundle_entries,
     }
+}
+
+/// The safety gate.
+pub(super) fn screening(config: &Config) -> Result<Screening, OutboundError> {
+    let section = &config.screening;
+    let scanner = match section.scanner() {
+        None | Some(ScannerAddress::None) => None,
+        Some(ScannerAddress::Clamd(address)) => {
+            Some(Scanner::Clamd(Clamd::new(address, section.scanner_timeout)))
+        }
+        Some(ScannerAddress::Http(url)) => {
+            Some(Scanner::Http(HttpScanner::new(url, section.scanner_timeout)?))
+        }
+    };
+    Ok(Screening {
+        allow: section.allow.iter().map(|allowed| allowed.to_ascii_lowercase()).collect(),
+        on_mismatch: section.on_mismatch,
+        on_infected: section.on_infected,
+        scanner,
+    })
 }
 
 /// What the doors announce.

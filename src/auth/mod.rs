@@ -37,9 +37,11 @@ impl Caller {
         }
     }
 
-    /// The gateway itself, where it looks for what it was asked for in the data of a whole tenant.
-    pub(crate) fn gateway(tenant: &str) -> Self {
-        Self { tenant: tenant.into(), id: "gateway".into(), authenticated: false, is_gateway: true }
+    /// The gateway itself, with the eyes of whoever it works for: an owner, or a whole tenant.
+    pub(crate) fn of_worker(access: &Access) -> Self {
+        let id = access.owner().unwrap_or("gateway").into();
+        let is_gateway = access.owner().is_none();
+        Self { tenant: access.tenant().into(), id, authenticated: false, is_gateway }
     }
 
     /// The tenant whose data this caller works on.

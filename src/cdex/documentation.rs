@@ -48,7 +48,10 @@ pub(crate) fn of_submit_attachment(facts: &CapabilityFacts<'_>) -> String {
          data; a larger one is answered 413. {advice}\n\n\
          Final is honoured: with Final = false the submission stays open and later ones with the same TrackingId \
          are taken as its continuation; without Final, or with Final = true, it is the last. One that comes after \
-         the last is taken as an amendment.",
+         the last is taken as an amendment.\n\n\
+         Association: the Task or Claim of the same tracking number and use is meant, if the parties agree; the \
+         attachments become its outputs, and the last submission completes the Task. Until there is one they are \
+         held, and the answer says so. 200 means received, not adjudicated.",
         base = facts.public_url,
         limit = facts.payload_limit_bytes,
         advice = larger_payload_advice(facts.public_url),
@@ -84,7 +87,15 @@ pub(crate) fn of_type(name: &str) -> Option<&'static str> {
              as agreed. A Task that is not answered by the end of restriction.period gets the tag overdue. Any \
              target of reasonReference is taken. Other Tasks are kept as any other resource."
         }
-        "Subscription" => "Subscriptions are kept as any other resource. Nobody is notified by this version.",
+        "Subscription" => {
+            "Subscriptions to the topic of HRex about Tasks, as the R5 Backport has them for R4: by rest-hook, to an \
+             endpoint on a server of a known partner (https, unless the partner's are in a private network), empty, \
+             id-only or with the Task, filtered by code, owner, requester (and their identifiers) and status. Asked \
+             for with status requested; active once the endpoint has answered a handshake. Notifications are sent in \
+             order and repeated for hours; what cannot be sent brings the Subscription into error, in which events are \
+             counted, and sent once it is requested again. \
+             backport-timeout is kept, but an attempt has the time that all calls have. $status and $events tell the same to whoever asks."
+        }
         "Binary" => {
             "Read as FHIR JSON or, by Accept or _format, as the bytes themselves, whole or in ranges; created and \
              updated either way."

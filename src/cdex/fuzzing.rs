@@ -99,7 +99,7 @@ async fn payload_issues(
     body: &Value,
     spool: &mut Kept,
 ) -> Vec<Issue> {
-    let known = scanned.resource_type.as_deref().and_then(KnownType::from_name);
+    let known = scanned.resource_type.as_deref().and_then(KnownType::of_content);
     let (value, taken) = match (&scanned.raw, known) {
         (Some(raw), Some(known)) => match fhir::convert(limits, raw, known, "R", spool).await {
             Ok((skeleton, taken)) => (fhir::parse(&skeleton).expect("a scanned text is JSON"), taken),

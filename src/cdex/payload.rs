@@ -75,7 +75,7 @@ pub(crate) struct OwnUploads {
 
 impl OwnUploads {
     /// The upload that a URL names; `None` if it is no URL of an upload of this gateway.
-    fn upload(&self, url: &str) -> Option<UploadId> {
+    pub(crate) fn upload(&self, url: &str) -> Option<UploadId> {
         let path = if url.starts_with('/') { url } else { self.path(url)? };
         let prefixes = ["/upload/files/", "/files/", "/upload/"];
         let id = prefixes.iter().find_map(|prefix| path.strip_prefix(prefix))?;

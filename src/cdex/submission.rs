@@ -36,7 +36,8 @@ impl AttachTo {
         }
     }
 
-    fn from_code(code: &str) -> Option<Self> {
+    /// The one of this code.
+    pub(crate) fn from_code(code: &str) -> Option<Self> {
         [Self::Claim, Self::Preauthorization].into_iter().find(|attach_to| attach_to.as_code() == code)
     }
 }
@@ -236,6 +237,13 @@ impl<'a> Reading<'a> {
     fn value(&self, name: &str, property: &str) -> Option<&'a Value> {
         self.entry(name)?.get(property)
     }
+}
+
+/// The attachments of Parameters that were accepted before.
+pub(crate) fn attachments(parameters: &Value) -> Vec<SubmittedAttachment> {
+    let entries = parameters.get("parameter").and_then(Value::as_array).into_iter().flatten().enumerate();
+    let entries = entries.filter(|(_, entry)| is_named(entry, "Attachment"));
+    entries.filter_map(|(index, entry)| attachment(index, entry)).collect()
 }
 
 /// One Attachment parameter; `None` without a resource in its Content, which the profile has refused.

@@ -2,10 +2,14 @@
 //! problems to standard error, one line each; its exit code says whether it worked.
 
 mod check_config;
+mod client;
 mod demo;
 mod migrate;
+mod request;
 mod serve;
 mod settings;
+mod status;
+mod submit;
 
 use std::error::Error;
 use std::io::Write;
@@ -33,6 +37,12 @@ enum Command {
     CheckConfig(SettingsArgs),
     /// Bring the schema of the database up to date.
     Migrate(SettingsArgs),
+    /// Ask a partner for data or attachments, through a gateway that runs.
+    Request(Box<request::RequestArgs>),
+    /// Send a file as an attachment to a claim or prior authorization.
+    Submit(Box<submit::SubmitArgs>),
+    /// Say what is known of an upload or of a request.
+    Status(status::StatusArgs),
 }
 
 /// What a command ends with; the text is for the operator.
@@ -45,6 +55,9 @@ pub fn run() -> ExitCode {
         Command::Serve(settings) => serve::run(settings),
         Command::CheckConfig(settings) => check_config::run(settings),
         Command::Migrate(settings) => migrate::run(settings),
+        Command::Request(args) => request::run(&args),
+        Command::Submit(args) => submit::run(&args),
+        Command::Status(args) => status::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

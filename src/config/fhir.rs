@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Problems, SigningConfig, UpstreamConfig, unit};
+use super::{ForwardConfig, Problems, SigningConfig, UpstreamConfig, unit};
 
 /// How large FHIR bodies and their parts may be.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,10 +45,15 @@ pub struct FhirConfig {
     /// How long the files of a bulk export are kept.
     #[serde(rename = "export_retention_hours", deserialize_with = "unit::hours")]
     pub export_retention: Duration,
+    /// The business identifier of the organisation that the gateway stands for, as `system|value`.
+    pub identifier: Option<String>,
     /// With what is signed.
     pub signing: SigningConfig,
     /// Resources that live on another server.
     pub upstream: UpstreamConfig,
+    /// Which stored resources are delivered too.
+    #[serde(default)]
+    pub forward: Vec<ForwardConfig>,
 }
 
 /// How strictly resources are held to the rules before they are kept. What breaks the JSON form or the elements of its
@@ -80,6 +85,10 @@ impl FhirConfig {
         problems.refuse_zero("fhir.export_jobs", u64::from(self.export_jobs));
         problems.refuse_zero("fhir.export_file_resources", u64::from(self.export_file_resources));
         problems.refuse_zero("fhir.export_retention_hours", self.export_retention.as_secs());
+        let is_identifier = |text: &String| text.split_once('|').is_some_and(|(_, value)| !value.is_empty());
+        if !self.identifier.as_ref().is_none_or(is_identifier) {
+            problems.add("fhir.identifier", "must be system|value");
+        }
         if self.skeleton_limit_bytes < self.inline_data_bytes {
             problems.add("fhir.skeleton_limit_bytes", "must not be smaller than fhir.inline_data_bytes");
         }

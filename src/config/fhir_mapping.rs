@@ -37,6 +37,10 @@ pub enum FhirSource {
     AttachTo,
     /// The code of the attachment.
     AttachmentCode,
+    /// The type of resource that was asked for, of a payload that answers a search.
+    QueryType,
+    /// The id of the Communication that the payload came with.
+    CommunicationId,
     /// The date of the document.
     DocumentDate,
     /// The title of the document. People type names into titles, so no default uses it.
@@ -49,7 +53,7 @@ pub enum FhirSource {
 
 impl FhirSource {
     /// The words of the sources that need no argument.
-    const WORDS: [(&'static str, Self); 11] = [
+    const WORDS: [(&'static str, Self); 13] = [
         ("client", Self::Client),
         ("organization-id", Self::OrganizationId),
         ("provider-id", Self::ProviderId),
@@ -58,6 +62,8 @@ impl FhirSource {
         ("admin-ref-number", Self::AdminRefNumber),
         ("attach-to", Self::AttachTo),
         ("attachment-code", Self::AttachmentCode),
+        ("query-type", Self::QueryType),
+        ("communication-id", Self::CommunicationId),
         ("document-date", Self::DocumentDate),
         ("title", Self::Title),
         ("interaction-name", Self::InteractionName),
@@ -189,6 +195,8 @@ impl FhirMappingConfig {
             ("meta_ext_file_timestamp", vec![S::DocumentDate]),
             ("cdex_attach_to", vec![S::AttachTo]),
             ("cdex_attachment_code", vec![S::AttachmentCode]),
+            ("cdex_query_type", vec![S::QueryType]),
+            ("cdex_communication_id", vec![S::CommunicationId]),
         ]
     }
 
@@ -211,14 +219,19 @@ impl FhirMappingConfig {
 
 fn check_stream(place: &str, (id, route): (&str, &str), problems: &mut Vec<(String, &'static str)>) {
     for (key, word) in [("data_stream_id", id), ("data_stream_route", route)] {
-        let is_word = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if !is_word || word.is_empty() || word.len() > STREAM_WORD_LIMIT_BYTES {
+        if !is_stream_word(word) {
             problems.push((
                 format!("{place}{key}"),
                 "must be 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'",
             ));
         }
     }
+}
+
+/// Whether a text can be the id or route of a data stream.
+pub(super) fn is_stream_word(word: &str) -> bool {
+    let is_word = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    is_word && !word.is_empty() && word.len() <= STREAM_WORD_LIMIT_BYTES
 }
 
 /// Checks the keys of `fields`, and that there are not too many together with those beneath them.

@@ -96,6 +96,9 @@ impl PartnerConfig {
         if let Some(trust) = &self.policy.trust {
             trust.validate(&format!("{path}.policy.trust"), problems);
         }
+        if let Some(polling) = &self.policy.polling {
+            polling.validate(&format!("{path}.policy.polling"), problems);
+        }
         let credentials = &self.credentials;
         if credentials.client_id.is_some() != credentials.key_file.is_some() {
             problems.add(&format!("{path}.credentials"), "client_id and key_file belong together");

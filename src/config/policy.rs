@@ -2,10 +2,11 @@
 //! its keys over it for one partner.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Problems;
+use super::{Problems, unit};
 
 macro_rules! policy {
     ($($(#[$meta:meta])* $name:ident: $type:ty,)*) => {
@@ -47,14 +48,20 @@ policy! {
     purpose_of_use: PurposeOfUse,
     /// What is done with the authorization that a Task rests on.
     authorization: Authorization,
+    /// Whether identifiers are the same only with the same system, where a submission is associated with a Task or Claim.
+    strict_identifiers: bool,
     /// What they must sign.
     signatures: SignaturePolicy,
     /// Whether what we answer to them is signed.
     sign: bool,
     /// Whether signatures of the published 2.1.0 are taken: without `srCms`, `sigT`, `targetFormat`, `sigFormat`.
     legacy_signatures: bool,
+    /// Whether Subscriptions whose endpoint is theirs are taken.
+    subscriptions: bool,
     /// Whose signatures are believed.
     trust: TrustConfig,
+    /// How often the Tasks that they work on for us are looked at.
+    polling: PollingConfig,
 }
 
 /// Who answers Tasks.
@@ -121,6 +128,32 @@ pub enum SignaturePolicy {
     Flagged,
     /// All FHIR resources that are submitted.
     All,
+}
+
+/// How often a Task at a partner is looked at (CONF-062).
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollingConfig {
+    /// How long after it was sent first.
+    #[serde(rename = "first_secs", deserialize_with = "unit::seconds")]
+    pub first: Duration,
+    /// How long after that again, and again.
+    #[serde(rename = "every_secs", deserialize_with = "unit::seconds")]
+    pub every: Duration,
+    /// How long after it was sent less often.
+    #[serde(rename = "slow_after_secs", deserialize_with = "unit::seconds")]
+    pub slow_after: Duration,
+    /// How often then.
+    #[serde(rename = "slow_every_secs", deserialize_with = "unit::seconds")]
+    pub slow_every: Duration,
+}
+
+impl PollingConfig {
+    /// The problems of this part, at `path`.
+    pub(super) fn validate(&self, path: &str, problems: &mut Problems) {
+        problems.refuse_zero(&format!("{path}.every_secs"), self.every.as_secs());
+        problems.refuse_zero(&format!("{path}.slow_every_secs"), self.slow_every.as_secs());
+    }
 }
 
 /// Whose signatures are believed.

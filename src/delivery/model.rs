@@ -19,6 +19,8 @@ pub(crate) enum DeliveryStatus {
     Dead,
     /// It was called off before it was done.
     Cancelled,
+    /// It is kept back until it is released, or somebody asks for it.
+    Held,
 }
 
 /// The delivery is in a state from which it cannot do that.
@@ -31,8 +33,15 @@ pub(crate) struct TransitionRefused {
 
 impl DeliveryStatus {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Pending, Self::Leased, Self::Waiting, Self::Delivered, Self::Dead, Self::Cancelled];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Leased,
+        Self::Waiting,
+        Self::Delivered,
+        Self::Dead,
+        Self::Cancelled,
+        Self::Held,
+    ];
 
     /// The word in the table and in metrics.
     pub(crate) fn as_str(self) -> &'static str {
@@ -43,6 +52,7 @@ impl DeliveryStatus {
             Self::Delivered => "delivered",
             Self::Dead => "dead",
             Self::Cancelled => "cancelled",
+            Self::Held => "held",
         }
     }
 
@@ -68,7 +78,7 @@ impl DeliveryStatus {
 
     /// Its worker ends an attempt, or gives the lease back, with `outcome`.
     pub(crate) fn settle(self, outcome: Self) -> Result<Self, TransitionRefused> {
-        let possible = !matches!(outcome, Self::Leased | Self::Cancelled);
+        let possible = !matches!(outcome, Self::Leased | Self::Cancelled | Self::Held);
         self.into(outcome, self == Self::Leased && possible)
     }
 
@@ -78,10 +88,28 @@ impl DeliveryStatus {
         expect(dead_code, reason = "store.rs decides it in SQL; the tests hold that to this")
     )]
     pub(crate) fn cancel(self) -> Result<Self, TransitionRefused> {
-        self.into(Self::Cancelled, self.is_under_way())
+        self.into(Self::Cancelled, self.is_under_way() || self == Self::Held)
     }
 
-    /// Somebody asks for it again.
+    /// What it carries must not go out yet. One that a worker has may be out already.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "store.rs decides it in SQL; the tests hold that to this")
+    )]
+    pub(crate) fn hold(self) -> Result<Self, TransitionRefused> {
+        self.into(Self::Held, self == Self::Pending)
+    }
+
+    /// What it carries may go out.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "store.rs decides it in SQL; the tests hold that to this")
+    )]
+    pub(crate) fn release(self) -> Result<Self, TransitionRefused> {
+        self.into(Self::Pending, self == Self::Held)
+    }
+
+    /// Somebody asks for it again, or for one that is held.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "store.rs decides it in SQL; the tests hold that to this")

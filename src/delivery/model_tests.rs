@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use super::model::{AttemptOutcome, DeliveryStatus};
 use super::store::{self, Repeated, Settlement};
 use super::testing::{LEASE, access, at, claim, enqueue_uploads, status, wanted, write};
-use super::{cancel, free_all_leases, repeat};
+use super::{cancel, free_all_leases, hold, release, repeat};
 use crate::db::Db;
 use crate::db::testing::settings;
 
-use DeliveryStatus::{Cancelled, Dead, Delivered, Leased, Pending, Waiting};
+use DeliveryStatus::{Cancelled, Dead, Delivered, Held, Leased, Pending, Waiting};
 
 #[test]
 fn only_these_changes_are_allowed() {
@@ -18,8 +18,10 @@ fn only_these_changes_are_allowed() {
         |change: fn(DeliveryStatus) -> bool| DeliveryStatus::ALL.into_iter().filter(move |s| change(*s));
     assert!(after(|s| s.claim(false).is_ok()).eq([Pending, Waiting]));
     assert!(after(|s| s.claim(true).is_ok()).eq([Pending, Leased, Waiting]));
-    assert!(after(|s| s.repeat().is_ok()).eq([Delivered, Dead, Cancelled]));
-    assert!(after(|s| s.cancel().is_ok()).eq([Pending, Leased, Waiting]));
+    assert!(after(|s| s.repeat().is_ok()).eq([Delivered, Dead, Cancelled, Held]));
+    assert!(after(|s| s.cancel().is_ok()).eq([Pending, Leased, Waiting, Held]));
+    assert!(after(|s| s.hold().is_ok()).eq([Pending]));
+    assert!(after(|s| s.release().is_ok()).eq([Held]));
     assert!(after(|s| Leased.settle(s).is_ok()).eq([Pending, Waiting, Delivered, Dead]));
     assert!(after(|s| s.settle(Delivered).is_ok()).eq([Leased]));
     for status in DeliveryStatus::ALL {
@@ -37,6 +39,8 @@ enum Event {
     SettleStale,
     Park,
     Cancel,
+    Hold,
+    Release,
     Repeat,
     Restart,
 }
@@ -48,6 +52,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::SettleStale),
         1 => Just(Event::Park),
         1 => Just(Event::Cancel),
+        2 => Just(Event::Hold),
+        2 => Just(Event::Release),
         2 => Just(Event::Repeat),
         1 => Just(Event::Restart),
     ]
@@ -95,6 +101,16 @@ async fn compare(events: Vec<Event>) {
                 let called_off = write!(db, (), |(), tx| cancel(tx, &access(), upload, at(0)));
                 assert_eq!(called_off == 1, model.cancel().is_ok(), "{event:?}");
                 model = model.cancel().unwrap_or(model);
+            }
+            Event::Hold => {
+                let held = write!(db, (), |(), tx| hold(tx, &access(), upload, at(0)));
+                assert_eq!(held == 1, model.hold().is_ok(), "{event:?}");
+                model = model.hold().unwrap_or(model);
+            }
+            Event::Release => {
+                let released = write!(db, (), |(), tx| release(tx, &access(), upload, at(0)));
+                assert_eq!(released == 1, model.release().is_ok(), "{event:?}");
+                model = model.release().unwrap_or(model);
             }
             Event::Repeat => {
                 let new = wanted(upload, "a", "a/b.txt");

@@ -5,10 +5,12 @@
 use std::sync::Arc;
 
 use super::Exchange;
+use super::screen_upload::write_screened;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
 use crate::delivery::{self, NewDelivery};
 use crate::report::{self, Report, Stage};
+use crate::screening::Screened;
 use crate::upload::{Segment, Upload, Uploads, progress};
 
 /// What is reported of an upload whose data stream has no destination.
@@ -20,6 +22,7 @@ pub(super) struct Finishing {
     upload: Upload,
     last: Option<Segment>,
     deliveries: Vec<NewDelivery>,
+    screened: Option<Screened>,
     now: Timestamp,
 }
 
@@ -27,7 +30,14 @@ impl Finishing {
     /// `last` is what was appended but not yet acknowledged.
     pub(super) fn new(exchange: &Exchange, upload: Upload, last: Option<Segment>, now: Timestamp) -> Self {
         let deliveries = exchange.deliveries_of(&upload);
-        Self { upload, last, deliveries, now }
+        Self { upload, last, deliveries, screened: None, now }
+    }
+
+    /// With what is seen of the bytes.
+    #[must_use]
+    pub(super) fn screened(mut self, screened: Option<Screened>) -> Self {
+        self.screened = screened;
+        self
     }
 
     /// The offset once this is written.
@@ -47,10 +57,11 @@ impl Finishing {
     /// Writes what follows from an upload that is complete already, after the reports in `before`.
     pub(super) async fn write_consequences(&self, tx: &mut Tx<'_>, before: &[Report]) -> Result<(), DbError> {
         delivery::enqueue(tx, &self.deliveries, self.now).await?;
+        let completed = write_screened(tx, &self.upload, self.screened.as_ref(), self.now).await?;
         let mut reports = before.to_vec();
         // The last progress comes before the completion, so that no reader sees it step back (W-18).
         reports.push(progress(&self.upload, self.end(), self.now));
-        reports.push(Report::success(Stage::UploadCompleted, self.now, self.now));
+        reports.extend(completed);
         if self.deliveries.is_empty() {
             // Complete and going nowhere: somebody must be able to see it (W-03).
             let nowhere = Stage::BlobFileCopy {
@@ -70,9 +81,11 @@ impl Exchange {
         upload: Upload,
         last: Option<Segment>,
     ) -> Result<bool, DbError> {
-        let finishing = Finishing::new(self, upload, last, self.clock.now());
+        let screened = self.screen_stored(&upload).await;
+        let finishing = Finishing::new(self, upload, last, self.clock.now()).screened(screened);
         let finished = self.db.write(finishing, |finishing, tx| Box::pin(finishing.write(tx))).await?;
         self.deliveries.wake();
+        self.agenda.wake();
         Ok(finished)
     }
 

@@ -9,13 +9,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::Exchange;
+use super::interaction::Requester;
 use crate::agenda::{self, Errand, Item};
+use crate::auth::{Access, Caller};
 use crate::db::DbError;
+use crate::id::RequestId;
 
 /// Errands that run at the same time.
 const AT_ONCE: usize = 32;
-/// How long an item belongs to whoever took it. No errand waits longer for another server.
-const LEASE: Duration = Duration::from_mins(10);
+/// How long an item belongs to whoever took it without a sign of life: so long it waits where a gateway was killed and
+/// others share its database.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often an errand that goes on gives one.
+const RENEWAL: Duration = Duration::from_secs(5);
 /// How often the agenda is looked at when nobody says that something is due.
 const POLL: Duration = Duration::from_millis(500);
 /// The wait after the first failure; doubled with each further one.
@@ -76,10 +82,24 @@ impl Exchange {
         self.db.write((), move |(), tx| Box::pin(agenda::take(tx, now, LEASE, limit))).await
     }
 
+    /// Who an errand is done for, as one who asks.
+    pub(super) fn requester_of(&self, item: &Item) -> Requester {
+        self.requester(&item.access())
+    }
+
+    /// The gateway itself as one who asks, with the eyes of whoever it works for.
+    pub(super) fn requester(&self, access: &Access) -> Requester {
+        Requester {
+            caller: Caller::of_worker(access),
+            request_id: RequestId::new().to_string(),
+            base: self.settings.fhir_base.clone(),
+        }
+    }
+
     /// Does one errand, or puts it off.
     pub(super) async fn follow(self: &Arc<Self>, item: Item) {
         let span = tracing::info_span!("errand", errand = item.errand.as_str(), subject = %item.subject);
-        let failed = self.run(&item).instrument(span.clone()).await;
+        let failed = self.hold(&item, self.run(&item).instrument(span.clone())).await;
         let Err(error) = failed else { return };
         let wait = FIRST_WAIT.saturating_mul(1 << item.attempts.min(16)).min(LONGEST_WAIT);
         span.in_scope(
@@ -94,11 +114,49 @@ impl Exchange {
         }
     }
 
+    /// Renews the lease of an item as long as the work on it goes on.
+    async fn hold(
+        &self,
+        item: &Item,
+        work: impl Future<Output = Result<(), FollowError>>,
+    ) -> Result<(), FollowError> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                outcome = &mut work => return outcome,
+                () = tokio::time::sleep(RENEWAL) => {
+                    let taken_until = self.clock.now().after(LEASE);
+                    let renewed: Result<(), DbError> = self
+                        .db
+                        .write(item.clone(), move |item, tx| Box::pin(agenda::renew(tx, item, taken_until)))
+                        .await;
+                    if let Err(error) = renewed {
+                        // If the lease ends, what the work writes does not fit any more, and it is done again.
+                        tracing::warn!(%error, "the lease of an errand cannot be renewed");
+                    }
+                }
+            }
+        }
+    }
+
     async fn run(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
         match item.errand {
             Errand::AnswerTask => self.answer_task(item).await,
             Errand::RemindTask => self.remind_task(item).await,
+            Errand::Associate => self.associate(item).await,
+            Errand::ForwardPush => self.forward_push(item).await,
+            Errand::ScanUpload => self.scan_upload(item).await,
             Errand::FollowDelivery => self.follow_delivery(item).await,
+            Errand::SubmitAttachments => self.submit_attachments(item).await,
+            Errand::MatchDocument => self.match_document(item).await,
+            Errand::LookAgain => self.look_again(item).await,
+            Errand::Poll => self.poll(item).await,
+            Errand::CollectOutputs => self.collect_outputs(item).await,
+            Errand::Handshake => self.offer_handshake(item).await,
+            Errand::Notify => self.count_events(item).await,
+            Errand::Tell => self.tell_events(item).await,
+            Errand::Heartbeat => self.send_heartbeat(item).await,
+            Errand::Expire => self.expire_subscription(item).await,
         }
     }
 }

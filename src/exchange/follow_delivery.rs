@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Exchange;
 use super::follow_agenda::FollowError;
+use super::request_partner;
 use crate::agenda::{self, Item};
 use crate::db::DbError;
 use crate::delivery::{self, Attempt, Delivery};
@@ -23,6 +24,9 @@ impl Exchange {
         let Some(settled) = self.settled(item).await? else { return Ok(self.forget(item).await?) };
         let followed_by = settled.delivery.followed_by.clone().unwrap_or_default();
         match followed_by.split_once('/') {
+            Some(("Task", answer)) => self.follow_answer(item, &settled, answer).await,
+            Some((request_partner::FOLLOWED_BY, id)) => self.request_settled(item, &settled, id).await,
+            Some(("Subscription", rest)) => self.follow_notification(item, &settled, rest).await,
             _ => {
                 tracing::error!("nobody knows what waits for this delivery");
                 Ok(self.forget(item).await?)

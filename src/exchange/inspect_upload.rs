@@ -6,6 +6,7 @@ use crate::db::DbError;
 use crate::delivery::{self, Attempt};
 use crate::id::UploadId;
 use crate::report::{self, StoredReport};
+use crate::screening::{self, Screened};
 use crate::upload::Upload;
 
 /// An upload and every delivery attempt of it that has ended, oldest first.
@@ -15,6 +16,8 @@ pub(crate) struct Inspection {
     pub(crate) upload: Upload,
     /// Its attempts.
     pub(crate) attempts: Vec<Attempt>,
+    /// What is known of its bytes, where there is something to tell.
+    pub(crate) screened: Option<Screened>,
 }
 
 impl Exchange {
@@ -27,7 +30,8 @@ impl Exchange {
         let Some(upload) = self.uploads.find(access, id).await? else { return Ok(None) };
         let mut reader = self.db.reader().await?;
         let attempts = delivery::attempts(&mut reader.tx(), access, id).await?;
-        Ok(Some(Inspection { upload, attempts }))
+        let screened = screening::find(&mut reader.tx(), access, id).await?;
+        Ok(Some(Inspection { upload, attempts, screened }))
     }
 
     /// The reports about an upload, or about a creation that was refused, oldest first.

@@ -451,8 +451,8 @@ impl Exchange {
 }
 
 /// Where the attachments of a resource of this type may be taken out of its body.
-fn shape_of(resource_type: &str) -> Shape {
-    KnownType::from_name(resource_type).map_or(Shape::Plain, |known| Shape::Resource(Some(known)))
+pub(super) fn shape_of(resource_type: &str) -> Shape {
+    KnownType::of_resource(resource_type).map_or(Shape::Plain, |known| Shape::Resource(Some(known)))
 }
 
 /// The word of a change in audit rows; none where nothing would change.

@@ -9,20 +9,25 @@
 //! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
 //! all that somebody may see. [`declare`] says what all of this is.
 //!
+//! A submission that was accepted goes on to the Task and the Claim that it belongs to by [`associate`].
+//! [`request_partner`] asks others for data, follows the Tasks that it sent and collects their outputs.
 //! Signatures that come along are verified by [`check_signatures`], and answers are signed by [`sign_answer`] where that is
 //! agreed.
 //!
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
-//! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it.
+//! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it. [`submit_answer`]
+//! answers a payer's request for attachments.
 
 mod answer_task;
 pub(crate) mod ask_upstream;
+mod associate;
 mod body;
 mod care_date;
 pub(crate) mod check_health;
 pub(crate) mod check_signatures;
 mod check_task;
 pub(crate) mod declare;
+pub(crate) mod discover_endpoint;
 mod errands;
 pub(crate) mod export_data;
 mod find_documents;
@@ -30,7 +35,9 @@ pub(crate) mod find_resource;
 pub(crate) mod finish_upload;
 mod follow_agenda;
 mod follow_delivery;
+pub(crate) mod forward_push;
 mod gather_everything;
+mod handle_subscription;
 pub(crate) mod inspect_upload;
 pub(crate) mod interaction;
 mod match_member;
@@ -41,17 +48,21 @@ pub(crate) mod read_binary;
 pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
 mod remind_task;
+mod request_partner;
 mod retain;
 pub(crate) mod run_bundle;
+mod screen_upload;
 mod send_message;
 mod sign_answer;
 mod store;
 pub(crate) mod store_resource;
+pub(crate) mod submit_answer;
 pub(crate) mod submit_attachment;
 mod validate_resource;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -66,6 +77,7 @@ use crate::delivery::{Deliveries, Routing};
 use crate::fhir::{Profiles, ScanLimits};
 use crate::manifest::{FhirMapping, StreamConfigs};
 use crate::partner::Partners;
+use crate::screening::Screening;
 use crate::upload::Uploads;
 use crate::upstream::Upstream;
 
@@ -97,8 +109,18 @@ pub(crate) struct Exchange {
     pub(crate) partners: Arc<Partners>,
     /// What must still be done because of what was committed.
     pub(crate) agenda: Arc<Agenda>,
+    /// Whether Tasks wait for documents.
+    pub(crate) awaiting: submit_answer::Awaiting,
+    /// Where partners take what is sent to them, as they publish it.
+    pub(crate) endpoints: discover_endpoint::Endpoints,
+    /// Whether anybody may want to be notified of Tasks. Once it is so it stays so until the next start.
+    pub(crate) has_subscribers: AtomicBool,
     /// Who signs for the gateway, and whose signatures are believed.
     pub(crate) signatures: Signatures,
+    /// Which stored resources are delivered too.
+    pub(crate) forward: forward_push::ForwardRules,
+    /// What is looked at before that.
+    pub(crate) screening: Screening,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.
@@ -107,6 +129,8 @@ pub(crate) struct Exchange {
     pub(crate) running: submit_attachment::RunningKeys,
     /// Long bodies that are held in memory at once, as trees; others wait.
     pub(crate) reading: Semaphore,
+    /// Answers of partners that are held in memory at once, with all that they name; others wait.
+    pub(crate) collecting: Semaphore,
     /// Follows the futures that must outlive their request.
     pub(crate) tracker: TaskTracker,
     /// Cancelled when the gateway stops taking work.
@@ -130,6 +154,8 @@ pub(crate) struct ExchangeSettings {
     pub(crate) rest: RestSettings,
     /// Bulk exports.
     pub(crate) export: export_data::ExportSettings,
+    /// The business identifier of the organisation that the gateway stands for: system (empty if none) and value.
+    pub(crate) identifier: Option<(String, String)>,
 }
 
 /// Settings of the FHIR REST API.

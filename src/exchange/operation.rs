@@ -74,10 +74,21 @@ impl Exchange {
             (Operation::Everything, Place::Instance(_, id)) => {
                 self.gather_everything(requester, id, &inputs).await.map(Done::Page)
             }
-            // The door finds no operation of this name there.
-            (Operation::Everything | Operation::Export | Operation::SubmitAttachment, _) => {
-                Err(UnknownAddress::Interaction.into())
+            (Operation::Request, _) => self.request_partner(requester, inputs).await,
+            (Operation::SubscriptionStatus, place) => {
+                self.tell_status(requester, place, &inputs).await.map(Done::Answered)
             }
+            (Operation::SubscriptionEvents, Place::Instance(_, id)) => {
+                self.tell_past_events(requester, &id, &inputs).await.map(Done::Answered)
+            }
+            // The door finds no operation of this name there.
+            (
+                Operation::Everything
+                | Operation::SubscriptionEvents
+                | Operation::Export
+                | Operation::SubmitAttachment,
+                _,
+            ) => Err(UnknownAddress::Interaction.into()),
         }
     }
 }

@@ -127,8 +127,7 @@ impl Exchange {
         !self.routing.targets_for(manifest.data_stream_id(), manifest.data_stream_route()).is_empty()
     }
 
-    /// Writes the two reports of a creation that was refused: `metadata-transform`, which did happen, and
-    /// `metadata-verify` with the reasons.
+    /// Writes the two reports of a creation that was refused.
     async fn report_refusal(
         &self,
         caller: &Caller,
@@ -138,10 +137,7 @@ impl Exchange {
         now: Timestamp,
     ) -> Result<(), DbError> {
         let stream = stream_fields((caller.tenant(), caller.id()), id, fields);
-        let reports = [
-            Report::success(Stage::MetadataTransform, now, now),
-            Report::failure(metadata_verify(fields), message, now, now),
-        ];
+        let reports = refusal_reports(fields, message, now);
         self.db
             .write((stream, reports), |(stream, reports), tx| Box::pin(report::record(tx, stream, reports)))
             .await
@@ -162,6 +158,15 @@ impl NewUpload {
         reports.push(crate::upload::progress(&self.upload, 0, self.now));
         report::record(tx, &self.upload.stream(), &reports).await
     }
+}
+
+/// What is reported of an upload that came to nothing: `metadata-transform`, which did happen, and `metadata-verify`
+/// with the reasons.
+pub(super) fn refusal_reports(fields: &ManifestFields, message: String, now: Timestamp) -> [Report; 2] {
+    [
+        Report::success(Stage::MetadataTransform, now, now),
+        Report::failure(metadata_verify(fields), message, now, now),
+    ]
 }
 
 /// What is reported of every upload whose manifest was accepted, before its first byte.

@@ -5,8 +5,9 @@ use super::Exchange;
 use super::follow_agenda::FollowError;
 use crate::agenda::{self, Errand, Item, NewItem};
 use crate::audit::{self, AuditOutcome};
+use crate::cdex::tag;
 use crate::cdex::task::step::Step;
-use crate::cdex::task::{CdexTask, TaskStatus, tag};
+use crate::cdex::task::{CdexTask, TaskStatus};
 use crate::clock::{SharedClock, Timestamp};
 use crate::db::{DbError, Tx};
 use crate::fhir;
@@ -45,14 +46,14 @@ impl Exchange {
         let Some(task) = CdexTask::read(&tree) else { return Ok(Reminder::Nothing) };
         let Some(due) = task.due() else { return Ok(Reminder::Nothing) };
         let is_over = task.status.is_none_or(TaskStatus::is_terminal);
-        if is_over || task.has_tag(tag::SYSTEM, tag::OVERDUE) {
+        if is_over || task.has_tag(tag::TAGS, tag::OVERDUE) {
             return Ok(Reminder::Nothing);
         }
         if self.clock.now() < due {
             // A moment that has changed since has an item of its own.
             return Ok(if moment.is_none() { Reminder::At(due) } else { Reminder::Nothing });
         }
-        let next = Step::from(&tree).tag(tag::SYSTEM, tag::OVERDUE).into_tree();
+        let next = Step::from(&tree).tag(tag::TAGS, tag::OVERDUE).into_tree();
         let draft = self.task_draft(&item.tenant, id, &next);
         Ok(Reminder::Now(Box::new((draft, Precondition::Version(vec![version])))))
     }

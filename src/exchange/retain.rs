@@ -1,6 +1,7 @@
 //! Periodic work that looks at several stages: answers kept for an `Idempotency-Key` go when their time is
 //! over, and so do exports with their files; the state of all deliveries is shown as a metric. Expiry and retention of
-//! uploads belong here.
+//! uploads belong here: bytes go only where no `upload` and no `binary_content` row names them, for a Binary may share
+//! those of an upload.
 
 use std::sync::Arc;
 use std::time::Duration;

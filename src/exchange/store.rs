@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::auth::Access;
+use crate::cdex::provenance::SignatureCheck;
 use crate::cdex::{Identifier, Submission};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx, on_db};
@@ -12,9 +13,9 @@ use crate::id::SubmissionId;
 const INSERT_SUBMISSION: &str = "INSERT INTO submission (id, tenant, owner, attach_to, tracking_system, \
      tracking_value, admin_ref_system, admin_ref_value, payer_system, payer_value, organization_system, \
      organization_value, provider_system, provider_value, member_system, member_value, service_date, \
-     is_last_submission, amends, body_sha256, body_length, skeleton, upload_ids, answer, received_at) \
+     is_last_submission, amends, body_sha256, body_length, skeleton, upload_ids, answer, received_at, checks) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-     $23, $24, $25) \
+     $23, $24, $25, $26) \
      ON CONFLICT (tenant, owner, attach_to, tracking_value, tracking_system, body_sha256) DO NOTHING";
 const FIND_ANSWER: &str = "SELECT answer FROM submission WHERE tenant = $1 AND owner = $2 AND attach_to = $3 \
      AND tracking_value = $4 AND tracking_system = $5 AND body_sha256 = $6";
@@ -46,6 +47,8 @@ pub(super) struct SubmissionRecord {
     /// The uploads it became, as a JSON array.
     pub(super) upload_ids: String,
     pub(super) received_at: Timestamp,
+    /// What the signatures in it turned out to be, with the number of the attachment.
+    pub(super) checks: Vec<(usize, SignatureCheck)>,
 }
 
 /// `('', value)` where there is no system, so that equal identifiers are equal rows.
@@ -95,6 +98,7 @@ pub(super) async fn insert_submission(
             .bind(&record.upload_ids)
             .bind(answer.to_vec())
             .bind(record.received_at.as_nanos())
+            .bind(serde_json::to_string(&record.checks).unwrap_or_default())
             .execute(conn)
             .await
             .map(|done| done.rows_affected())

@@ -34,7 +34,7 @@ impl Gateway {
         Self::with(db, |_| {})
     }
 
-    fn with(db: &Db, change: impl FnOnce(&mut Exchange)) -> Self {
+    pub(super) fn with(db: &Db, change: impl FnOnce(&mut Exchange)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let start = Timestamp::parse_rfc3339("2026-05-05T14:03:22Z").expect("an instant");
         let clock = Arc::new(ManualClock::new(start));
@@ -81,7 +81,12 @@ impl Gateway {
             upstream: None,
             partners: partners(clock.clone()),
             agenda: Arc::default(),
+            awaiting: submit_answer::Awaiting::default(),
+            endpoints: discover_endpoint::Endpoints::default(),
+            has_subscribers: AtomicBool::new(true),
             signatures: Signatures::default(),
+            forward: forward_push::ForwardRules::default(),
+            screening: Screening::noting(),
             declared: Declared::new(start),
             settings: ExchangeSettings {
                 fhir_base: "http://gateway.example/fhir".into(),
@@ -100,9 +105,11 @@ impl Gateway {
                     bundle_entries: 100,
                 },
                 export: export_data::tests::settings(folder.path()),
+                identifier: Some(("http://payer.example/ids".to_owned(), "payer-1".to_owned())),
             },
             running: RunningKeys::default(),
             reading: Semaphore::new(4),
+            collecting: Semaphore::new(4),
             tracker,
             stopping: CancellationToken::new(),
         };

@@ -1,8 +1,9 @@
 //! Base64 as FHIR R4 `base64Binary` has it: the standard alphabet with padding, white space allowed. A decoder
-//! that takes the text in any pieces, for the scanner, and one call for a text that is already whole.
+//! that takes the text in any pieces, for the scanner, one call for a text that is already whole, and an encoder of
+//! bytes in any pieces.
 //! Strict: what it accepts has exactly one encoding but for white space. It knows nothing of JSON escapes.
 
-use base64_simd::STANDARD_NO_PAD;
+use base64_simd::{STANDARD, STANDARD_NO_PAD};
 
 /// A text is not base64; `at` counts its bytes before the one that shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -10,6 +11,37 @@ use base64_simd::STANDARD_NO_PAD;
 pub(crate) struct InvalidBase64 {
     /// Bytes before the offending one, in the piece that was given.
     pub(crate) at: usize,
+}
+
+/// Encodes bytes that arrive in pieces of any size.
+#[derive(Debug, Default)]
+pub(crate) struct Encoder {
+    /// The bytes of the group of three that is not complete yet.
+    rest: Vec<u8>,
+}
+
+impl Encoder {
+    /// The text of as many bytes as make whole groups.
+    pub(crate) fn encode(&mut self, piece: &[u8]) -> String {
+        let missing = (3 - self.rest.len()) % 3;
+        let (first, piece) = piece.split_at(missing.min(piece.len()));
+        self.rest.extend_from_slice(first);
+        if self.rest.len() % 3 != 0 {
+            return String::new();
+        }
+        let (whole, rest) = piece.split_at(piece.len() / 3 * 3);
+        let mut text = String::with_capacity((self.rest.len() + whole.len()) / 3 * 4);
+        STANDARD.encode_append(&self.rest, &mut text);
+        STANDARD.encode_append(whole, &mut text);
+        self.rest.clear();
+        self.rest.extend_from_slice(rest);
+        text
+    }
+
+    /// The text of the bytes that are left, with padding.
+    pub(crate) fn finish(self) -> String {
+        STANDARD.encode_to_string(self.rest)
+    }
 }
 
 /// Decodes one whole text.
@@ -148,7 +180,6 @@ fn sextet(byte: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use base64_simd::STANDARD;
     use proptest::prelude::*;
 
     use super::*;
@@ -217,6 +248,24 @@ mod tests {
             prop_assert!(decoder.is_complete() && checker.is_complete());
             prop_assert_eq!(&out, &bytes);
             prop_assert_eq!(decode(&text), Ok(bytes));
+        }
+
+        #[test]
+        fn bytes_in_pieces_become_the_text_of_the_whole(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+            mut cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            cuts.sort_by_key(|cut| cut.index(bytes.len() + 1));
+            let mut encoder = Encoder::default();
+            let (mut text, mut at) = (String::new(), 0);
+            for cut in cuts {
+                let cut = cut.index(bytes.len() + 1);
+                text.push_str(&encoder.encode(&bytes[at..cut]));
+                at = cut;
+            }
+            text.push_str(&encoder.encode(&bytes[at..]));
+            text.push_str(&encoder.finish());
+            prop_assert_eq!(text, STANDARD.encode_to_string(&bytes));
         }
 
         #[test]

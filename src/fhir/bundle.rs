@@ -104,10 +104,25 @@ pub(crate) struct EntryResponse {
 impl Bundle {
     /// The Bundle as JSON text.
     pub(crate) fn into_text(self) -> Vec<u8> {
+        self.written(None)
+    }
+
+    /// The Bundle as JSON text that claims a profile.
+    pub(crate) fn into_text_of(self, profile: &str) -> Vec<u8> {
+        self.written(Some(profile))
+    }
+
+    fn written(self, profile: Option<&str>) -> Vec<u8> {
         let resources: usize =
             self.entries.iter().filter_map(|entry| entry.resource.as_ref()).map(Bytes::len).sum();
         let mut text = Writer(Vec::with_capacity(resources + 256 * (self.entries.len() + 1)));
-        text.raw(r#"{"resourceType":"Bundle","type":""#);
+        text.raw(r#"{"resourceType":"Bundle","#);
+        if let Some(profile) = profile {
+            text.raw("\"meta\":{\"profile\":[");
+            text.string(profile);
+            text.raw("]},");
+        }
+        text.raw(r#""type":""#);
         text.raw(self.bundle_type.as_code());
         text.raw(r#"","timestamp":""#);
         text.raw(&self.at.to_string());
@@ -274,16 +289,19 @@ mod tests {
 
     #[test]
     fn an_empty_bundle_has_no_empty_arrays() {
-        let bundle = Bundle {
+        let empty = || Bundle {
             bundle_type: BundleType::History,
             at: Timestamp::from_nanos(0),
             total: None,
             links: Vec::new(),
             entries: Vec::new(),
         };
-        let tree: Value = serde_json::from_slice(&bundle.into_text()).expect("it is JSON");
-        let expected =
+        let tree: Value = serde_json::from_slice(&empty().into_text()).expect("it is JSON");
+        let mut expected =
             json!({"resourceType": "Bundle", "type": "history", "timestamp": "1970-01-01T00:00:00Z"});
+        assert_eq!(tree, expected);
+        let tree: Value = serde_json::from_slice(&empty().into_text_of("http://p")).expect("it is JSON");
+        expected["meta"] = json!({"profile": ["http://p"]});
         assert_eq!(tree, expected);
     }
 }

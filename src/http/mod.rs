@@ -6,6 +6,7 @@
 
 pub(crate) mod body;
 mod dex;
+mod discovery;
 mod extract;
 mod fhir;
 mod health;

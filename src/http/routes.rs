@@ -8,7 +8,7 @@ use axum::extract::Request;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::body::{self, BodyFault};
-use super::{dex, fhir, openapi, tus};
+use super::{dex, discovery, fhir, openapi, tus};
 use crate::clock::Timestamp;
 use crate::exchange::{Body, BodyError, Exchange};
 use crate::upload::MetadataMode;
@@ -45,7 +45,7 @@ pub(crate) struct Limits {
 
 /// All routes of all doors.
 pub(crate) fn routes(state: DoorState) -> Router {
-    let doors = [tus::routes(), dex::routes(), fhir::routes(), openapi::routes()];
+    let doors = [tus::routes(), dex::routes(), fhir::routes(), discovery::routes(), openapi::routes()];
     doors.into_iter().fold(Router::new(), Router::merge).with_state(state)
 }
 

@@ -18,7 +18,7 @@ pub(crate) use config::{BUILT_IN_STREAM, StreamConfigs, is_stream_word};
 pub(crate) use dex_file::{ConfigProblem, Variables, expand_variables};
 pub(crate) use fields::{ManifestFields, SenderManifest};
 pub(crate) use verify::{FieldError, FieldErrorCode, RejectedManifest, verify};
-pub(crate) use wrap::{FhirMapping, PayloadFacts};
+pub(crate) use wrap::{FhirMapping, PayloadFacts, PushFacts, media_type_for};
 
 /// Why there is no manifest.
 #[derive(Debug, thiserror::Error)]

@@ -32,6 +32,23 @@ pub(crate) struct PayloadFacts<'a> {
     pub(crate) title: Option<&'a str>,
 }
 
+/// What is known about a payload that was pushed with a resource, beside [`PayloadFacts`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PushFacts<'a> {
+    /// The identifier of the organisation that sends it, or another name of it.
+    pub(crate) organization: Option<&'a str>,
+    /// The identifier of the document or message.
+    pub(crate) tracking: Option<&'a str>,
+    /// What it belongs to: `claim`.
+    pub(crate) attach_to: Option<&'a str>,
+    /// The code of what kind of document it is.
+    pub(crate) code: Option<&'a str>,
+    /// The type of resource that was asked for.
+    pub(crate) query_type: Option<&'a str>,
+    /// The id of the Communication that it came with.
+    pub(crate) communication_id: Option<&'a str>,
+}
+
 /// The mapping of all data streams, as configured.
 #[derive(Debug, Clone)]
 pub(crate) struct FhirMapping {
@@ -82,18 +99,80 @@ impl FhirMapping {
         attachment: &SubmittedAttachment,
         payload: &PayloadFacts<'_>,
     ) -> ManifestFields {
-        let stream = self.stream_for(submission, attachment);
-        let mut values: Vec<(&str, String)> = Vec::with_capacity(stream.fields.len());
-        for (key, sources) in &stream.fields {
-            let value =
-                sources.iter().find_map(|source| value_of(source, client, submission, attachment, payload));
+        fn value(identifier: Option<&Identifier>) -> Option<&str> {
+            identifier.map(|known| known.value.as_str())
+        }
+        let known = Known {
+            client,
+            organization_id: value(submission.organization_id.as_ref()),
+            provider_id: value(submission.provider_id.as_ref()),
+            payer_id: value(submission.payer_id.as_ref()),
+            tracking_id: Some(&submission.tracking_id.value),
+            admin_ref_number: value(submission.admin_ref_number.as_ref()),
+            attach_to: Some(submission.attach_to.as_code()),
+            attachment_code: attachment.code.as_ref().map(|(_, code)| code.as_str()),
+            query_type: None,
+            communication_id: None,
+        };
+        self.stream_for(submission, attachment).fields(&known, payload)
+    }
+
+    /// The fields for a payload that was pushed with a resource; `stream` are id and route of a data stream of its
+    /// own, if a rule names one. Otherwise as [`Self::wrap`].
+    pub(crate) fn wrap_push(
+        &self,
+        stream: Option<(&str, &str)>,
+        client: Option<&str>,
+        push: &PushFacts<'_>,
+        payload: &PayloadFacts<'_>,
+    ) -> ManifestFields {
+        let known = Known {
+            client,
+            organization_id: push.organization,
+            tracking_id: push.tracking,
+            attach_to: push.attach_to,
+            attachment_code: push.code,
+            query_type: push.query_type,
+            communication_id: push.communication_id,
+            ..Known::default()
+        };
+        let Some((id, route)) = stream else { return self.default.fields(&known, payload) };
+        let is_named =
+            |stream: &&StreamMapping| stream.data_stream_id == id && stream.data_stream_route == route;
+        if let Some(stream) = self.streams.iter().find(is_named) {
+            return stream.fields(&known, payload);
+        }
+        let stream = StreamMapping {
+            data_stream_id: id.to_owned(),
+            data_stream_route: route.to_owned(),
+            ..self.default.clone()
+        };
+        stream.fields(&known, payload)
+    }
+
+    fn stream_for(&self, submission: &Submission, attachment: &SubmittedAttachment) -> &StreamMapping {
+        let code = attachment.code.as_ref().map(|(_, code)| code);
+        let takes = |stream: &&StreamMapping| {
+            stream.attach_to.as_deref().is_none_or(|attach_to| attach_to == submission.attach_to.as_code())
+                && (stream.attachment_codes.is_empty()
+                    || code.is_some_and(|code| stream.attachment_codes.contains(code)))
+        };
+        self.streams.iter().find(takes).unwrap_or(&self.default)
+    }
+}
+
+impl StreamMapping {
+    fn fields(&self, known: &Known<'_>, payload: &PayloadFacts<'_>) -> ManifestFields {
+        let mut values: Vec<(&str, String)> = Vec::with_capacity(self.fields.len());
+        for (key, sources) in &self.fields {
+            let value = sources.iter().find_map(|source| known.value_of(source, payload));
             if let Some(value) = value {
                 values.push((key, ascii(key, &value)));
             }
         }
         let fixed = [
-            ("data_stream_id", stream.data_stream_id.as_str()),
-            ("data_stream_route", stream.data_stream_route.as_str()),
+            ("data_stream_id", self.data_stream_id.as_str()),
+            ("data_stream_route", self.data_stream_route.as_str()),
         ];
         let fixed_bytes: usize = fixed.iter().map(|(key, value)| key.len() + value.len()).sum();
         cut_to_fit(&mut values, MANIFEST_LIMIT_BYTES - SERVER_FIELDS_BYTES - fixed_bytes);
@@ -105,16 +184,6 @@ impl FhirMapping {
             fields.set(key, value);
         }
         fields
-    }
-
-    fn stream_for(&self, submission: &Submission, attachment: &SubmittedAttachment) -> &StreamMapping {
-        let code = attachment.code.as_ref().map(|(_, code)| code);
-        let takes = |stream: &&StreamMapping| {
-            stream.attach_to.as_deref().is_none_or(|attach_to| attach_to == submission.attach_to.as_code())
-                && (stream.attachment_codes.is_empty()
-                    || code.is_some_and(|code| stream.attachment_codes.contains(code)))
-        };
-        self.streams.iter().find(takes).unwrap_or(&self.default)
     }
 }
 
@@ -134,30 +203,43 @@ fn merged_fields(layers: [&FhirFieldsConfig; 2]) -> Vec<(String, Vec<FhirSource>
     fields
 }
 
-fn value_of(
-    source: &FhirSource,
-    client: Option<&str>,
-    submission: &Submission,
-    attachment: &SubmittedAttachment,
-    payload: &PayloadFacts<'_>,
-) -> Option<String> {
-    let value_in = |identifier: &Option<Identifier>| identifier.as_ref().map(|known| known.value.clone());
-    match source {
-        FhirSource::Client => client.map(str::to_owned),
-        FhirSource::OrganizationId => value_in(&submission.organization_id),
-        FhirSource::ProviderId => value_in(&submission.provider_id),
-        FhirSource::PayerId => value_in(&submission.payer_id),
-        FhirSource::TrackingId => Some(submission.tracking_id.value.clone()),
-        FhirSource::AdminRefNumber => value_in(&submission.admin_ref_number),
-        FhirSource::AttachTo => Some(submission.attach_to.as_code().to_owned()),
-        FhirSource::AttachmentCode => attachment.code.as_ref().map(|(_, code)| code.clone()),
-        FhirSource::DocumentDate => payload.document_date.map(str::to_owned),
-        FhirSource::Title => payload.title.map(str::to_owned),
-        FhirSource::InteractionName => {
-            let extension = extension_for(payload.media_type);
-            Some(format!("{}-{}{extension}", payload.interaction, payload.upload_id))
-        }
-        FhirSource::Literal(text) => Some(text.clone().into_owned()),
+/// What the sources can take from, whichever way a payload came.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known<'a> {
+    client: Option<&'a str>,
+    organization_id: Option<&'a str>,
+    provider_id: Option<&'a str>,
+    payer_id: Option<&'a str>,
+    tracking_id: Option<&'a str>,
+    admin_ref_number: Option<&'a str>,
+    attach_to: Option<&'a str>,
+    attachment_code: Option<&'a str>,
+    query_type: Option<&'a str>,
+    communication_id: Option<&'a str>,
+}
+
+impl Known<'_> {
+    fn value_of(&self, source: &FhirSource, payload: &PayloadFacts<'_>) -> Option<String> {
+        let value = match source {
+            FhirSource::Client => self.client,
+            FhirSource::OrganizationId => self.organization_id,
+            FhirSource::ProviderId => self.provider_id,
+            FhirSource::PayerId => self.payer_id,
+            FhirSource::TrackingId => self.tracking_id,
+            FhirSource::AdminRefNumber => self.admin_ref_number,
+            FhirSource::AttachTo => self.attach_to,
+            FhirSource::AttachmentCode => self.attachment_code,
+            FhirSource::QueryType => self.query_type,
+            FhirSource::CommunicationId => self.communication_id,
+            FhirSource::DocumentDate => payload.document_date,
+            FhirSource::Title => payload.title,
+            FhirSource::Literal(text) => Some(&**text),
+            FhirSource::InteractionName => {
+                let extension = extension_for(payload.media_type);
+                return Some(format!("{}-{}{extension}", payload.interaction, payload.upload_id));
+            }
+        };
+        value.map(str::to_owned)
     }
 }
 
@@ -197,46 +279,59 @@ fn cut(value: &mut String, limit_bytes: usize) {
     }
 }
 
+/// Media types with the extensions of their files; of several with one extension, the first is the usual one.
+const EXTENSIONS: [(&str, &str); 27] = [
+    ("application/dicom", ".dcm"),
+    ("application/gzip", ".gz"),
+    ("application/hl7-v2", ".hl7"),
+    ("application/json", ".json"),
+    ("application/fhir+ndjson", ".ndjson"),
+    ("application/ndjson", ".ndjson"),
+    ("application/x-ndjson", ".ndjson"),
+    ("application/msword", ".doc"),
+    ("application/pdf", ".pdf"),
+    ("application/rtf", ".rtf"),
+    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", ".docx"),
+    ("application/xhtml+xml", ".html"),
+    ("application/xml", ".xml"),
+    ("application/zip", ".zip"),
+    ("audio/mpeg", ".mp3"),
+    ("audio/wav", ".wav"),
+    ("image/gif", ".gif"),
+    ("image/jpeg", ".jpg"),
+    ("image/png", ".png"),
+    ("image/svg+xml", ".svg"),
+    ("image/tiff", ".tif"),
+    ("text/csv", ".csv"),
+    ("text/html", ".html"),
+    ("text/rtf", ".rtf"),
+    ("text/xml", ".xml"),
+    ("video/mp4", ".mp4"),
+    ("x-application/hl7-v2+er7", ".hl7"),
+];
+
 /// The file name extension for a media type: `.bin` where none is known or given.
-pub(crate) fn extension_for(media_type: Option<&str>) -> &'static str {
-    const KNOWN: [(&str, &str); 27] = [
-        ("application/dicom", ".dcm"),
-        ("application/gzip", ".gz"),
-        ("application/hl7-v2", ".hl7"),
-        ("application/json", ".json"),
-        ("application/fhir+ndjson", ".ndjson"),
-        ("application/ndjson", ".ndjson"),
-        ("application/x-ndjson", ".ndjson"),
-        ("application/msword", ".doc"),
-        ("application/pdf", ".pdf"),
-        ("application/rtf", ".rtf"),
-        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", ".docx"),
-        ("application/xhtml+xml", ".html"),
-        ("application/xml", ".xml"),
-        ("application/zip", ".zip"),
-        ("audio/mpeg", ".mp3"),
-        ("audio/wav", ".wav"),
-        ("image/gif", ".gif"),
-        ("image/jpeg", ".jpg"),
-        ("image/png", ".png"),
-        ("image/svg+xml", ".svg"),
-        ("image/tiff", ".tif"),
-        ("text/csv", ".csv"),
-        ("text/html", ".html"),
-        ("text/rtf", ".rtf"),
-        ("text/xml", ".xml"),
-        ("video/mp4", ".mp4"),
-        ("x-application/hl7-v2+er7", ".hl7"),
-    ];
+fn extension_for(media_type: Option<&str>) -> &'static str {
     let bare = media_type.unwrap_or_default().split(';').next().unwrap_or_default();
     let bare = bare.trim().to_ascii_lowercase();
-    match KNOWN.iter().find(|(known, _)| *known == bare) {
+    match EXTENSIONS.iter().find(|(known, _)| *known == bare) {
         Some((_, extension)) => extension,
         None if bare.ends_with("+json") => ".json",
         None if bare.ends_with("+xml") => ".xml",
         None if bare.starts_with("text/") => ".txt",
         None => ".bin",
     }
+}
+
+/// The media type that the extension of a file name tells, if it is one of those that files get here.
+pub(crate) fn media_type_for(filename: &str) -> Option<&'static str> {
+    let (_, extension) = filename.rsplit_once('.')?;
+    let is_known =
+        |known: &str| known.strip_prefix('.').is_some_and(|known| known.eq_ignore_ascii_case(extension));
+    let further =
+        [("text/plain", ".txt"), ("image/jpeg", ".jpeg"), ("image/tiff", ".tiff"), ("text/html", ".htm")];
+    let mut all = EXTENSIONS.iter().chain(&further);
+    all.find(|(_, known)| is_known(known)).map(|(media_type, _)| *media_type)
 }
 
 #[cfg(test)]

@@ -186,7 +186,7 @@ fn values_become_ascii_and_are_cut_between_characters() {
 #[test]
 fn the_largest_mapping_with_the_longest_values_still_fits() {
     let literal = format!("literal:{}", "é".repeat(2000));
-    let keys = (0..21).map(|n| (format!("{n:a>40}"), literal.clone().into()));
+    let keys = (0..19).map(|n| (format!("{n:a>40}"), literal.clone().into()));
     let fields: serde_json::Map<String, serde_json::Value> = keys.collect();
     let word = "x".repeat(64);
     let mapping =
@@ -215,5 +215,56 @@ proptest! {
         prop_assert!(fields.iter().all(|(_, value)| value.bytes().all(|byte| (b' '..=b'~').contains(&byte))));
         prop_assert!(fields.iter().all(|(_, value)| !value.contains("MEMBER") && !value.contains("Jane")));
         prop_assert!(verify(&StreamConfigs::built_in(), fields).is_ok());
+    }
+}
+
+#[test]
+fn a_push_fills_the_same_fields_and_may_have_a_stream_of_its_own() {
+    let mapping = mapping(&serde_json::json!({"streams": [
+        {"data_stream_id": "own", "data_stream_route": "notes", "fields": {"jurisdiction": "literal:here"}},
+    ]}));
+    let push = PushFacts {
+        organization: Some("1407071236"),
+        tracking: Some("m1"),
+        attach_to: Some("claim"),
+        code: Some("18842-5"),
+        query_type: Some("Condition"),
+        communication_id: Some("c1"),
+    };
+    let id = UploadId::new();
+    for (stream, jurisdiction) in
+        [(None, "null"), (Some(("own", "notes")), "here"), (Some(("own", "x")), "null")]
+    {
+        let fields = mapping.wrap_push(stream, None, &push, &facts(id));
+        let (name, route) = stream.unwrap_or(("cdex", "attachment"));
+        for (key, value) in [
+            ("data_stream_id", name),
+            ("data_stream_route", route),
+            ("sender_id", "1407071236"),
+            ("data_producer_id", "1407071236"),
+            ("jurisdiction", jurisdiction),
+            ("meta_ext_objectkey", "m1"),
+            ("cdex_attach_to", "claim"),
+            ("cdex_attachment_code", "18842-5"),
+            ("cdex_query_type", "Condition"),
+            ("cdex_communication_id", "c1"),
+        ] {
+            assert_eq!(fields.get(key), Some(value), "{key} {stream:?}");
+        }
+    }
+}
+
+#[test]
+fn the_extension_of_a_file_tells_its_type() {
+    for (name, expected) in [
+        ("scan.PDF", Some("application/pdf")),
+        ("a.b.jpeg", Some("image/jpeg")),
+        ("note.txt", Some("text/plain")),
+        ("bundle.json", Some("application/json")),
+        ("none", None),
+        ("none.", None),
+        ("x.own", None),
+    ] {
+        assert_eq!(media_type_for(name), expected, "{name}");
     }
 }

@@ -56,6 +56,7 @@ pub(crate) struct Partner {
     /// Where it takes `$submit-attachment`.
     pub(crate) submit_url: Option<String>,
     identifiers: Vec<(String, String)>,
+    reach: Reach,
     origins: Vec<String>,
     client: Client,
     tokens: Tokens,
@@ -72,6 +73,7 @@ impl Partner {
             origins: settings.urls.iter().filter_map(|url| origin(url)).collect(),
             client: Client::new(limits)?,
             tokens: settings.credentials.into_tokens(limits, clock)?,
+            reach: settings.reach,
             name: settings.name,
             policy: settings.policy,
             fhir_base: settings.fhir_base,
@@ -83,6 +85,16 @@ impl Partner {
     /// Whether a URL is one of the partner's servers.
     pub(crate) fn owns(&self, url: &str) -> bool {
         origin(url).is_some_and(|origin| self.origins.contains(&origin))
+    }
+
+    /// The business identifier that it is named by: the first one, as system (empty if none) and value.
+    pub(crate) fn identifier(&self) -> Option<(&str, &str)> {
+        self.identifiers.first().map(|(system, value)| (&**system, &**value))
+    }
+
+    /// Whether its servers may be in a private network, where calls need not be encrypted.
+    pub(crate) fn may_be_private(&self) -> bool {
+        self.reach == Reach::Everywhere
     }
 
     /// The name of the target under which deliveries go to this partner.

@@ -74,9 +74,13 @@ async fn a_call_carries_our_credentials_and_goes_to_the_partner_alone() {
     assert_eq!(seen[0].header("authorization"), Some("Bearer secret"));
     assert_eq!(seen[0].header("idempotency-key"), Some("1"));
     assert_eq!((seen[1].header("content-length"), &*seen[1].body), (Some("3"), "abc"));
+    let own = [("Authorization".to_owned(), "Bearer theirs".to_owned())];
+    let posted = partner.post_stream(&url, &own, "text/plain", stream::iter([]), 0).await;
+    assert_eq!(posted.expect("an answer").status, 202);
+    assert_eq!(server.seen()[2].head.matches("earer").count(), 1, "one says who we are, not two");
     let elsewhere = partner.get("http://127.0.0.1:9/x", "*/*").await;
     assert_eq!(elsewhere.err(), Some(PartnerError::NotItsServer));
-    assert_eq!(server.seen().len(), 2);
+    assert_eq!(server.seen().len(), 3);
 }
 
 #[tokio::test]

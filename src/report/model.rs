@@ -42,6 +42,8 @@ pub(crate) enum ReportStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum IssueLevel {
+    /// Somebody should know it; the stage did what it is for.
+    Warning,
     /// The stage failed because of it.
     Error,
 }
@@ -85,6 +87,13 @@ impl Report {
     ) -> Self {
         let issue = ReportIssue { level: IssueLevel::Error, message: message.into() };
         Self { stage, status: ReportStatus::Failure, issues: vec![issue], started_at, ended_at }
+    }
+
+    /// The same with something that somebody should know.
+    #[must_use]
+    pub(crate) fn noting(mut self, message: impl Into<String>) -> Self {
+        self.issues.push(ReportIssue { level: IssueLevel::Warning, message: message.into() });
+        self
     }
 
     /// The report as the Processing Status service takes it.

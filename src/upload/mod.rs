@@ -36,7 +36,7 @@ use crate::id::UploadId;
 use crate::report::{self, Report, Stage};
 
 pub(crate) use append::{AppendRequest, Appended, Ended};
-pub(crate) use blob::{BlobStore, FileBlobs, Segment};
+pub(crate) use blob::{BlobStore, FileBlobs, Segment, StorageKey};
 pub(crate) use content::{Content, ContentReader};
 pub(crate) use error::UploadError;
 pub(crate) use metadata::{MetadataMode, UploadMetadata};
@@ -92,6 +92,16 @@ impl Uploads {
     ) -> Result<(), DbError> {
         store::insert(tx, uploads).await?;
         store::insert_segments(tx, segments).await
+    }
+
+    /// The first bytes of an upload, at most `most` of them.
+    pub(crate) async fn head(&self, upload: &Upload, most: usize) -> Result<Bytes, UploadError> {
+        Ok(self.blobs.read(&upload.key, 0).await?.next(most).await?)
+    }
+
+    /// The key under which an upload of this owner shares the bytes of a resource.
+    pub(crate) fn key_of((tenant, owner): (&str, &str), content: &Content) -> StorageKey {
+        StorageKey::new(tenant, owner, content.id)
     }
 
     /// Takes a body; see [`Appended`] for what is left to the caller.

@@ -132,6 +132,39 @@ fn where_everything_must_be_signed_what_is_not_is_400_and_documents_pass() {
 }
 
 #[test]
+fn what_a_task_with_a_signature_flag_asks_for_must_be_signed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let signing = Signing::new();
+    let anchors = trusting(folder.path(), &signing);
+    let settings = [("CDEX_POLICY__SIGNATURES", "flagged"), ("CDEX_POLICY__TRUST__ANCHORS", &anchors)];
+    for_each_database(&settings, |gateway| {
+        for (number, flag) in [("flagged", true), ("not flagged", false)] {
+            let code = json!({ "coding": [{
+                "system": "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp", "code": "signature-flag",
+            }] });
+            let task = json!({ "resourceType": "Task", "status": "requested", "intent": "order",
+                "identifier": [{ "system": "http://example.org/t", "value": number }],
+                "input": [{ "type": code, "valueBoolean": flag }] });
+            gateway.ask(&sending("POST", "Task", &task)).expect(201);
+        }
+        let missing = submit(&gateway, parameters("flagged", vec![bundle("x")]).to_string());
+        let issues = refused(&missing, 400);
+        assert_eq!(
+            issues[0]["details"]["text"],
+            "This health care attachments transactions requires a digital signature"
+        );
+        for (number, content) in [
+            ("flagged", signing.signed(bundle("x"))),
+            ("flagged", document(vec![inline(b"signed inside")])),
+            ("not flagged", bundle("x")),
+            ("of no Task", bundle("x")),
+        ] {
+            accepted(&submit(&gateway, parameters(number, vec![content]).to_string()));
+        }
+    });
+}
+
+#[test]
 fn the_published_signed_response_is_accepted_by_those_who_pinned_its_certificate() {
     let Some(folder) = shared("cdex/examples") else { return };
     let text =

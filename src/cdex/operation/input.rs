@@ -15,6 +15,7 @@ const MOST: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
     values: Vec<(&'static str, String)>,
+    elements: Vec<(&'static str, Value)>,
     resources: Vec<(&'static str, TakenResource)>,
     /// Where the page begins: what a `next` link carried.
     pub(crate) cursor: Option<String>,
@@ -72,6 +73,16 @@ impl Inputs {
     /// The value of a count.
     pub(crate) fn count(&self, name: &str) -> Option<u32> {
         self.text(name).and_then(|value| value.parse().ok())
+    }
+
+    /// The values of a parameter that has parts of its own: a CodeableConcept, an Identifier or a Reference.
+    pub(crate) fn elements<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.elements.iter().filter(move |(own, _)| *own == name).map(|(_, value)| value)
+    }
+
+    /// The value of such a parameter that is given once.
+    pub(crate) fn element<'a>(&'a self, name: &'a str) -> Option<&'a Value> {
+        self.elements(name).next()
     }
 
     /// A resource that is given once; it can be taken only once.
@@ -217,6 +228,9 @@ impl Reader<'_> {
             return;
         }
         match value_of(&parameter) {
+            Some(element @ Value::Object(_)) if input.kind.is_element() => {
+                self.element(input, element.clone(), at);
+            }
             Some(Value::Object(coding)) => self.codings(input, &Value::Object(coding.clone()), at),
             Some(Value::String(text)) => self.value(input, text.clone(), Source::Body(at)),
             Some(value @ (Value::Bool(_) | Value::Number(_))) => {
@@ -278,6 +292,14 @@ impl Reader<'_> {
             self.twice(input, source);
         } else {
             self.inputs.values.push((input.name, value));
+        }
+    }
+
+    fn element(&mut self, input: &'static ParameterDefinition, element: Value, at: &str) {
+        if !input.repeats && self.inputs.element(input.name).is_some() {
+            self.twice(input, Source::Body(at));
+        } else {
+            self.inputs.elements.push((input.name, element));
         }
     }
 

@@ -27,8 +27,14 @@ pub(crate) enum Operation {
     Docref,
     /// FHIR R4 `Patient/[id]/$everything`
     Everything,
+    /// R5 Backport `Subscription/$status` and `Subscription/[id]/$status`
+    SubscriptionStatus,
+    /// R5 Backport `Subscription/[id]/$events`
+    SubscriptionEvents,
     /// Bulk Data Access `$export`
     Export,
+    /// Our own `Task/$request`
+    Request,
 }
 
 /// What there is to know of an operation from outside.
@@ -137,6 +143,11 @@ impl ParameterKind {
             Self::Resource(name) => name,
             Self::Parts(_) => return None,
         })
+    }
+
+    /// Whether it is a datatype with elements of its own, which are the operation's business.
+    pub(crate) fn is_element(self) -> bool {
+        matches!(self, Self::CodeableConcept | Self::Identifier | Self::Reference)
     }
 
     /// Whether a URL can carry it (FHIR R4 operations, Executing an Operation).

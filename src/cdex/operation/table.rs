@@ -5,11 +5,12 @@ use super::ParameterKind::{
     Reference, Resource, Text,
 };
 use super::{Levels, Operation, OperationDefinition, ParameterDefinition, ParameterKind};
-use crate::cdex::SUBMIT_ATTACHMENT;
+use crate::cdex::{REQUEST, SUBMIT_ATTACHMENT};
 
 const SYSTEM: Levels = Levels { system: true, resource_type: false, instance: false };
 const TYPE: Levels = Levels { system: false, resource_type: true, instance: false };
 const INSTANCE: Levels = Levels { system: false, resource_type: false, instance: true };
+const TYPE_AND_INSTANCE: Levels = Levels { system: false, resource_type: true, instance: true };
 const EVERYWHERE: Levels = Levels { system: true, resource_type: true, instance: true };
 
 /// What may be given.
@@ -187,6 +188,51 @@ pub(crate) static OPERATIONS: &[OperationDefinition] = &[
         ],
     },
     OperationDefinition {
+        operation: Operation::Request,
+        code: "request",
+        url: REQUEST,
+        description: "Asks a partner for data or attachments: sends it a CDex Task, follows the Task there and collects \
+                      its outputs. The answer is our own copy of the Task; its status tells how the request goes on. \
+                      With a tracking-id attachments are asked for, without one data.",
+        levels: TYPE,
+        types: &["Task"],
+        affects_state: true,
+        is_paged: false,
+        parameters: REQUEST_OF_PARTNER,
+    },
+    OperationDefinition {
+        operation: Operation::SubscriptionStatus,
+        code: "status",
+        url: "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-status",
+        description: "Tells where Subscriptions stand and how many events they had: one, those that are named, or all.",
+        levels: TYPE_AND_INSTANCE,
+        types: &["Subscription"],
+        affects_state: false,
+        is_paged: false,
+        parameters: &[
+            several("id", Id, "A Subscription that is asked about; on an instance, that one"),
+            several("status", Code, "A status; only Subscriptions that have one of them are told"),
+            output("return", Resource("Bundle"), "Parameters for each Subscription"),
+        ],
+    },
+    OperationDefinition {
+        operation: Operation::SubscriptionEvents,
+        code: "events",
+        url: "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-events",
+        description: "Tells the events of a Subscription by their numbers, whether they were notified or not: at most \
+                      1,000 at once, and of those that were notified the last 10,000.",
+        levels: INSTANCE,
+        types: &["Subscription"],
+        affects_state: false,
+        is_paged: false,
+        parameters: &[
+            optional("eventsSinceNumber", Text, "The first event that is wanted"),
+            optional("eventsUntilNumber", Text, "The last event that is wanted"),
+            optional("content", Code, "How much of each event is wanted: empty, id-only or full-resource"),
+            output("return", Resource("Bundle"), "A notification of these events"),
+        ],
+    },
+    OperationDefinition {
         url: "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
         description: "Exports all resources, or those of some types, as files of lines: asynchronously, as Bulk Data \
                       Access has it.",
@@ -213,6 +259,58 @@ pub(crate) static OPERATIONS: &[OperationDefinition] = &[
         parameters: EXPORT_OF_PATIENTS,
         ..EXPORT_OF
     },
+];
+
+/// What a request takes: the Task itself, or what it is to ask for.
+const REQUEST_OF_PARTNER: &[ParameterDefinition] = &[
+    required("partner", Text, "Who is asked: the name of a partner in the configuration"),
+    optional("task", Resource("Task"), "The Task, instead of all that follows"),
+    optional(
+        "patient",
+        Reference,
+        "Whom it is about: a Patient of the partner; for attachments also one kept here",
+    ),
+    optional("member", Resource("Patient"), "For attachments: the patient with name and birth date"),
+    optional("member-id", Identifier, "The member id of the patient"),
+    optional("patient-account", Identifier, "For attachments: the number of the patient at the provider"),
+    optional("query", Text, "The search whose results are wanted: Type?parameters"),
+    optional("code", CodeableConcept, "The type of document that is wanted"),
+    optional("text", Text, "What is wanted, in words for a person"),
+    several("questionnaire", Canonical, "The Questionnaire that is to be answered"),
+    several(
+        "attachment-code",
+        CodeableConcept,
+        "An attachment that is wanted; extensions extension-paLineNumber name its lines of the claim",
+    ),
+    optional(
+        "tracking-id",
+        Identifier,
+        "The number that ties attachments to their claim or prior authorization",
+    ),
+    optional("admin-ref-number", Identifier, "For a prior authorization: the payer's second number"),
+    optional("claim-use", Code, "What attachments belong to: claim (without it) or preauthorization"),
+    optional("claim", Reference, "The claim, prior authorization or coverage that leads to the request"),
+    optional("service-date", Date, "For attachments to a claim: the day on which the service began"),
+    optional(
+        "payer-url",
+        Canonical,
+        "Where attachments are sent; without it, this server's $submit-attachment",
+    ),
+    optional("multiple-submits", Boolean, "Whether attachments may come in several submissions"),
+    optional("practitioner", Identifier, "The provider who is asked"),
+    optional(
+        "organization",
+        Identifier,
+        "The organization that is asked; without it, the partner's identifier",
+    ),
+    optional("requester", Identifier, "Who asks; without it, this server's identifier"),
+    optional("reason", Text, "Why data are wanted, in words"),
+    optional("due", DateTime, "When the answer is due"),
+    optional("purpose-of-use", CodeableConcept, "What the data are for"),
+    optional("signature", Boolean, "Whether the result must be signed"),
+    several("work-queue", Code, "A CDex work queue that the request belongs to"),
+    several("authorization", Reference, "A CommunicationRequest or ServiceRequest that the request rests on"),
+    output("return", Resource("Task"), "The copy of the Task that is kept here"),
 ];
 
 /// What the exports have in common.
@@ -283,6 +381,13 @@ mod tests {
             ("/Patient/1/$everything", Some(Operation::Everything)),
             ("/Patient/$everything", None),
             ("/Encounter/1/$everything", None),
+            ("/Task/$request", Some(Operation::Request)),
+            ("/Task/1/$request", None),
+            ("/Subscription/$status", Some(Operation::SubscriptionStatus)),
+            ("/Subscription/1/$status", Some(Operation::SubscriptionStatus)),
+            ("/Task/1/$status", None),
+            ("/Subscription/1/$events", Some(Operation::SubscriptionEvents)),
+            ("/Subscription/$events", None),
             ("/$export", Some(Operation::Export)),
             ("/Patient/$export", Some(Operation::Export)),
             ("/Group/1/$export", Some(Operation::Export)),
@@ -302,7 +407,10 @@ mod tests {
             .filter(|definition| definition.allowed() != "POST")
             .map(|definition| definition.code)
             .collect();
-        assert_eq!(by_get, ["validate", "docref", "everything", "export", "export", "export"]);
+        assert_eq!(
+            by_get,
+            ["validate", "docref", "everything", "status", "events", "export", "export", "export"]
+        );
     }
 
     #[test]

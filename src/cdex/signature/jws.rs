@@ -200,7 +200,7 @@ fn algorithm(header: &Value, lines: &mut Lines) -> Option<Algorithm> {
     lines.pass("CONF-040", "The header names an algorithm that is supported");
     match algorithm {
         Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => {
-            lines.pass("CONF-045", "The hash is SHA-256")
+            lines.pass("CONF-045", "The hash is SHA-256");
         }
         _ => lines.warn("CONF-045", "The hash is another one than SHA-256"),
     }

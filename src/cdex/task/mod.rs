@@ -2,7 +2,7 @@
 //!
 //! [`request`] reads a Task, [`status`] says how its status may move, [`change`] what a change of it may touch,
 //! [`query`] what the search that it asks for may be, [`questionnaire`] whether a form answers it, [`step`] makes
-//! its next version, and [`tag`] names the tags that the gateway gives. A Task is a CDex Task by its code, whether or not it claims a profile; all others are plain R4.
+//! its next version. A Task is a CDex Task by its code, whether or not it claims a profile; all others are plain R4.
 
 pub(crate) mod change;
 pub(crate) mod query;
@@ -10,7 +10,6 @@ pub(crate) mod questionnaire;
 mod request;
 mod status;
 pub(crate) mod step;
-pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@
 //! clock on SQLite, where one process owns the database, and from the database's clock on PostgreSQL,
 //! where several gateways must agree.
 
+mod order;
 mod row;
 mod statement;
 
@@ -22,11 +23,12 @@ use crate::report::{self, Report, StreamFields};
 #[cfg(test)]
 pub(super) use statement::STATEMENTS;
 
+pub(crate) use order::{cancel_ordered, is_ordered_under_way};
 use row::{AttemptRow, DeliveryRow, UploadRow};
 use statement::{
-    ATTEMPTS, CANCEL, CLAIM_POSTGRES, CLAIM_SQLITE, COUNTS, ENQUEUE, FIND, FREE_ALL_LEASES, INSERT_ATTEMPT,
-    LIST, ON_CONFLICT_KEEP, PARK, RENEW_POSTGRES, RENEW_SQLITE, REPEAT, SETTLE, TARGETS_DUE_POSTGRES,
-    TARGETS_DUE_SQLITE, UPLOAD,
+    ATTEMPTS, CANCEL, CLAIM_POSTGRES, CLAIM_SQLITE, COUNTS, ENQUEUE, FIND, FREE_ALL_LEASES, HOLD,
+    INSERT_ATTEMPT, LIST, ON_CONFLICT_KEEP, PARK, RELEASE, RENEW_POSTGRES, RENEW_SQLITE, REPEAT, SETTLE,
+    TARGETS_DUE_POSTGRES, TARGETS_DUE_SQLITE, UPLOAD,
 };
 
 /// The header fields of a delivery as its row keeps them.
@@ -309,6 +311,44 @@ pub(crate) async fn cancel(
             .bind(access.tenant())
             .bind(now.as_nanos())
             .bind(access.owner())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected())
+    })?)
+}
+
+/// Keeps back what no worker has begun of an upload's deliveries, and returns how many those are.
+pub(crate) async fn hold(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    upload_id: UploadId,
+    now: Timestamp,
+) -> Result<u64, DbError> {
+    set_free_or_back(tx, HOLD, access, upload_id, now).await
+}
+
+/// Lets go what is held of an upload's deliveries, due at `now`, and returns how many those are.
+pub(crate) async fn release(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    upload_id: UploadId,
+    now: Timestamp,
+) -> Result<u64, DbError> {
+    set_free_or_back(tx, RELEASE, access, upload_id, now).await
+}
+
+async fn set_free_or_back(
+    tx: &mut Tx<'_>,
+    sql: &'static str,
+    access: &Access,
+    upload_id: UploadId,
+    now: Timestamp,
+) -> Result<u64, DbError> {
+    Ok(on_db!(tx, conn => {
+        sqlx::query(sql)
+            .bind(upload_id.to_string())
+            .bind(access.tenant())
+            .bind(now.as_nanos())
             .execute(conn)
             .await
             .map(|done| done.rows_affected())

@@ -113,7 +113,20 @@ pub(super) const FREE_ALL_LEASES: &str = "UPDATE delivery SET status = CASE WHEN
      WHERE status = 'leased'";
 pub(super) const CANCEL: &str = "UPDATE delivery SET status = 'cancelled', settled_at = $3, lease_owner = NULL \
      WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($4, owner) \
-     AND status IN ('pending', 'leased', 'waiting')";
+     AND status IN ('pending', 'leased', 'waiting', 'held')";
+// What begins with `$1/`: `0` is what comes after the slash.
+pub(super) const CANCEL_ORDERED: &str = "UPDATE delivery SET status = 'cancelled', settled_at = $3, \
+     lease_owner = NULL \
+     WHERE settled_at IS NULL AND ordering_key >= $1 || '/' AND ordering_key < $1 || '0' AND tenant = $2 \
+     AND (status IN ('pending', 'waiting') OR (status = 'leased' AND $4)) RETURNING followed_by";
+pub(super) const IS_ORDERED_UNDER_WAY: &str = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM delivery \
+     WHERE settled_at IS NULL AND ordering_key >= $1 || '/' AND ordering_key < $1 || '0' AND tenant = $2 LIMIT 1) \
+     AS under_way";
+// `settled_at` takes it out of what workers look at.
+pub(super) const HOLD: &str = "UPDATE delivery SET status = 'held', settled_at = $3 \
+     WHERE upload_id = $1 AND tenant = $2 AND status = 'pending'";
+pub(super) const RELEASE: &str = "UPDATE delivery SET status = 'pending', due_at = $3, settled_at = NULL \
+     WHERE upload_id = $1 AND tenant = $2 AND status = 'held'";
 pub(super) const LIST: &str = concat!(
     "SELECT ",
     columns!(),
@@ -147,6 +160,10 @@ pub(in crate::delivery) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (PARK, None),
     (FREE_ALL_LEASES, None),
     (CANCEL, None),
+    (CANCEL_ORDERED, None),
+    (IS_ORDERED_UNDER_WAY, None),
+    (HOLD, None),
+    (RELEASE, None),
     (LIST, None),
     (FIND, None),
     (ATTEMPTS, None),

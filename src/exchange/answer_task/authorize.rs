@@ -50,7 +50,7 @@ impl Exchange {
         let mut copies = Vec::new();
         let mut is_authorized = false;
         for reference in task.authorizations().take(MOST) {
-            match self.fetch(open, reference, seeker).await? {
+            match self.authorization(open, reference, seeker).await? {
                 Fetched::Copy(resource, _) if !is_in_force(&resource) => {}
                 Fetched::Copy(resource, url) => {
                     is_authorized = true;
@@ -70,7 +70,12 @@ impl Exchange {
         Ok(copies)
     }
 
-    async fn fetch(&self, open: &Open, reference: &Value, seeker: &Seeker) -> Result<Fetched, NoAnswer> {
+    async fn authorization(
+        &self,
+        open: &Open,
+        reference: &Value,
+        seeker: &Seeker,
+    ) -> Result<Fetched, NoAnswer> {
         let Some(text) = reference_of(reference) else { return Ok(Fetched::Nowhere) };
         let relative = match Target::of(text, &seeker.requester.base) {
             Target::Url(url) => {

@@ -24,8 +24,9 @@ use super::interaction::{InteractionError, Requester};
 use crate::agenda::Item;
 use crate::auth::{Access, Caller};
 use crate::cdex::signature::Signer;
+use crate::cdex::tag;
 use crate::cdex::task::query::PatientSearch;
-use crate::cdex::task::{Asked, CdexTask, LOINC, TaskStatus, tag};
+use crate::cdex::task::{Asked, CdexTask, LOINC, TaskStatus};
 use crate::config::{NoMatch, TaskPolicy};
 use crate::db::DbError;
 use crate::fhir;
@@ -61,8 +62,8 @@ struct Seeker {
 
 impl Seeker {
     fn of(tenant: &str, base: Arc<str>) -> Self {
-        let caller = Caller::gateway(tenant);
-        let access = caller.access();
+        let access = Access::of_worker(tenant);
+        let caller = Caller::of_worker(&access);
         Self { requester: Requester { caller, request_id: String::new(), base }, access }
     }
 
@@ -180,7 +181,7 @@ impl Exchange {
         };
         let must_be_signed = policy.sign || task.asks_for_signature();
         let signer = self.signatures.signer().filter(|_| must_be_signed).cloned();
-        if !is_ours || (must_be_signed && signer.is_none()) || task.has_tag(tag::SYSTEM, tag::SENT) {
+        if !is_ours || (must_be_signed && signer.is_none()) || task.has_tag(tag::TAGS, tag::SENT) {
             return Ok(None);
         }
         let partner = self.partner_of_task(Some(&item.owner), &task).cloned();

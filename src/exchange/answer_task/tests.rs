@@ -174,7 +174,7 @@ async fn a_task_gets_its_tag_when_its_time_is_over_and_not_before() {
         gateway.clock.advance(Duration::from_hours(10));
         assert_eq!(follow(&gateway).await, 1);
         let tagged = task(&gateway, &id).await;
-        assert_eq!(tagged["meta"]["tag"], json!([{ "system": tag::SYSTEM, "code": tag::OVERDUE }]));
+        assert_eq!(tagged["meta"]["tag"], json!([{ "system": tag::TAGS, "code": tag::OVERDUE }]));
         assert_eq!(tagged["meta"]["versionId"], "4");
         // The version with the tag, and the moment that was, change nothing any more.
         gateway.clock.advance(Duration::from_hours(48));

@@ -12,6 +12,7 @@ use crate::exchange::RestSettings;
 use crate::exchange::interaction::Method;
 use crate::fhir::search::{Kind, SearchParameter, included_only, parameters, searched_types};
 use crate::fhir::{Address, PATCH_TYPES, Profiles};
+use crate::subscription::TASK_TOPIC;
 
 /// Where an interaction with a type would be.
 type Place = fn(&'static str) -> Address;
@@ -37,22 +38,24 @@ const OF_SYSTEM: [(&str, Method, Address); 3] = [
 ];
 
 /// What the CDex statements of capabilities say of a server is true of this one: of the Data Source direct queries, of
-/// the Data Consumer attachments.
-const INSTANTIATES: [&str; 2] = [
+/// the Data Consumer attachments; and what the backport says of one with Subscriptions.
+const INSTANTIATES: [&str; 3] = [
     "http://hl7.org/fhir/us/davinci-cdex/CapabilityStatement/data-source-server",
     "http://hl7.org/fhir/us/davinci-cdex/CapabilityStatement/data-consumer-server",
+    "http://hl7.org/fhir/uv/subscriptions-backport/CapabilityStatement/backport-subscription-server-r4",
 ];
 
 /// The guides whose profiles and operations are in force.
-const GUIDES: [&str; 3] = [
+const GUIDES: [&str; 4] = [
     "http://hl7.org/fhir/us/davinci-cdex/ImplementationGuide/hl7.fhir.us.davinci-cdex|2.1.0",
     "http://hl7.org/fhir/us/davinci-hrex/ImplementationGuide/hl7.fhir.us.davinci-hrex|1.1.0",
     "http://hl7.org/fhir/us/core/ImplementationGuide/hl7.fhir.us.core|7.0.0",
+    "http://hl7.org/fhir/uv/subscriptions-backport/ImplementationGuide/hl7.fhir.uv.subscriptions-backport|1.1.0",
 ];
 
-/// The rules of Subscriptions are in force, but nobody is notified: that is no support of the profile.
-const NOT_SERVED: &str =
-    "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription";
+/// Where the topics of Subscriptions are advertised (CONF-068).
+const TOPIC_CANONICAL: &str = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/\
+     capabilitystatement-subscriptiontopic-canonical";
 
 /// The CapabilityStatement resource.
 pub(super) fn statement(facts: &CapabilityFacts<'_>, settings: &RestSettings, profiles: &Profiles) -> Value {
@@ -114,7 +117,10 @@ fn of_type(
     if let Some(text) = documentation::of_type(name) {
         member["documentation"] = text.into();
     }
-    let supported = profiles.of_type(name).into_iter().filter(|url| *url != NOT_SERVED);
+    if name == "Subscription" {
+        member["extension"] = json!([{ "url": TOPIC_CANONICAL, "valueCanonical": TASK_TOPIC }]);
+    }
+    let supported = profiles.of_type(name).into_iter();
     put_list(&mut member, "supportedProfile", supported.map(Value::from).collect());
     put_list(&mut member, "searchInclude", includes(name));
     let including = referring.get(name).into_iter().flatten();

@@ -120,7 +120,9 @@ fn every_type_has_what_the_tables_and_settings_say() {
     assert!(has(&of_type("Patient")["searchRevInclude"], "Observation:subject"));
     let profile = "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-task-attachment-request";
     assert!(has(&task["supportedProfile"], profile));
-    assert!(of_type("Subscription").get("supportedProfile").is_none());
+    let subscription = of_type("Subscription");
+    let profile = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription";
+    assert!(has(&subscription["supportedProfile"], profile));
     let operations: Vec<_> = of_type("Patient")["operation"]
         .as_array()
         .expect("a list")
@@ -175,4 +177,19 @@ fn definitions_are_found_like_stored_resources() {
     assert_eq!(sorted.first().map(String::as_str), Some("Resource-validate"));
     sorted.sort();
     assert_eq!(sorted, found("OperationDefinition", "_sort=_id"));
+}
+
+#[test]
+fn conf_067_068_the_topic_is_advertised() {
+    let statement = statement();
+    let resources = statement["rest"][0]["resource"].as_array().expect("a list");
+    let subscription =
+        resources.iter().find(|resource| resource["type"] == "Subscription").expect("it is kept");
+    let url = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/\
+               capabilitystatement-subscriptiontopic-canonical";
+    let topic = "http://hl7.org/fhir/us/davinci-hrex/SubscriptionTopic/Task";
+    assert_eq!(subscription["extension"], serde_json::json!([{"url": url, "valueCanonical": topic}]));
+    let operations = subscription["operation"].as_array().expect("a list");
+    let named = |name: &str| operations.iter().any(|operation| operation["name"] == name);
+    assert!(named("status") && named("events"));
 }

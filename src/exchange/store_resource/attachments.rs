@@ -1,6 +1,6 @@
 //! Attachments that are too long to stand in a resource (design 4.1). The scanner has put their bytes into the upload
-//! store; here each becomes a Binary of its own, which a DocumentReference refers to, or the content of the Binary that
-//! was sent. The unit that keeps the resource keeps them too, so that there is never one without the other.
+//! store; here each becomes a Binary of its own, which a DocumentReference or Communication refers to, or the content
+//! of the Binary that was sent. The unit that keeps the resource keeps them too, so that there is never one without the other.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -72,8 +72,9 @@ impl Attachments {
                 (false, _) => (payload.resource_type.clone().unwrap_or_default(), String::new()),
             };
             if payload.raw.is_some() {
-                let text = "Data of this length are taken as content.attachment.data of a DocumentReference or \
-                            data of a Binary, whose resourceType comes before them";
+                let text = "Data of this length are taken as content.attachment.data of a DocumentReference, \
+                            payload.contentAttachment.data of a Communication or data of a Binary, whose \
+                            resourceType comes before them";
                 return Err(InteractionError::TooLarge(Issue::error(IssueType::TooLong, at, text)));
             }
             for taken in &payload.taken {
@@ -87,11 +88,15 @@ impl Attachments {
                     }
                     continue;
                 };
-                let place = format!("{pointer}/content/{index}/attachment");
+                let (list, element) = match payload.resource_type.as_deref() {
+                    Some("Communication") => ("payload", "contentAttachment"),
+                    _ => ("content", "attachment"),
+                };
+                let place = format!("{pointer}/{list}/{index}/{element}");
                 let Some(attachment) = tree.pointer_mut(&place).and_then(Value::as_object_mut) else {
                     continue;
                 };
-                let at = format!("{at}.content[{index}].attachment");
+                let at = format!("{at}.{list}[{index}].{element}");
                 let hash = STANDARD.encode_to_string(spooled.sha1);
                 issues.extend(wrong_claims(&Value::Object(attachment.clone()), spooled.length, &hash, &at));
                 of_resource.binaries.push((binary(spooled.id, attachment), Precondition::Absent));
@@ -125,6 +130,13 @@ impl Attached {
     /// The bytes of the resource itself, if it is a Binary.
     pub(in crate::exchange) fn own(&self) -> Option<UploadId> {
         self.all.of.get(&self.index)?.own
+    }
+
+    /// Whether a reference is to one of the Binaries that the resource refers to.
+    pub(in crate::exchange) fn holds(&self, reference: &str) -> bool {
+        let binaries = self.all.of.get(&self.index).into_iter().flat_map(|of| &of.binaries);
+        let id = reference.strip_prefix("Binary/");
+        binaries.into_iter().any(|(binary, _)| id == Some(&*binary.id))
     }
 
     /// Makes them true, in the unit that keeps the resource.

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Received;
 
 use crate::auth::Caller;
+use crate::cdex::communication;
 use crate::cdex::task::CdexTask;
 use crate::config::Validation;
 use crate::exchange::Exchange;
@@ -74,6 +75,14 @@ impl Exchange {
         let mut issues = fhir::check_structure(tree, resource_type, mode);
         issues.extend(subsetted(tree, resource_type));
         issues.extend(self.check_profiles(validation, tree));
+        if resource_type == "Subscription" {
+            issues.extend(self.check_subscription(tree));
+        }
+        let of_2019 = communication::check(tree).into_iter();
+        issues.extend(of_2019.map(|issue| match validation {
+            Validation::Lenient => issue.into_warning(),
+            Validation::Structure | Validation::Profiles => issue,
+        }));
         Ok(issues)
     }
 

@@ -5,6 +5,7 @@ use super::{Criteria, WriteContext, mismatch, several};
 use crate::audit;
 use crate::db::{DbError, Tx};
 use crate::exchange::Exchange;
+use crate::exchange::handle_subscription;
 use crate::exchange::interaction::{Done, InteractionError, Requester};
 use crate::exchange::precondition::Conditions;
 use crate::repository::{self, Deleted, Precondition};
@@ -101,6 +102,9 @@ pub(in crate::exchange) async fn delete_now(
     let deleted = repository::delete(tx, &context.access, (resource_type, id), precondition, now).await?;
     if let Deleted::Now(_) = &deleted {
         audit::record(tx, &context.audit("delete", resource_type, id, now)).await?;
+        if resource_type == "Subscription" {
+            handle_subscription::stop(tx, &context.access, id, now).await?;
+        }
     }
     Ok(deleted)
 }

@@ -15,6 +15,7 @@ mod receive;
 use std::sync::Arc;
 
 use super::Exchange;
+use super::handle_subscription;
 use super::interaction::{Done, InteractionError, Requester};
 use super::precondition::Conditions;
 use crate::audit::{AuditOutcome, Entry};
@@ -100,6 +101,14 @@ impl Exchange {
         id: String,
         received: &Received,
     ) -> Prepared {
+        let requested;
+        let received = match handle_subscription::requested(resource_type, received) {
+            Some(changed) => {
+                requested = changed;
+                &requested
+            }
+            None => received,
+        };
         let entries =
             index::entries(requester.caller.tenant(), resource_type, &received.tree, &requester.base);
         let draft = Draft {

@@ -7,6 +7,7 @@ use super::answer::Answer;
 use super::read::{PayloadBytes, ReadPayload, Reading};
 use super::receive::{Fingerprint, Received};
 use super::{Exchange, SubmitError, SubmitRequest};
+use crate::agenda::{self, Errand, NewItem};
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::Access;
 use crate::clock::Timestamp;
@@ -14,12 +15,13 @@ use crate::db::{DbError, Tx};
 use crate::exchange::finish_upload::Finishing;
 use crate::exchange::receive_upload::creation_reports;
 use crate::exchange::store::{self, SubmissionRecord};
-use crate::fhir::{Issue, IssueType, Spooled};
+use crate::fhir::{Issue, IssueType, Spool, Spooled};
 use crate::id::{SubmissionId, UploadId};
 use crate::manifest::{FieldErrorCode, PayloadFacts, RejectedManifest, SenderManifest, verify};
+use crate::screening::HEAD_BYTES;
 use crate::upload::{Door, Segment, Upload, UploadSpool, UploadState, Uploads};
 
-/// What is told of every submission while no claims are known here (CONF-021).
+/// What is told of a submission that belongs to nothing that is known here now (CONF-021).
 const HELD: &str = "The attachments can not be associated with a current claim or prior authorization and are \
      being held for association with a future claim or prior authorization.";
 /// What is told of one that comes after the last one was announced.
@@ -70,6 +72,7 @@ impl Exchange {
         }
         let mut remarks = reading.remarks;
         let (mut upload_ids, mut uploads, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let mut screenings = Vec::new();
         for read in reading.payloads {
             let spooled = match &read.bytes {
                 PayloadBytes::Upload(id) => {
@@ -79,9 +82,23 @@ impl Exchange {
                 PayloadBytes::Spooled(spooled) => spooled.clone(),
                 PayloadBytes::Here(bytes) => spool.add(bytes.clone()).await?,
             };
+            let head = match &read.bytes {
+                PayloadBytes::Here(bytes) => bytes.slice(..bytes.len().min(HEAD_BYTES)),
+                PayloadBytes::Spooled(_) | PayloadBytes::Upload(_) => {
+                    spool.read(&spooled, 0, HEAD_BYTES).await?
+                }
+            };
+            let screened = self.screen(read.payload.media_type.as_deref(), &head);
+            if let Some(remark) = screened.as_ref().and_then(|screened| screened.look.remark()) {
+                let issue = Issue::error(IssueType::Value, &read.payload.expression, remark);
+                remarks.push(issue.into_warning());
+            }
             upload_ids.push(spooled.id);
             match self.wrap(request, &reading.submission, &read, &spooled, now) {
-                Ok(manifest) => uploads.push(complete_upload(&access, manifest, &read, &spooled, now)),
+                Ok(manifest) => {
+                    uploads.push(complete_upload(&access, manifest, &read, &spooled, now));
+                    screenings.push(screened);
+                }
                 Err(rejected) => refused.extend(manifest_issues(&read, &rejected)),
             }
         }
@@ -89,7 +106,9 @@ impl Exchange {
             return Err(SubmitError::Refused(refused));
         }
         self.refuse_unrouted(&uploads)?;
-        remarks.push(Issue::information(HELD));
+        if !self.association_of(&access, &reading.submission).await?.is_made() {
+            remarks.push(Issue::information(HELD));
+        }
         let id = SubmissionId::new();
         let unit = Unit {
             record: SubmissionRecord {
@@ -100,13 +119,15 @@ impl Exchange {
                 skeleton: received.scanned.skeleton,
                 upload_ids: serde_json::to_string(&upload_ids).unwrap_or_default(),
                 received_at: now,
+                checks: Vec::new(),
             },
             remarks,
             upload_ids,
             segments: uploads.iter().map(whole).collect(),
             finishings: uploads
                 .iter()
-                .map(|upload| Finishing::new(self, upload.clone(), None, now))
+                .zip(screenings)
+                .map(|(upload, screened)| Finishing::new(self, upload.clone(), None, now).screened(screened))
                 .collect(),
             uploads,
             key,
@@ -194,6 +215,15 @@ impl Unit {
             let before = creation_reports(upload, record.received_at);
             finishing.write_consequences(tx, &before).await?;
         }
+        let errand = NewItem {
+            tenant: access.tenant().to_owned(),
+            owner: access.owner().unwrap_or_default().to_owned(),
+            errand: Errand::Associate,
+            subject: record.id.to_string(),
+            version: 0,
+            due_at: record.received_at,
+        };
+        agenda::add(tx, &[errand]).await?;
         self.write_key(tx, &stored).await?;
         audit::record(tx, &self.audit).await?;
         Ok(Kept::New(answer))

@@ -186,6 +186,7 @@ impl Exchange {
             Ok(keep::Kept::New(answer)) => {
                 spool.keep();
                 self.deliveries.wake();
+                self.agenda.wake();
                 Ok(answer)
             }
             Ok(keep::Kept::Before(answer)) => {

@@ -24,7 +24,7 @@ fn payload_count(content: &Value) -> usize {
 
 /// Whether a content resource is itself the payload.
 fn is_payload_itself(content: &Value) -> bool {
-    content["resourceType"].as_str().and_then(KnownType::from_name).is_none()
+    content["resourceType"].as_str().and_then(KnownType::of_content).is_none()
 }
 
 /// A payload resource in the body.
@@ -157,9 +157,9 @@ impl Exchange {
         let sender = self.sender(request, &submission);
         let policy = self.partners.policy(sender).signatures;
         let signatures = self.check_submitted(signable, sender, spool).await?;
-        issues.extend(signatures.told(policy));
-        issues.extend(signatures.missing(policy, false));
-        let payloads = self.attach(&request.caller.access(), &submission, payloads, &mut issues).await?;
+        let access = request.caller.access();
+        issues.extend(self.signature_issues(&access, &submission, (&signatures, policy)).await?);
+        let payloads = self.attach(&access, &submission, payloads, &mut issues).await?;
         if issues.iter().any(Issue::is_error) {
             return Err(refused(issues));
         }
@@ -174,7 +174,7 @@ impl Exchange {
         at: &str,
         spool: &mut UploadSpool,
     ) -> Result<ContentResource, SubmitError> {
-        let known = scanned.resource_type.as_deref().and_then(KnownType::from_name);
+        let known = scanned.resource_type.as_deref().and_then(KnownType::of_content);
         let (value, taken, raw) = match (&scanned.raw, known) {
             (Some(raw), Some(known)) => {
                 let (skeleton, taken) = fhir::convert(self.settings.scan, raw, known, at, spool).await?;

@@ -63,6 +63,43 @@ pub(crate) fn stamp(
     Ok(text)
 }
 
+/// The text with the member of this name replaced, added, or, without a value, left out; all the rest as it is.
+///
+/// # Errors
+/// The text is no JSON object.
+pub(crate) fn with_member(
+    text: &[u8],
+    name: &str,
+    value: Option<&serde_json::Value>,
+) -> Result<Vec<u8>, Malformed> {
+    let mut changed = Vec::with_capacity(text.len() + 64);
+    let mut value = value.map(ToString::to_string);
+    let mut put = |raw_name: &[u8], value: &[u8]| {
+        changed.push(if changed.is_empty() { b'{' } else { b',' });
+        changed.extend_from_slice(raw_name);
+        changed.push(b':');
+        changed.extend_from_slice(value);
+    };
+    for member in members(text) {
+        let member = member?;
+        if member.name == name {
+            if let Some(value) = value.take() {
+                put(member.raw_name, value.as_bytes());
+            }
+        } else {
+            put(member.raw_name, member.value);
+        }
+    }
+    if let Some(value) = value {
+        put(serde_json::Value::from(name).to_string().as_bytes(), value.as_bytes());
+    }
+    if changed.is_empty() {
+        changed.push(b'{');
+    }
+    changed.push(b'}');
+    Ok(changed)
+}
+
 /// What a client may say in `meta`: all but what only the server knows.
 fn append_meta(meta: &[u8], text: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut cursor = Cursor::new(meta);

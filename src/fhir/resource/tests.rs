@@ -160,3 +160,27 @@ proptest! {
         prop_assert!(entries(text.as_bytes()).count() <= text.len() + 1);
     }
 }
+
+#[test]
+fn a_member_is_replaced_added_or_left_out_and_all_else_stays() {
+    let text = br#"{"resourceType":"Subscription", "status" : "active","n":1.00,"error":"x"}"#;
+    for (name, value, expected) in [
+        (
+            "status",
+            Some(serde_json::json!("off")),
+            r#"{"resourceType":"Subscription","status":"off","n":1.00,"error":"x"}"#,
+        ),
+        ("error", None, r#"{"resourceType":"Subscription","status":"active","n":1.00}"#),
+        ("new", None, r#"{"resourceType":"Subscription","status":"active","n":1.00,"error":"x"}"#),
+        (
+            "new",
+            Some(serde_json::json!(["a"])),
+            r#"{"resourceType":"Subscription","status":"active","n":1.00,"error":"x","new":["a"]}"#,
+        ),
+    ] {
+        let changed = with_member(text, name, value.as_ref()).expect("it is an object");
+        assert_eq!(String::from_utf8_lossy(&changed), expected, "{name}");
+    }
+    assert_eq!(with_member(b"{}", "a", None), Ok(b"{}".to_vec()));
+    assert_eq!(with_member(b"[]", "a", None), Err(Malformed));
+}

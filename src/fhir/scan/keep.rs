@@ -31,7 +31,7 @@ pub(crate) struct ScannedPayload {
 /// The decoded bytes of one attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Taken {
-    /// Index in `DocumentReference.content`; none for `Binary.data`.
+    /// Index in `DocumentReference.content` or `Communication.payload`; none for `Binary.data`.
     pub(crate) content: Option<usize>,
     /// The bytes.
     pub(crate) spooled: Spooled,
@@ -44,15 +44,26 @@ pub(crate) enum KnownType {
     DocumentReference,
     /// Binary, at `data`.
     Binary,
+    /// Communication, at `payload.contentAttachment.data`. Only where resources are kept: as the content of a
+    /// submission it is itself the payload.
+    Communication,
 }
 
 impl KnownType {
-    /// The one that is called so.
-    pub(crate) fn from_name(resource_type: &str) -> Option<Self> {
+    /// The one that is called so, where it is the content of a submission.
+    pub(crate) fn of_content(resource_type: &str) -> Option<Self> {
         match resource_type {
             "DocumentReference" => Some(Self::DocumentReference),
             "Binary" => Some(Self::Binary),
             _ => None,
+        }
+    }
+
+    /// The one that is called so, where it is to be kept.
+    pub(crate) fn of_resource(resource_type: &str) -> Option<Self> {
+        match resource_type {
+            "Communication" => Some(Self::Communication),
+            other => Self::of_content(other),
         }
     }
 }
@@ -68,7 +79,7 @@ pub(super) enum Step {
 /// What becomes of a long `data` string.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Sink {
-    /// Its decoded bytes are taken out: of this content, or of a Binary.
+    /// Its decoded bytes are taken out: of this content or payload, or of a Binary.
     Taken(Option<usize>),
     /// It is part of the raw text of its resource, and only checked.
     Raw,
@@ -148,10 +159,10 @@ impl Keep {
         self.open = Some(OpenPayload { depth, known, raw: false });
     }
 
-    /// The payload says which type it is.
-    pub(super) fn name_payload(&mut self, resource_type: Option<&str>) {
+    /// The payload says which type it is, and whether that is one of `known`.
+    pub(super) fn name_payload(&mut self, resource_type: Option<&str>, known: Option<KnownType>) {
         let (Some(open), Some(payload)) = (&mut self.open, self.payloads.last_mut()) else { return };
-        open.known = open.known.or_else(|| KnownType::from_name(resource_type?));
+        open.known = open.known.or(known);
         payload.resource_type = resource_type.map(str::to_owned);
     }
 

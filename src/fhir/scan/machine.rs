@@ -317,13 +317,17 @@ impl Machine {
         let below = self.frames.len() - payload;
         match known {
             KnownType::Binary => (below == 1).then_some(Sink::Taken(None)),
-            KnownType::DocumentReference => {
-                let is_content = below == 4
-                    && self.frames.property(payload) == Some(b"content")
-                    && self.frames.property(payload + 2) == Some(b"attachment");
-                is_content.then(|| self.frames.index(payload + 1)).flatten().map(|n| Sink::Taken(Some(n)))
-            }
+            KnownType::DocumentReference => self.taken_at(below, payload, (b"content", b"attachment")),
+            KnownType::Communication => self.taken_at(below, payload, (b"payload", b"contentAttachment")),
         }
+    }
+
+    /// The same where it stands in an element of a list of the payload.
+    fn taken_at(&self, below: usize, payload: usize, (list, element): (&[u8], &[u8])) -> Option<Sink> {
+        let is_there = below == 4
+            && self.frames.property(payload) == Some(list)
+            && self.frames.property(payload + 2) == Some(element);
+        is_there.then(|| self.frames.index(payload + 1)).flatten().map(|index| Sink::Taken(Some(index)))
     }
 
     /// Whether the present `data` is that of a SampledData, which is text and not base64: the parent is a
@@ -435,7 +439,11 @@ impl Machine {
                     self.root_type = name.and_then(r4::resource_type);
                 }
                 if self.keep.open.as_ref().is_some_and(|payload| payload.depth + 1 == self.frames.len()) {
-                    self.keep.name_payload(name);
+                    let known = name.and_then(match self.shape {
+                        Shape::Submission => KnownType::of_content,
+                        Shape::Resource(_) | Shape::Bundle | Shape::Plain => KnownType::of_resource,
+                    });
+                    self.keep.name_payload(name, known);
                 }
             }
             Purpose::Elided(elision) => {

@@ -12,6 +12,7 @@ use crate::exchange::inspect_upload::Inspection;
 use crate::http::extract::Authenticated;
 use crate::id::UploadId;
 use crate::manifest::ManifestFields;
+use crate::screening::Screened;
 use crate::upload::{Upload, UploadState};
 
 /// What else may be asked of an upload.
@@ -65,6 +66,21 @@ struct InfoWire<'a> {
     upload_status: UploadStatusWire,
     /// `null` until the first attempt has ended (dex-upload 1.4).
     deliveries: Option<Vec<DeliveryWire<'a>>>,
+    /// Beyond DEX, and only where there is something to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    screening: Option<ScreeningWire<'a>>,
+}
+
+#[derive(Serialize)]
+struct ScreeningWire<'a> {
+    declared: Option<&'a str>,
+    found: Option<&'a str>,
+    agreement: &'static str,
+    allowed: bool,
+    verdict: &'static str,
+    signature: Option<&'a str>,
+    quarantined: bool,
+    scanned_at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -96,13 +112,14 @@ struct IssueWire<'a> {
 
 impl<'a> InfoWire<'a> {
     fn of(inspection: &'a Inspection) -> Self {
-        let Inspection { upload, attempts } = inspection;
+        let Inspection { upload, attempts, screened } = inspection;
         let updated_at = upload.changed_at.to_string();
         Self {
             manifest: upload.manifest.fields(),
             file_info: FileInfoWire { size_bytes: upload.offset, updated_at: updated_at.clone() },
             upload_status: UploadStatusWire { status: status(upload), chunk_received_at: updated_at },
             deliveries: (!attempts.is_empty()).then(|| attempts.iter().map(DeliveryWire::of).collect()),
+            screening: screened.as_ref().map(ScreeningWire::of),
         }
     }
 }
@@ -114,6 +131,21 @@ fn status(upload: &Upload) -> &'static str {
         UploadState::Complete => "Complete",
         UploadState::Open | UploadState::Damaged if upload.offset == 0 => "Initiated",
         UploadState::Open | UploadState::Damaged => "In Progress",
+    }
+}
+
+impl<'a> ScreeningWire<'a> {
+    fn of(screened: &'a Screened) -> Self {
+        Self {
+            declared: screened.look.declared.as_deref(),
+            found: screened.look.found.as_deref(),
+            agreement: screened.look.agreement.as_str(),
+            allowed: screened.look.is_allowed,
+            verdict: screened.verdict.as_str(),
+            signature: screened.signature.as_deref(),
+            quarantined: screened.is_held,
+            scanned_at: screened.scanned_at.map(|at| at.to_string()),
+        }
     }
 }
 

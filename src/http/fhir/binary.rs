@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
-use base64_simd::STANDARD;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
@@ -17,6 +16,7 @@ use super::respond::{FHIR_JSON, etag, outcome};
 use crate::exchange::Exchange;
 use crate::exchange::interaction::{InteractionError, Requester};
 use crate::exchange::read_binary::{BinaryBytes, BinaryVersion};
+use crate::fhir::base64::Encoder;
 use crate::fhir::{self, Chosen, Issue, IssueType, NotAcceptable};
 use crate::repository::StoredResource;
 use crate::upload::SourceError;
@@ -171,20 +171,15 @@ fn blocks(content: BinaryBytes) -> Blocks {
     }
 }
 
-/// The same as base64: whole groups of three go on, the rest waits for the next block.
+/// The same as base64.
 fn encoded(blocks: Blocks) -> Blocks {
     stream::try_unfold(
-        (Some(blocks), Vec::new()),
-        |(blocks, mut rest): (Option<Blocks>, Vec<u8>)| async move {
+        (Some(blocks), Encoder::default()),
+        |(blocks, mut encoder): (Option<Blocks>, Encoder)| async move {
             let Some(mut blocks) = blocks else { return Ok(None) };
             match blocks.next().await.transpose()? {
-                Some(block) => {
-                    rest.extend_from_slice(&block);
-                    let left = rest.split_off(rest.len() / 3 * 3);
-                    let text = Bytes::from(STANDARD.encode_to_string(&rest));
-                    Ok(Some((text, (Some(blocks), left))))
-                }
-                None => Ok(Some((Bytes::from(STANDARD.encode_to_string(&rest)), (None, Vec::new())))),
+                Some(block) => Ok(Some((encoder.encode(&block).into(), (Some(blocks), encoder)))),
+                None => Ok(Some((encoder.finish().into(), (None, Encoder::default())))),
             }
         },
     )
@@ -206,6 +201,7 @@ impl From<SourceError> for FhirError {
 
 #[cfg(test)]
 mod tests {
+    use base64_simd::STANDARD;
     use futures_util::{FutureExt, TryStreamExt};
 
     use super::*;

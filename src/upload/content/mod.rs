@@ -1,5 +1,8 @@
 //! Bytes of a stored resource that are too long for its row: written through a spool, named by a row in the
 //! transaction that keeps the resource, and read from any byte on. They are never delivered of themselves.
+//!
+//! A complete upload may lend its bytes to a resource: then both rows carry the same id, and the bytes stay as long as
+//! either does.
 
 mod store;
 #[cfg(test)]
@@ -77,7 +80,7 @@ impl ContentReader {
 }
 
 impl Uploads {
-    /// Makes bytes belong to a resource that the same transaction keeps.
+    /// Makes bytes belong to a resource that the same transaction keeps. Bytes that belong to one already stay as they are.
     pub(crate) async fn insert_contents(
         tx: &mut Tx<'_>,
         access: &Access,

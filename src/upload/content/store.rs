@@ -32,6 +32,8 @@ pub(super) async fn insert(
                     .push_bind(content.sha256.to_vec())
                     .push_bind(now.as_nanos());
             });
+            // Several resources may share the bytes of one upload.
+            query.push(" ON CONFLICT (id) DO NOTHING");
             query.build().execute(conn).await.map(drop)
         })?;
     }

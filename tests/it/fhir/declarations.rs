@@ -100,8 +100,11 @@ fn every_advertised_include_can_be_asked_for() {
 
 #[test]
 fn every_advertised_interaction_answers() {
-    let gateway =
-        Gateway::with(&[("CDEX_FHIR__UPDATE_CREATES", "true"), ("CDEX_FHIR__VALIDATION", "lenient")]);
+    let gateway = Gateway::with(&[
+        ("CDEX_FHIR__UPDATE_CREATES", "true"),
+        ("CDEX_FHIR__VALIDATION", "lenient"),
+        ("CDEX_PARTNER__PAYER__HOSTS", "[\"https://payer.example\"]"),
+    ]);
     let statement = read(&gateway, "metadata");
     let mut client = Client::new(&gateway);
     let mut wrong = Vec::new();
@@ -110,7 +113,10 @@ fn every_advertised_interaction_answers() {
         assert_eq!(resource["updateCreate"], true);
         let codes: Vec<&str> = list(resource, "interaction").iter().map(|it| text(it, "code")).collect();
         // A type all of whose elements are mandatory is lenient enough for an empty resource.
-        let body = json!({ "resourceType": name, "id": "declared", "language": "en" });
+        let mut body = json!({ "resourceType": name, "id": "declared", "language": "en" });
+        if name == "Subscription" {
+            body = subscription();
+        }
         let patch = Request::new("PATCH", &format!("/fhir/{name}/declared"))
             .header("Content-Type", "application/merge-patch+json")
             .body(if name == "Binary" {
@@ -139,6 +145,25 @@ fn every_advertised_interaction_answers() {
         }
     }
     assert!(wrong.is_empty(), "{}: {:#?}", wrong.len(), &wrong[..wrong.len().min(10)]);
+}
+
+/// A Subscription that nobody is notified of: what it asks for is looked at in any case.
+fn subscription() -> Value {
+    let content =
+        "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-payload-content";
+    json!({
+        "resourceType": "Subscription",
+        "id": "declared",
+        "status": "off",
+        "reason": "declared",
+        "criteria": "http://hl7.org/fhir/us/davinci-hrex/SubscriptionTopic/Task",
+        "channel": {
+            "type": "rest-hook",
+            "endpoint": "https://payer.example/hook",
+            "payload": "application/fhir+json",
+            "_payload": {"extension": [{"url": content, "valueCode": "empty"}]},
+        },
+    })
 }
 
 #[test]

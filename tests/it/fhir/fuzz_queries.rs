@@ -249,7 +249,8 @@ fn the_calls_of_the_cdex_reference_client_are_answered() {
         ("GET", format!("Task?_sort=-_lastUpdated&_patient={id}"), None, vec![200]),
         ("GET", format!("DocumentReference?_patient={id}&type=http://loinc.org|34133-9"), None, vec![200]),
         ("POST", format!("Task/$validate?profile={profile}"), Some(&task), vec![200]),
-        ("POST", "Subscription".to_owned(), Some(&subscription), vec![201]),
+        // It names no topic, and an endpoint that is no partner's.
+        ("POST", "Subscription".to_owned(), Some(&subscription), vec![422]),
         ("GET", format!("Claim?patient={id}"), None, vec![200]),
         ("PUT", "DocumentReference/CDex-Document?upsert=true".to_owned(), Some(&document), vec![200, 201]),
         ("GET", "metadata".to_owned(), None, vec![200]),

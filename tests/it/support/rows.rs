@@ -18,7 +18,7 @@ pub(crate) fn audit_trail(gateway: &Gateway) -> Vec<String> {
 }
 
 /// The first column of what a statement finds.
-fn texts(gateway: &Gateway, statement: &str) -> Vec<String> {
+pub(crate) fn texts(gateway: &Gateway, statement: &str) -> Vec<String> {
     let statement = AssertSqlSafe(statement.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -103,6 +103,27 @@ fn a_refusal_while_converting_names_the_place_in_the_whole_body() {
 }
 
 #[test]
+fn the_attachments_of_a_communication_are_taken_out_where_it_is_kept_and_stay_where_it_is_submitted() {
+    let resource = format!(
+        r#"{{"resourceType":"Communication","payload":[{{"contentString":"x"}},{{"contentAttachment":{{"data":"{LONG}"}}}}]}}"#
+    );
+    for (body, shape) in [
+        (resource.clone(), Shape::Resource(Some(KnownType::Communication))),
+        (format!(r#"{{"entry":[{{"resource":{resource}}}]}}"#), Shape::Bundle),
+    ] {
+        let (outcome, spool) = scan(&body, shape);
+        let scanned = outcome.expect("it is fine");
+        assert_eq!(scanned.skeleton, body.replace(LONG, ELIDED).as_bytes());
+        let [taken] = &scanned.payloads[0].taken[..] else { panic!("one taken") };
+        assert_eq!(taken.content, Some(1));
+        assert_eq!(spool.bytes(&taken.spooled), b"ABCDEFGHIJKLMNOPQRSTUVWX");
+    }
+    let (outcome, spool) = scan(&submission(&resource), Shape::Submission);
+    let raw = outcome.expect("it is fine").payloads[0].raw.clone().expect("it is the payload itself");
+    assert_eq!(spool.bytes(&raw), resource.as_bytes());
+}
+
+#[test]
 fn data_that_is_no_payload_is_an_ordinary_string() {
     let long = "x y!".repeat(10);
     for resource in [

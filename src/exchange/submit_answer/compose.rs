@@ -1,0 +1,285 @@
+//! The body of a `$submit-attachment`, written piece by piece: the Parameters around the contents, the contents as they
+//! are stored, and the bytes of attachments as base64 straight from the upload store. The memory that it takes does not
+//! depend on how long they are (design 4.1).
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::gather::Ready;
+use super::records::{Record, Records};
+use crate::auth::Access;
+use crate::cdex::OwnUploads;
+use crate::cdex::attachment_request::{AttachmentRequest, Needed};
+use crate::db::DbError;
+use crate::exchange::Exchange;
+use crate::exchange::follow_agenda::FollowError;
+use crate::fhir::base64::Encoder;
+use crate::fhir::reference::is_absolute;
+use crate::fhir::search::reference::Target;
+use crate::fhir::{Spool, SpoolError, Spooled};
+use crate::id::UploadId;
+use crate::upload::{ContentReader, Source, SourceError, Sources, UploadSpool};
+
+/// Why no body was written. Nothing of it stays.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ComposeError {
+    /// An attachment leads to nothing that can be read; what answers is of this index in [`AttachmentRequest::needed`].
+    #[error("an attachment leads to nothing that can be read")]
+    Unreadable(usize),
+    /// It may be written later.
+    #[error(transparent)]
+    Later(#[from] FollowError),
+}
+
+impl From<DbError> for ComposeError {
+    fn from(error: DbError) -> Self {
+        Self::Later(error.into())
+    }
+}
+
+impl From<SpoolError> for ComposeError {
+    fn from(error: SpoolError) -> Self {
+        Self::Later(FollowError::Unavailable(error.to_string()))
+    }
+}
+
+impl From<SourceError> for ComposeError {
+    fn from(error: SourceError) -> Self {
+        Self::Later(FollowError::Unavailable(error.to_string()))
+    }
+}
+
+/// A stretch of the body.
+enum Piece {
+    /// Text.
+    Text(Bytes),
+    /// Bytes of a resource, as base64.
+    Content(UploadId, u64),
+    /// Bytes of an upload, as base64.
+    Upload(UploadId),
+}
+
+/// The bytes of a piece on their way.
+enum Reading {
+    Content(ContentReader),
+    Upload(Box<dyn Source>),
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
+        match self {
+            Self::Content(reader) => reader.next().await,
+            Self::Upload(source) => source.next().await,
+        }
+    }
+}
+
+/// Writes the body that answers a request with these resources into a spool of `owner`'s.
+pub(super) async fn compose(
+    exchange: &Exchange,
+    (records, base): (&Records<'_>, &str),
+    owner: &Access,
+    request: &AttachmentRequest,
+    (ready, is_last): (&[Ready], bool),
+) -> Result<(UploadSpool, Spooled), ComposeError> {
+    let writing = Writing { exchange, records, base };
+    let mut spool = exchange.uploads.spool(owner);
+    spool.begin().await?;
+    match writing.body(&mut spool, request, (ready, is_last)).await {
+        Ok(()) => {
+            let spooled = spool.end().await?;
+            Ok((spool, spooled))
+        }
+        Err(error) => {
+            spool.give_up().await;
+            Err(error)
+        }
+    }
+}
+
+struct Writing<'w> {
+    exchange: &'w Exchange,
+    records: &'w Records<'w>,
+    base: &'w str,
+}
+
+impl Writing<'_> {
+    async fn body(
+        &self,
+        spool: &mut UploadSpool,
+        request: &AttachmentRequest,
+        (ready, is_last): (&[Ready], bool),
+    ) -> Result<(), ComposeError> {
+        spool.write(request.opening().into()).await?;
+        for Ready { needed, record } in ready {
+            spool.write(request.needed[*needed].opening().into()).await?;
+            for piece in self.pieces(*needed, record).await? {
+                self.write(spool, piece).await?;
+            }
+            spool.write(Needed::CLOSING.into()).await?;
+        }
+        Ok(spool.write(AttachmentRequest::closing(is_last).into()).await?)
+    }
+
+    /// A resource as it goes out. What has all its bytes in its text goes as it is stored, so that a signature in it
+    /// holds on the other side.
+    async fn pieces(&self, needed: usize, record: &Record) -> Result<Vec<Piece>, ComposeError> {
+        let mut tree = record.tree.clone();
+        let mut marks = Marks::default();
+        match record.tree["resourceType"].as_str() {
+            Some("DocumentReference") => {
+                let contents = tree.get_mut("content").and_then(Value::as_array_mut);
+                for content in contents.into_iter().flatten() {
+                    if let Some(attachment) = content.get_mut("attachment").and_then(Value::as_object_mut)
+                        && !self.fill(attachment, &mut marks).await?
+                    {
+                        return Err(ComposeError::Unreadable(needed));
+                    }
+                }
+            }
+            Some("Binary") => {
+                if let Some(id) = record.bytes {
+                    let length = self.content_length(id).await?.ok_or(ComposeError::Unreadable(needed))?;
+                    tree["data"] = marks.set(Piece::Content(id, length));
+                }
+            }
+            _ => {}
+        }
+        if tree == record.tree {
+            return Ok(vec![Piece::Text(record.text.clone())]);
+        }
+        Ok(marks.split(&tree.to_string()))
+    }
+
+    /// Puts the bytes of an attachment where its URL is, if they are ours; `false` if the URL leads to nothing.
+    async fn fill(
+        &self,
+        attachment: &mut Map<String, Value>,
+        marks: &mut Marks,
+    ) -> Result<bool, ComposeError> {
+        let Some(url) = attachment.get("url").and_then(Value::as_str) else { return Ok(true) };
+        if attachment.contains_key("data") {
+            return Ok(true);
+        }
+        let origins = self.base.strip_suffix("/fhir").map(str::to_owned).into_iter().collect();
+        if let Some(id) = (OwnUploads { origins }).upload(url) {
+            if self.exchange.uploads.find(self.records.access(), id).await?.is_none() {
+                return Ok(false);
+            }
+            attachment.insert("data".to_owned(), marks.set(Piece::Upload(id)));
+            attachment.remove("url");
+            return Ok(true);
+        }
+        let Target::Local { resource_type: "Binary", id } =
+            Target::of(url.trim_start_matches('/'), self.base)
+        else {
+            // What lies on another server the payer can fetch there.
+            return Ok(is_absolute(url));
+        };
+        let Some(binary) = self.records.read("Binary", id).await? else { return Ok(false) };
+        let data = match binary.bytes {
+            Some(id) => {
+                let Some(length) = self.content_length(id).await? else { return Ok(false) };
+                marks.set(Piece::Content(id, length))
+            }
+            None => match binary.tree.get("data") {
+                Some(data) => data.clone(),
+                None => return Ok(false),
+            },
+        };
+        if let Some(media_type) =
+            binary.tree.get("contentType").filter(|_| !attachment.contains_key("contentType"))
+        {
+            attachment.insert("contentType".to_owned(), media_type.clone());
+        }
+        attachment.remove("url");
+        attachment.insert("data".to_owned(), data);
+        Ok(true)
+    }
+
+    async fn content_length(&self, id: UploadId) -> Result<Option<u64>, ComposeError> {
+        let found = self.exchange.uploads.find_content(self.records.access(), id).await?;
+        Ok(found.map(|content| content.length))
+    }
+
+    async fn write(&self, spool: &mut UploadSpool, piece: Piece) -> Result<(), ComposeError> {
+        let uploads = &self.exchange.uploads;
+        let mut reading = match piece {
+            Piece::Text(text) => return Ok(spool.write(text).await?),
+            Piece::Content(id, length) => {
+                Reading::Content(uploads.read_content(self.records.access(), id, (0, length)).await?)
+            }
+            Piece::Upload(id) => Reading::Upload(uploads.open(self.records.access(), id).await?),
+        };
+        let mut encoder = Encoder::default();
+        while let Some(block) = reading.next().await? {
+            spool.write(encoder.encode(&block).into()).await?;
+        }
+        Ok(spool.write(encoder.finish().into()).await?)
+    }
+}
+
+/// Marks in a tree where bytes go. A mark is a random identifier, so that no text that somebody sent is one.
+#[derive(Default)]
+struct Marks(Vec<(String, Piece)>);
+
+impl Marks {
+    /// A mark for these bytes.
+    fn set(&mut self, piece: Piece) -> Value {
+        let mark = UploadId::new().to_string();
+        self.0.push((mark.clone(), piece));
+        mark.into()
+    }
+
+    /// The text without the marks, and the bytes in their places.
+    fn split(self, text: &str) -> Vec<Piece> {
+        let mut places: Vec<(usize, usize, Piece)> = self
+            .0
+            .into_iter()
+            .filter_map(|(mark, piece)| text.find(&mark).map(|start| (start, start + mark.len(), piece)))
+            .collect();
+        places.sort_by_key(|(start, ..)| *start);
+        let mut pieces = Vec::with_capacity(places.len() * 2 + 1);
+        let mut at = 0;
+        for (start, end, piece) in places {
+            pieces.push(Piece::Text(Bytes::copy_from_slice(&text.as_bytes()[at..start])));
+            pieces.push(piece);
+            at = end;
+        }
+        pieces.push(Piece::Text(Bytes::copy_from_slice(&text.as_bytes()[at..])));
+        pieces
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn bytes_go_where_their_marks_are_whatever_the_order_of_members() {
+        let mut marks = Marks::default();
+        let one = marks.set(Piece::Content(UploadId::new(), 1));
+        let other = marks.set(Piece::Content(UploadId::new(), 2));
+        let tree = json!({ "b": other, "z": one, "a": "text" });
+        let text = tree.to_string();
+        let pieces = marks.split(&text);
+        let lengths: Vec<_> =
+            pieces.iter().map(|piece| if let Piece::Content(_, n) = piece { *n } else { 0 }).collect();
+        let joined: String = pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                Piece::Content(..) | Piece::Upload(_) => "DATA".to_owned(),
+            })
+            .collect();
+        assert_eq!(
+            serde_json::from_str::<Value>(&joined).ok(),
+            Some(json!({ "b": "DATA", "z": "DATA", "a": "text" }))
+        );
+        let expected =
+            if text.find("\"b\"") < text.find("\"z\"") { [0, 2, 0, 1, 0] } else { [0, 1, 0, 2, 0] };
+        assert_eq!(lengths, expected);
+    }
+}

@@ -1,0 +1,270 @@
+//! Which resources answer what is asked for, and what is still missing.
+//!
+//! What somebody has linked answers first: outputs of the Task, then documents that refer to it (`context.related`). For
+//! a document type that nobody has linked anything for, the patient's documents of the type are looked for, where the
+//! gateway may do so. Responses to Questionnaires are never looked for: whoever fills one in says for which Task it is.
+
+use serde_json::Value;
+
+use super::records::{Record, Records};
+use crate::cdex::attachment_request::{
+    self as rules, AttachmentRequest, Needed, What, care_includes, document_date,
+};
+use crate::cdex::matching::identifier_token;
+use crate::exchange::follow_agenda::FollowError;
+use crate::fhir::datatype::{self, codings};
+use crate::fhir::search::escaped;
+
+/// A resource that answers.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    /// Index of what it answers in [`AttachmentRequest::needed`].
+    pub(super) needed: usize,
+    /// The resource.
+    pub(super) record: Record,
+}
+
+/// Why something that is asked for cannot be sent yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unready {
+    /// Nothing answers it.
+    Missing,
+    /// What answers it is not finished: a draft, or one that was withdrawn.
+    Unfinished,
+    /// What answers it must be signed.
+    Unsigned,
+}
+
+/// What is there, and what is not.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// What can be sent.
+    pub(super) ready: Vec<Ready>,
+    /// What cannot, by index in [`AttachmentRequest::needed`].
+    pub(super) unready: Vec<(usize, Unready)>,
+    /// The Patient who is meant, as `Patient/id`, if it was asked for and is known.
+    pub(super) patient: Option<String>,
+}
+
+/// Gathers what answers a request; `may_look` says whether documents may be looked for.
+pub(super) async fn gather(
+    records: &Records<'_>,
+    (task, task_id): (&Value, &str),
+    request: &AttachmentRequest,
+    may_look: bool,
+) -> Result<Gathered, FollowError> {
+    let mut answers: Vec<Vec<Record>> = vec![Vec::new(); request.needed.len()];
+    for output in rules::outputs(task) {
+        if let Some(record) = records.fetch(output.reference, task).await? {
+            assign(&mut answers, request, record);
+        }
+    }
+    for record in related(records, task_id, request).await? {
+        assign(&mut answers, request, record);
+    }
+    let mut gathered = Gathered::default();
+    let is_missing =
+        |(needed, own): (&Needed, &Vec<Record>)| own.is_empty() && matches!(needed.what, What::Attachment(_));
+    let looks = may_look && request.needed.iter().zip(&answers).any(is_missing);
+    if looks {
+        gathered.patient = records.patient(&request.patient).await?;
+    }
+    for (index, (needed, mut own)) in request.needed.iter().zip(answers).enumerate() {
+        if own.is_empty()
+            && let What::Attachment(concept) = &needed.what
+            && looks
+        {
+            own = documents(records, request, concept, gathered.patient.as_deref()).await?;
+        }
+        let must_be_signed = request.must_be_signed || demands_signature(records, needed, &own).await?;
+        match obstacle(&own, must_be_signed) {
+            Some(unready) => gathered.unready.push((index, unready)),
+            None => gathered.ready.extend(own.into_iter().map(|record| Ready { needed: index, record })),
+        }
+    }
+    Ok(gathered)
+}
+
+/// Gives what somebody has linked to what it answers: by what it says of itself, else to the first document type that
+/// nothing answers yet, because whoever linked it meant something by it.
+fn assign(answers: &mut [Vec<Record>], request: &AttachmentRequest, record: Record) {
+    if answers.iter().flatten().any(|known| known.reference == record.reference) {
+        return;
+    }
+    let fitting = request.needed.iter().enumerate().filter(|(_, needed)| rules::fits(needed, &record.tree));
+    let by_itself = fitting.map(|(index, _)| index).min_by_key(|index| answers[*index].len());
+    let is_response = record.tree["resourceType"] == "QuestionnaireResponse";
+    let by_order = || {
+        let mut open = request.needed.iter().zip(&*answers);
+        open.position(|(needed, own)| {
+            own.is_empty() && matches!(needed.what, What::Attachment(_)) && !is_response
+        })
+    };
+    if let Some(index) = by_itself.or_else(by_order) {
+        answers[index].push(record);
+    }
+}
+
+/// Documents and responses that say themselves that they are meant for the Task: by its id, or by its tracking id.
+async fn related(
+    records: &Records<'_>,
+    task_id: &str,
+    request: &AttachmentRequest,
+) -> Result<Vec<Record>, FollowError> {
+    let tracking = datatype::Identifier {
+        system: request.tracking_id.system.as_deref(),
+        value: Some(&request.tracking_id.value),
+    };
+    let by_tracking = identifier_token(&tracking).unwrap_or_default();
+    let mut found = records.find("DocumentReference", &[("related", format!("Task/{task_id}"))]).await?;
+    found.extend(records.find("DocumentReference", &[("related:identifier", by_tracking.clone())]).await?);
+    if request.needed.iter().any(|needed| matches!(needed.what, What::Questionnaire(_))) {
+        // R4 lets a response refer to a Task by its identifier only.
+        found.extend(records.find("QuestionnaireResponse", &[("based-on:identifier", by_tracking)]).await?);
+    }
+    Ok(found)
+}
+
+/// The patient's documents of a type: those about the day of service, else the latest one.
+async fn documents(
+    records: &Records<'_>,
+    request: &AttachmentRequest,
+    concept: &Value,
+    patient: Option<&str>,
+) -> Result<Vec<Record>, FollowError> {
+    let types = codings(concept).filter_map(|coding| {
+        let code = escaped(coding.code?);
+        Some(coding.system.map_or_else(|| code.to_string(), |system| format!("{}|{code}", escaped(system))))
+    });
+    let types = types.collect::<Vec<_>>().join(",");
+    if types.is_empty() {
+        // A type in words is for a person to read.
+        return Ok(Vec::new());
+    }
+    let of = |name: &'static str, subject: String| {
+        [(name, subject), ("type", types.clone()), ("status", "current".to_owned())]
+    };
+    let mut found = Vec::new();
+    if let Some(patient) = patient {
+        found.extend(records.find("DocumentReference", &of("patient", patient.to_owned())).await?);
+    }
+    // Only numbers with a system name one person: that of a member at a payer, of an account here.
+    let numbers = request.patient_identifiers().filter(|number| number.system.is_some());
+    let numbers = numbers.filter_map(|number| identifier_token(&number)).collect::<Vec<_>>().join(",");
+    if !numbers.is_empty() {
+        for record in records.find("DocumentReference", &of("subject:identifier", numbers)).await? {
+            if found.iter().all(|known: &Record| known.reference != record.reference) {
+                found.push(record);
+            }
+        }
+    }
+    Ok(choose(found, request.service_date.as_deref()))
+}
+
+/// Of documents of one type those about the day of service, else the latest: no more than is needed is sent.
+fn choose(mut found: Vec<Record>, day: Option<&str>) -> Vec<Record> {
+    let is_about = |record: &Record| day.is_some_and(|day| care_includes(&record.tree, day));
+    if found.iter().any(is_about) {
+        found.retain(is_about);
+        return found;
+    }
+    let latest =
+        found.into_iter().max_by(|one, other| document_date(&one.tree).cmp(document_date(&other.tree)));
+    latest.into_iter().collect()
+}
+
+/// Whether the Questionnaire demands a signed response, beside what the Task says (CONF-026).
+async fn demands_signature(
+    records: &Records<'_>,
+    needed: &Needed,
+    answers: &[Record],
+) -> Result<bool, FollowError> {
+    let What::Questionnaire(canonical) = &needed.what else { return Ok(false) };
+    let contained = answers.iter().flat_map(|record| record.tree["contained"].as_array()).flatten();
+    if contained.filter(|json| json["resourceType"] == "Questionnaire").any(rules::requires_signature) {
+        return Ok(true);
+    }
+    let url = canonical.split('|').next().unwrap_or(canonical);
+    let found = records.find("Questionnaire", &[("url", escaped(url).into_owned())]).await?;
+    Ok(found.iter().any(|record| rules::requires_signature(&record.tree)))
+}
+
+/// Why these cannot be sent.
+fn obstacle(answers: &[Record], must_be_signed: bool) -> Option<Unready> {
+    if answers.is_empty() {
+        return Some(Unready::Missing);
+    }
+    let is_finished = |record: &Record| {
+        let status = record.tree["status"].as_str();
+        match record.tree["resourceType"].as_str() {
+            Some("DocumentReference") => status == Some("current"),
+            Some("QuestionnaireResponse") => matches!(status, Some("completed" | "amended")),
+            _ => true,
+        }
+    };
+    if !answers.iter().all(is_finished) {
+        return Some(Unready::Unfinished);
+    }
+    let is_signed = |record: &Record| rules::is_signed(&record.tree);
+    (must_be_signed && !answers.iter().all(is_signed)).then_some(Unready::Unsigned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(tree: Value) -> Record {
+        let reference = format!("{}/{}", tree["resourceType"].as_str().expect("a type"), tree["id"]);
+        Record { reference, text: tree.to_string().into(), tree, bytes: None }
+    }
+
+    #[test]
+    fn documents_about_the_day_of_service_go_before_the_latest() {
+        let document = |id: u32, date: &str, start: &str| {
+            record(json!({ "resourceType": "DocumentReference", "id": id, "date": date,
+                "context": { "period": { "start": start, "end": start } } }))
+        };
+        let all = || {
+            vec![
+                document(1, "2022-06-20T00:00:00Z", "2022-06-13"),
+                document(2, "2022-06-14T00:00:00Z", "2022-06-13"),
+                document(3, "2023-01-01T00:00:00Z", "2023-01-01"),
+            ]
+        };
+        let chosen = |day: Option<&str>| {
+            let chosen = choose(all(), day);
+            chosen.into_iter().map(|record| record.tree["id"].as_u64()).collect::<Vec<_>>()
+        };
+        assert_eq!(chosen(Some("2022-06-13")), [Some(1), Some(2)]);
+        assert_eq!(chosen(Some("2021-01-01")), [Some(3)]);
+        assert_eq!(chosen(None), [Some(3)]);
+        assert!(choose(Vec::new(), None).is_empty());
+    }
+
+    #[test]
+    fn conf_026_what_is_not_finished_or_not_signed_is_not_ready() {
+        let response =
+            |status: &str| json!({ "resourceType": "QuestionnaireResponse", "id": 1, "status": status });
+        let mut signed = response("completed");
+        signed["extension"] =
+            json!([{ "url": "http://hl7.org/fhir/StructureDefinition/questionnaireresponse-signature" }]);
+        for (tree, must_be_signed, expected) in [
+            (response("completed"), false, None),
+            (response("in-progress"), false, Some(Unready::Unfinished)),
+            (response("completed"), true, Some(Unready::Unsigned)),
+            (signed, true, None),
+            (
+                json!({ "resourceType": "DocumentReference", "id": 1, "status": "superseded" }),
+                false,
+                Some(Unready::Unfinished),
+            ),
+            (json!({ "resourceType": "DocumentReference", "id": 1, "status": "current" }), true, None),
+            (json!({ "resourceType": "Bundle", "id": 1 }), true, Some(Unready::Unsigned)),
+        ] {
+            assert_eq!(obstacle(&[record(tree.clone())], must_be_signed), expected, "{tree}");
+        }
+        assert_eq!(obstacle(&[], false), Some(Unready::Missing));
+    }
+}

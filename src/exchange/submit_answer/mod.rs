@@ -1,0 +1,367 @@
+//! A payer asks for attachments by a Task, and the gateway answers with `$submit-attachment` as soon as what is asked for
+//! is there: linked to the Task by a person or the EHR, or found by its type (CDex, "Requesting attachments").
+//!
+//! Each version of such a Task comes here by its errand. [`gather`] says what is there, [`records`] where that is looked
+//! up, [`compose`] writes the body, and one unit makes true that it is sent: the message, the row by which it is sent
+//! once, the next versions of the Task ([`progress`]). [`follow`] tells the Task what came of it. A Task that waits is
+//! known by the names of what it waits for ([`wait`]), so that a document that comes later finds it.
+
+mod compose;
+mod follow;
+mod gather;
+mod progress;
+mod records;
+mod store;
+#[cfg(test)]
+mod tests;
+mod wait;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use self::compose::{ComposeError, compose};
+use self::gather::{Gathered, Ready, Unready, gather};
+use self::progress::{Stage, Step, is_terminal, status_of};
+use self::records::Records;
+use self::store::{Answer, AnswerState, NewAnswer, SentContent};
+use super::Exchange;
+use super::follow_agenda::FollowError;
+use super::match_patient::tree_of;
+use super::send_message::{Composed, Message, Outgoing};
+use super::store_resource::Received;
+use crate::agenda::{self, Errand, Item, NewItem};
+use crate::audit::{self, AuditOutcome, Entry};
+use crate::auth::Access;
+use crate::cdex::attachment_request::{AttachmentRequest, What};
+use crate::clock::Timestamp;
+use crate::config::TaskPolicy;
+use crate::db::{DbError, Tx};
+use crate::fhir::FHIR_JSON;
+use crate::repository::{self, Draft, Kept, Precondition};
+
+pub(crate) use wait::Awaiting;
+
+/// The route of answers in their manifest.
+const ROUTE: &str = "submission";
+/// The word of an answer in audit rows.
+const ACTION: &str = "submit-answer";
+
+/// A Task as the errand finds it.
+struct Present {
+    id: String,
+    version: u64,
+    tree: Value,
+}
+
+/// What is to be done now.
+enum Plan {
+    /// Nothing: the Task is finished, or somebody else's to go on with, or on its way.
+    Leave,
+    /// The same, but documents that come later may change that.
+    Listen(Names),
+    /// The Task says how far it is, and documents that come later may change that.
+    Wait(Step, Names),
+    /// The Task can never be answered.
+    Refuse(Step),
+    /// This is sent, and documents that come later are what is still missing.
+    Send { step: Step, answer: NewAnswer, composed: Box<Composed>, names: Names },
+}
+
+/// The names by which a document can turn out to be meant for a Task.
+type Names = Vec<[u8; 32]>;
+
+/// Everything that becomes true at once.
+struct Unit {
+    item: Item,
+    access: Access,
+    task: String,
+    drafts: Vec<(Draft, Precondition)>,
+    sent: Option<(Outgoing, NewAnswer)>,
+    /// Under which names the Task waits from now on; not at all if there are none.
+    names: Names,
+    audit: Option<Entry>,
+    now: Timestamp,
+}
+
+/// What became of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// All of it is true.
+    All,
+    /// Nothing is: somebody else has the errand now.
+    Lost,
+    /// Nothing is: the Task was changed meanwhile, and the errand is on the agenda again.
+    Changed,
+}
+
+impl Exchange {
+    /// Answers an attachment request as far as it can be answered now.
+    pub(super) async fn submit_attachments(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
+        let Some(task) = self.present_task(item).await? else { return self.stop_waiting(item).await };
+        let plan = self.plan(item, &task).await?;
+        let now = self.clock.now();
+        let (step, names, sent) = match plan {
+            Plan::Leave => (None, Names::new(), None),
+            Plan::Listen(names) => (None, names, None),
+            Plan::Wait(step, names) => (Some(step), names, None),
+            Plan::Refuse(step) => (Some(step), Names::new(), None),
+            Plan::Send { step, answer, composed, names } => (Some(step), names, Some((answer, composed))),
+        };
+        let drafts = step.map(|step| self.drafts(&item.access(), &task, &step, now)).unwrap_or_default();
+        let is_waiting = !names.is_empty();
+        let unit = Unit {
+            item: item.clone(),
+            access: item.access(),
+            audit: sent.is_some().then(|| audit_entry(item, now)),
+            sent: sent.as_ref().map(|(answer, composed)| (composed.outgoing(), answer.clone())),
+            task: task.id,
+            drafts,
+            names,
+            now,
+        };
+        let written = self.db.write(unit, |unit, tx| Box::pin(unit.write(tx))).await;
+        if let Some((_, composed)) = sent {
+            composed.settle(&written, |written| *written == Written::All).await;
+            self.deliveries.wake();
+        }
+        if is_waiting {
+            // Again, after the commit: whoever looked meanwhile saw nobody waiting.
+            self.awaiting.begin();
+        }
+        self.agenda.wake();
+        Ok(written.map(drop)?)
+    }
+
+    /// The Task of an errand, if it is there and an attachment request.
+    async fn present_task(&self, item: &Item) -> Result<Option<Present>, FollowError> {
+        let Some(("Task", id)) = item.resource() else { return Ok(None) };
+        let mut reader = self.db.reader().await?;
+        let found = repository::read(&mut reader.tx(), &item.access(), "Task", id).await?;
+        let Some(found) = found.filter(|task| task.content.is_some()) else { return Ok(None) };
+        let tree = tree_of(&found)?;
+        Ok(AttachmentRequest::is_one(&tree).then_some(Present { id: found.id, version: found.version, tree }))
+    }
+
+    async fn plan(&self, item: &Item, task: &Present) -> Result<Plan, FollowError> {
+        let status = status_of(&task.tree);
+        // Whoever else put it on hold takes it off again.
+        let is_held = status == "on-hold" && !Stage::is_at(&task.tree, Stage::NO_PARTNER);
+        if is_terminal(status) || is_held || status == "draft" {
+            return Ok(Plan::Leave);
+        }
+        let request = match AttachmentRequest::read(&task.tree) {
+            Ok(request) => request,
+            Err(issues) => {
+                let elements: Vec<_> =
+                    issues.iter().filter_map(|issue| issue.expression.as_deref()).collect();
+                let reason = format!("The request cannot be answered without {}", elements.join(", "));
+                let to = if status == "requested" { "rejected" } else { "failed" };
+                let stage = Stage::new("unanswerable", "The request is not complete");
+                return Ok(Plan::Refuse(Step { reason: Some(reason), ..Step::to(to, stage) }));
+            }
+        };
+        let url = request.submit_url();
+        let partner = self.partners.of_url(&url);
+        let policy = self.partners.policy(partner.map(AsRef::as_ref));
+        if status == "requested" && policy.tasks == TaskPolicy::Review {
+            return Ok(Plan::Leave);
+        }
+        let before = {
+            let mut reader = self.db.reader().await?;
+            store::list(&mut reader.tx(), &item.access(), &task.id).await?
+        };
+        if is_ended(&before, request.may_be_several) {
+            return Ok(Plan::Leave);
+        }
+        // Before anything is looked up: a document that is kept from here on comes by its own errand.
+        self.awaiting.begin();
+        let requester = self.requester_of(item);
+        let records = Records::new(self, requester.clone());
+        let gathered = gather(&records, (&task.tree, &task.id), &request, true).await?;
+        let names = wait::names(&request, gathered.patient.as_deref(), &task.tree);
+        let Gathered { ready, unready, .. } = gathered;
+        let has_new = ready.iter().any(|ready| !is_sent(&before, &request, ready));
+        let new: Vec<Ready> = ready.into_iter().filter(|ready| !is_sent(&before, &request, ready)).collect();
+        let missing: Vec<(usize, Unready)> = unready
+            .into_iter()
+            .filter(|(index, _)| !is_answered(&before, request.needed[*index].input))
+            .collect();
+        let may_send = has_new && (missing.is_empty() || request.may_be_several);
+        if !may_send {
+            let is_form = request.needed.iter().all(|needed| matches!(needed.what, What::Questionnaire(_)));
+            if status == "requested" && is_form && missing.iter().all(|(_, why)| *why == Unready::Missing) {
+                // Nobody but a person or the EHR can begin with a form: the Task stays in the work queue.
+                return Ok(Plan::Listen(names));
+            }
+            return Ok(Plan::Wait(Step::to("in-progress", waiting(&request, &missing)), names));
+        }
+        let Some(partner) = partner else {
+            let stage = Stage::new(
+                Stage::NO_PARTNER,
+                "The server in the input payer-url is none of a configured partner",
+            );
+            return Ok(Plan::Wait(Step::to("on-hold", stage), names));
+        };
+        let is_last = missing.is_empty();
+        let composing =
+            compose(self, (&records, &requester.base), &item.access(), &request, (&new, is_last)).await;
+        let (spool, spooled) = match composing {
+            Ok(composed) => composed,
+            Err(ComposeError::Later(error)) => return Err(error),
+            Err(ComposeError::Unreadable(index)) => {
+                let input = request.needed[index].input;
+                let text = format!(
+                    "Task.input[{input}]: an attachment of what answers it leads to nothing that can be read"
+                );
+                let stage = Stage::new("waiting-for-documents", text);
+                return Ok(Plan::Wait(Step::to("in-progress", stage), names));
+            }
+        };
+        let number = before.len() + 1;
+        let message = Message {
+            route: ROUTE,
+            content_type: FHIR_JSON.to_owned(),
+            partner: partner.name.clone(),
+            url,
+            headers: Vec::new(),
+            ordering_key: Some(format!("Task/{}", task.id)),
+            followed_by: Some(format!("Task/{}/{number}", task.id)),
+        };
+        let contents = new.iter().map(|ready| sent_content(&request, ready)).collect();
+        let answer = NewAnswer { is_last, sha256: spooled.sha256, contents, upload_id: spooled.id };
+        let composed = Box::new(Self::compose_spooled(&item.access(), message, spool, spooled));
+        let stage = Stage::new("submitting", "The attachments are on their way to the payer");
+        let names = if is_last { Names::new() } else { names };
+        Ok(Plan::Send { step: Step::to("in-progress", stage), answer, composed, names })
+    }
+
+    /// The next versions of a Task as they are kept. They come from here and need not come here again.
+    fn drafts(
+        &self,
+        access: &Access,
+        task: &Present,
+        step: &Step,
+        now: Timestamp,
+    ) -> Vec<(Draft, Precondition)> {
+        let requester = self.requester(access);
+        let versions = step.versions(&task.tree, now).into_iter().zip(task.version..);
+        versions
+            .map(|(tree, version)| {
+                let received = Received::of_text(tree.to_string().into(), tree);
+                let mut draft = self.draft(&requester, "Task", task.id.clone(), &received).draft;
+                draft.errands.retain(|errand| *errand != Errand::SubmitAttachments);
+                (draft, Precondition::Version(vec![version]))
+            })
+            .collect()
+    }
+}
+
+impl Unit {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<Written, DbError> {
+        let Self { item, access, task, drafts, sent, names, audit, now } = self;
+        if !agenda::done(tx, item).await? {
+            return Ok(Written::Lost);
+        }
+        if !keep_versions(tx, access, drafts, *now).await? {
+            agenda::add(tx, &[again(item, *now)]).await?;
+            return Ok(Written::Changed);
+        }
+        if let Some((outgoing, answer)) = sent {
+            outgoing.write(tx, *now).await?;
+            store::insert(tx, (access, task), answer, *now).await?;
+        }
+        if let Some(entry) = audit {
+            audit::record(tx, entry).await?;
+        }
+        wait::write(tx, (access, task), names, *now).await?;
+        Ok(Written::All)
+    }
+}
+
+/// Keeps the next versions of a Task; none of them, and `false`, if it is not the version that they follow.
+async fn keep_versions(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    drafts: &[(Draft, Precondition)],
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    // The first by itself: where it does not fit, the number that the second waits for may be somebody else's version.
+    let Some((first, rest)) = drafts.split_first() else { return Ok(true) };
+    let kept = repository::keep(tx, access, std::slice::from_ref(first), false, now).await?;
+    if !matches!(kept.first(), Some(Kept::Updated(_))) {
+        return Ok(false);
+    }
+    if !rest.is_empty() {
+        repository::keep(tx, access, rest, false, now).await?;
+    }
+    Ok(true)
+}
+
+/// The same errand once more.
+fn again(item: &Item, now: Timestamp) -> NewItem {
+    NewItem {
+        tenant: item.tenant.clone(),
+        owner: item.owner.clone(),
+        errand: item.errand,
+        subject: item.subject.clone(),
+        version: item.version,
+        due_at: now,
+    }
+}
+
+fn audit_entry(item: &Item, at: Timestamp) -> Entry {
+    Entry {
+        tenant: item.tenant.clone(),
+        owner: item.owner.clone(),
+        at,
+        action: ACTION,
+        outcome: AuditOutcome::Success,
+        entity: Some(item.subject.clone()),
+        detail: Vec::new(),
+        request_id: None,
+    }
+}
+
+fn sent_content(request: &AttachmentRequest, ready: &Ready) -> SentContent {
+    let needed = &request.needed[ready.needed];
+    SentContent {
+        input: needed.input,
+        reference: ready.record.reference.clone(),
+        output: needed.what.output_code().to_owned(),
+    }
+}
+
+/// What was sent and not given up.
+fn sent(before: &[Answer]) -> impl Iterator<Item = &SentContent> {
+    before.iter().filter(|answer| answer.state != AnswerState::Dead).flat_map(|answer| &answer.contents)
+}
+
+/// Whether nothing more is sent: the last one, or the only one, was.
+fn is_ended(before: &[Answer], may_be_several: bool) -> bool {
+    before.iter().any(|answer| answer.state != AnswerState::Dead && (answer.is_last || !may_be_several))
+}
+
+fn is_sent(before: &[Answer], request: &AttachmentRequest, ready: &Ready) -> bool {
+    let content = sent_content(request, ready);
+    sent(before).any(|known| known.input == content.input && known.reference == content.reference)
+}
+
+fn is_answered(before: &[Answer], input: usize) -> bool {
+    sent(before).any(|known| known.input == input)
+}
+
+/// What a person reads of a Task that waits: which inputs, and for what.
+fn waiting(request: &AttachmentRequest, missing: &[(usize, Unready)]) -> Stage {
+    let told = missing.iter().map(|(index, why)| {
+        let what = match why {
+            Unready::Missing => "nothing answers it yet",
+            Unready::Unfinished => "what answers it is not finished",
+            Unready::Unsigned => "what answers it must be signed",
+        };
+        format!("Task.input[{}]: {what}", request.needed[*index].input)
+    });
+    let is_unsigned = !missing.is_empty() && missing.iter().all(|(_, why)| *why == Unready::Unsigned);
+    let code = if is_unsigned { "waiting-for-signature" } else { "waiting-for-documents" };
+    Stage::new(code, told.collect::<Vec<_>>().join("; "))
+}
