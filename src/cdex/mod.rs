@@ -4,8 +4,9 @@
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
 //! content carries, [`signature`] whether what it carries is signed as it should be, [`association`] which Task and Claim
 //! they belong to and [`provenance`] where they come from. [`task`] says what Tasks ask for and what may become of them,
-//! [`request`] what we ask partners for, [`communication`] is the push of 2019, [`operation`] which operations there are, [`documentation`] what has to be said of
-//! them in words, [`discovery`] what organisations publish, and [`tag`] how resources are marked.
+//! [`request`] what we ask partners for, [`communication`] is the push of 2019, [`operation`] which operations there
+//! are, [`documentation`] what has to be said of them in words, [`discovery`] what organisations publish, and [`tag`] how
+//! resources are marked.
 
 pub(crate) mod association;
 #[cfg(test)]

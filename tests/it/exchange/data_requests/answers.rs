@@ -318,7 +318,7 @@ fn data_that_live_on_another_server_are_asked_for_there() {
 }
 
 #[test]
-fn conf_017_conf_018_conf_083_a_purpose_is_demanded_where_that_was_agreed() {
+fn conf_017_018_083_a_purpose_is_demanded_where_that_was_agreed() {
     let purpose = |codings: Value| {
         let mut task = query("m", "Condition");
         let concept = json!({ "coding": codings });
