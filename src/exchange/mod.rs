@@ -209,4 +209,6 @@ impl Exchange {
 pub(crate) struct Interrupted;
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
