@@ -43,6 +43,10 @@ pub(crate) struct TaskRequest {
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of them at a time, for as long as its Task is built"
+)]
 pub(crate) enum Asked {
     /// Data, which the Task itself will hold or name.
     Data {

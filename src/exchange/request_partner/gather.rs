@@ -265,12 +265,11 @@ impl<'a> Gatherer<'a> {
                 }
                 let Some(place) = self.base.place_of(url) else { continue };
                 let declared = named.content_type.unwrap_or("application/octet-stream").to_owned();
-                let named_here = match self.fetch_binary(&place, declared).await? {
-                    Some(local) => local,
-                    None => {
-                        self.missing += 1;
-                        self.base.at(&place)
-                    }
+                let named_here = if let Some(local) = self.fetch_binary(&place, declared).await? {
+                    local
+                } else {
+                    self.missing += 1;
+                    self.base.at(&place)
                 };
                 self.found[index].received.tree["content"][at]["attachment"]["url"] = named_here.into();
             }
