@@ -128,7 +128,7 @@ impl Gateway {
         self.exchange.submit_attachment(request, body_of(body)).await
     }
 
-    async fn submit(&self, body: &Value) -> Result<Answer, SubmitError> {
+    pub(super) async fn submit(&self, body: &Value) -> Result<Answer, SubmitError> {
         self.submit_as(body.to_string().as_bytes(), None).await
     }
 
@@ -202,7 +202,7 @@ fn identifier(name: &str, value: &str) -> Value {
     json!({ "name": name, "valueIdentifier": { "value": value } })
 }
 
-fn submission(contents: &[Value]) -> Value {
+pub(super) fn submission(contents: &[Value]) -> Value {
     let mut parameter = vec![
         identifier("TrackingId", "T1"),
         json!({ "name": "AttachTo", "valueCode": "claim" }),
@@ -217,7 +217,7 @@ fn submission(contents: &[Value]) -> Value {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "every call makes its argument on the spot")]
-fn document(attachment: Value) -> Value {
+pub(super) fn document(attachment: Value) -> Value {
     json!({ "resourceType": "DocumentReference", "status": "current", "content": [{ "attachment": attachment }] })
 }
 

@@ -5,6 +5,7 @@ mod crash;
 mod documents;
 mod payers;
 mod published;
+mod requirements;
 
 use serde_json::{Value, json};
 
