@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Identifier;
+use super::signature::{LineResult, Verdict};
 use crate::clock::Timestamp;
 use crate::id::{SubmissionId, UploadId};
 
@@ -128,6 +129,27 @@ impl Source {
 }
 
 impl SignatureCheck {
+    /// The lines of a verdict: what the signature is worth, then each rule.
+    pub(crate) fn of(verdict: &Verdict) -> Vec<Self> {
+        let told = verdict.issues("", false);
+        let worth = told.first().map(|issue| issue.text.clone()).unwrap_or_default();
+        let check = |rule: &str, outcome: &str, text: String| Self {
+            rule: rule.to_owned(),
+            outcome: outcome.to_owned(),
+            text,
+        };
+        let lines = verdict.lines.iter().map(|line| {
+            let outcome = match line.result {
+                LineResult::Pass => "pass",
+                LineResult::Fail => "fail",
+                LineResult::Warn => "warn",
+                LineResult::Unsupported => "unsupported",
+            };
+            check(line.rule, outcome, line.text.to_owned())
+        });
+        std::iter::once(check("signature", verdict.judgement.as_code(), worth)).chain(lines).collect()
+    }
+
     fn to_element(&self) -> Value {
         json!({ "url": SIGNATURE_CHECK, "extension": [
             { "url": "rule", "valueString": self.rule },
