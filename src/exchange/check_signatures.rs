@@ -11,7 +11,6 @@ use tokio::sync::Semaphore;
 
 use super::{Exchange, Interrupted};
 use crate::auth::Caller;
-use crate::cdex::provenance::SignatureCheck;
 use crate::cdex::signature::{Judgement, Signer, TrustAnchors, Verdict, covers, has_signature, verify};
 use crate::clock::Timestamp;
 use crate::config::SignaturePolicy;
@@ -114,18 +113,6 @@ impl Checked {
         let missing = self.uncovered.iter().filter(|at| !is_told(at));
         missing.flat_map(|at| Verdict::missing().issues(at, true)).collect()
     }
-}
-
-/// A verdict as the lines that a Provenance keeps: what the signature is worth, then each rule.
-pub(super) fn checks_of(verdict: &Verdict) -> Vec<SignatureCheck> {
-    let check = |rule: &str, outcome: &str, text: &str| SignatureCheck {
-        rule: rule.to_owned(),
-        outcome: outcome.to_owned(),
-        text: text.to_owned(),
-    };
-    let judgement = verdict.judgement;
-    let lines = verdict.lines.iter().map(|line| check(line.rule, line.result.as_code(), line.text));
-    std::iter::once(check("signature", judgement.as_code(), judgement.text())).chain(lines).collect()
 }
 
 /// Whether a FHIR resource must be signed: what a Task with a signature flag asked for, or every one. Documents of

@@ -3,7 +3,7 @@
 use rcgen::{SanType, date_time_ymd};
 use serde_json::{Value, json};
 
-use crate::exchange::attachment_request;
+use crate::exchange::{attachment_request, search, settle};
 use crate::support::content::base64;
 use crate::support::environment::shared;
 use crate::support::gateway::{Gateway, for_each_database};
@@ -185,6 +185,14 @@ fn what_a_task_with_a_signature_flag_asks_for_must_be_signed() {
         ] {
             accepted(&submit(&gateway, parameters(number, vec![content]).to_string()));
         }
+        settle(&gateway);
+        let checked: Vec<String> = search(&gateway, "Provenance?_count=50")
+            .iter()
+            .filter(|provenance| provenance.get("extension").is_some())
+            .map(ToString::to_string)
+            .collect();
+        let [checked] = &checked[..] else { panic!("one of them was signed: {checked:?}") };
+        assert!(checked.contains("CONF-055") && checked.contains("urn:cdex-gateway:signature-check"));
     });
 }
 

@@ -193,7 +193,7 @@ impl<'a> Gatherer<'a> {
         let at = resource_type.unwrap_or("Resource");
         let verified = self.exchange.verify_signatures(text, at, Some(self.partner)).await;
         let verdicts = verified.map_err(|error| FollowError::Unavailable(error.to_string()))?;
-        self.checks.extend(verdicts.iter().flat_map(|(_, verdict)| checks_of(verdict)));
+        self.checks.extend(verdicts.iter().flat_map(|(_, verdict)| SignatureCheck::of(verdict)));
         Ok(())
     }
 

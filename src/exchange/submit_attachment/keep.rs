@@ -6,11 +6,13 @@ use sha2::{Digest, Sha256};
 use super::answer::Answer;
 use super::read::{PayloadBytes, ReadPayload, Reading};
 use super::receive::{Fingerprint, Received};
-use super::signatures::checks_of_attachments;
 use super::{Exchange, SubmitError, SubmitRequest};
 use crate::agenda::{self, Errand, NewItem};
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::Access;
+use crate::cdex::provenance::SignatureCheck;
+use crate::cdex::signature::Verdict;
+use crate::cdex::{Submission, SubmittedAttachment};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
 use crate::exchange::finish_upload::Finishing;
@@ -110,8 +112,8 @@ impl Exchange {
         if !self.association_of(&access, &reading.submission).await?.is_made() {
             remarks.push(Issue::information(HELD));
         }
+        let checks = checks(&reading.submission, &reading.signatures.verdicts);
         let id = SubmissionId::new();
-        let checks = checks_of_attachments(&reading.signatures, &reading.submission);
         let unit = Unit {
             record: SubmissionRecord {
                 id,
@@ -146,7 +148,7 @@ impl Exchange {
     fn wrap(
         &self,
         request: &SubmitRequest,
-        submission: &crate::cdex::Submission,
+        submission: &Submission,
         read: &ReadPayload,
         spooled: &Spooled,
         now: Timestamp,
@@ -236,6 +238,21 @@ impl Unit {
         let kept = (&self.record.body_sha256, answer);
         store::insert_key(tx, &self.access, key, kept, (self.record.received_at, *expires_at)).await
     }
+}
+
+/// What signatures turned out to be, with the number of the attachment that each is in.
+fn checks(submission: &Submission, verdicts: &[(String, Verdict)]) -> Vec<(usize, SignatureCheck)> {
+    let lines = verdicts.iter().flat_map(|(path, verdict)| {
+        let is_in = |attachment: &SubmittedAttachment| {
+            let SubmittedAttachment { parameter, content_part, .. } = attachment;
+            path.starts_with(&format!("Parameters.parameter[{parameter}].part[{content_part}]."))
+        };
+        let number = submission.attachments.iter().position(is_in);
+        number
+            .into_iter()
+            .flat_map(|number| SignatureCheck::of(verdict).into_iter().map(move |check| (number, check)))
+    });
+    lines.collect()
 }
 
 fn complete_upload(

@@ -7,12 +7,11 @@ use serde_json::Value;
 use super::read::PayloadBytes;
 use super::{Exchange, SubmitError, SubmitRequest};
 use crate::auth::Access;
-use crate::cdex::provenance::SignatureCheck;
 use crate::cdex::signature::has_signature;
-use crate::cdex::{Submission, SubmittedAttachment};
+use crate::cdex::Submission;
 use crate::config::SignaturePolicy;
 use crate::db::DbError;
-use crate::exchange::check_signatures::{Checked, LARGEST, checks_of, too_long};
+use crate::exchange::check_signatures::{Checked, LARGEST, too_long};
 use crate::fhir::{Issue, Spool, Spooled};
 use crate::partner::Partner;
 use crate::upload::UploadSpool;
@@ -77,25 +76,6 @@ impl Exchange {
         }
         Ok(checked)
     }
-}
-
-/// What is kept of verdicts, each line with the number of the attachment that it is about.
-pub(super) fn checks_of_attachments(
-    checked: &Checked,
-    submission: &Submission,
-) -> Vec<(usize, SignatureCheck)> {
-    let number_of = |path: &str| {
-        submission.attachments.iter().position(|attachment| {
-            let SubmittedAttachment { parameter, content_part, .. } = attachment;
-            let content = format!("Parameters.parameter[{parameter}].part[{content_part}].resource");
-            path.strip_prefix(&content).is_some_and(|rest| rest.starts_with('.'))
-        })
-    };
-    let verdicts = checked.verdicts.iter();
-    let numbered = verdicts.filter_map(|(path, verdict)| Some((number_of(path)?, verdict)));
-    numbered
-        .flat_map(|(number, verdict)| checks_of(verdict).into_iter().map(move |check| (number, check)))
-        .collect()
 }
 
 /// The text of a resource in one piece.
