@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::receive_upload::Creation;
-use super::redeliver::{Redelivery, RedeliveryRefused};
 use super::submit_attachment::{Answer, RunningKeys, SubmitError, SubmitRequest};
 use super::*;
 use crate::audit::{self, AuditOutcome};
@@ -17,11 +16,10 @@ use crate::auth::Caller;
 use crate::cdex::OwnUploads;
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::{Config, FhirMappingConfig, Validation};
-use crate::db::testing::{assert_prepares, for_each_database};
-use crate::delivery::{AttemptOutcome, Destination, FileDestination, FileSettings, Schedule, WorkerSettings};
+use crate::delivery::{Destination, FileDestination, FileSettings, Schedule, WorkerSettings};
 use crate::id::UploadId;
 use crate::manifest::ManifestFields;
-use crate::upload::{AppendRequest, Ended, FileBlobs, UploadSettings, UploadState, Uploads};
+use crate::upload::{AppendRequest, Ended, FileBlobs, UploadSettings, Uploads};
 
 /// A gateway without its edge.
 pub(super) struct Gateway {

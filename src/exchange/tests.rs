@@ -1,27 +1,21 @@
 //! The use cases over real files and both databases, with a clock that is turned by hand.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt, stream};
-use serde_json::{Value, json};
+use futures_util::{FutureExt, StreamExt};
+use serde_json::json;
 
 use super::receive_upload::Creation;
 use super::redeliver::{Redelivery, RedeliveryRefused};
-use super::submit_attachment::{Answer, RunningKeys, SubmitError, SubmitRequest};
+use super::submit_attachment::{Answer, SubmitError};
 use super::testing::{Gateway, base64, body_of, document, manifest, submission};
 use super::*;
-use crate::audit::{self, AuditOutcome};
+use crate::audit::AuditOutcome;
 use crate::auth::Caller;
-use crate::cdex::OwnUploads;
-use crate::clock::{ManualClock, Timestamp};
-use crate::config::{Config, FhirMappingConfig, Validation};
 use crate::db::testing::{assert_prepares, for_each_database};
-use crate::delivery::{AttemptOutcome, Destination, FileDestination, FileSettings, Schedule, WorkerSettings};
+use crate::delivery::{AttemptOutcome, Destination};
 use crate::id::UploadId;
-use crate::manifest::ManifestFields;
-use crate::upload::{AppendRequest, Ended, FileBlobs, UploadSettings, UploadState, Uploads};
+use crate::upload::{AppendRequest, UploadState};
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_databases() {

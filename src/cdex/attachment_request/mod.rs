@@ -81,16 +81,6 @@ pub(crate) enum What {
     Questionnaire(String),
 }
 
-impl What {
-    /// The type of the outputs that answer it.
-    pub(crate) fn output(&self) -> Output {
-        match self {
-            Self::Attachment(_) => Output::Attachment,
-            Self::Questionnaire(_) => Output::QuestionnaireContext,
-        }
-    }
-}
-
 impl AttachmentRequest {
     /// Whether a resource is an attachment request that is ours to answer: not the copy of one that we sent.
     pub(crate) fn is_one(task: &Value) -> bool {

@@ -136,11 +136,6 @@ impl RequestFacts {
     }
 }
 
-/// The search that finds the Task of a request at a partner.
-pub(crate) fn identifier_search(identifier: &str) -> String {
-    format!("identifier=urn:ietf:rfc:3986|{identifier}")
-}
-
 /// A CodeableConcept of one code.
 fn concept((system, code): (&str, &str)) -> Value {
     json!({ "coding": [{ "system": system, "code": code }] })

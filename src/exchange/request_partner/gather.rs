@@ -15,7 +15,7 @@ use crate::cdex::provenance::SignatureCheck;
 use crate::cdex::request::mirror;
 use crate::cdex::signature::has_signature;
 use crate::exchange::Exchange;
-use crate::exchange::check_signatures::{self, checks_of};
+use crate::exchange::check_signatures;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::interaction::{BinaryHeader, Content, InteractionError, Requester, shape_of};
 use crate::exchange::store_resource::{Prepared, Received};
