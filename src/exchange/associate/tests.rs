@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::store::STATEMENTS;
 use crate::agenda::{self, Errand, Item};
 use crate::auth::{Access, Caller, DEFAULT_TENANT};
-use crate::cdex::{AttachTo, Identifier, Submission};
+use crate::cdex::{AttachTo, Identifier, Submission, tag};
 use crate::clock::Clock as _;
 use crate::db::testing::{assert_prepares, for_each_database};
 use crate::db::{Db, DbError};
@@ -17,10 +17,11 @@ use crate::fhir;
 use crate::repository::entry::Space;
 use crate::repository::{self, Draft, Kept, Precondition, Search, StoredResource, index};
 
-/// An attachment request for the submissions of these tests.
+/// The payer's copy of an attachment request, for the submissions of these tests.
 fn task() -> Value {
     json!({
         "resourceType": "Task",
+        "meta": { "tag": [{ "system": tag::TAGS, "code": tag::SENT }] },
         "contained": [{ "resourceType": "Patient", "id": "patient", "identifier": [{ "value": "ZZMEMBER" }] }],
         "identifier": [{ "value": "T1", "type": { "coding": [{
             "system": "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp", "code": "tracking-id" }] } }],
