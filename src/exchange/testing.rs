@@ -78,7 +78,7 @@ impl Gateway {
             mapping: FhirMapping::new(&FhirMappingConfig::default()),
             profiles: Profiles::built_in().expect("the built-in profiles load"),
             upstream: None,
-            partners: partners(clock.clone()),
+            partners: partners(&(clock.clone() as SharedClock)),
             agenda: Arc::default(),
             awaiting: submit_answer::Awaiting::default(),
             endpoints: discover_endpoint::Endpoints::default(),
@@ -225,7 +225,7 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 }
 
 /// Nobody to exchange with.
-fn partners(clock: SharedClock) -> Arc<Partners> {
+fn partners(clock: &SharedClock) -> Arc<Partners> {
     let config = Config::defaults_in(std::path::Path::new("/srv/gateway")).expect("the defaults are sound");
-    Arc::new(Partners::new(Vec::new(), config.policy, &clock).expect("no partners"))
+    Arc::new(Partners::new(Vec::new(), config.policy, clock).expect("no partners"))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use serde_json::json;
 
 use super::receive_upload::Creation;
@@ -13,7 +13,7 @@ use super::*;
 use crate::audit::AuditOutcome;
 use crate::auth::Caller;
 use crate::db::testing::{assert_prepares, for_each_database};
-use crate::delivery::{AttemptOutcome, Destination};
+use crate::delivery::AttemptOutcome;
 use crate::id::UploadId;
 use crate::upload::{AppendRequest, UploadState};
 

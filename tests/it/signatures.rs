@@ -20,7 +20,7 @@ fn bundle(text: &str) -> Value {
 
 /// Settings under which signatures by this authority are believed.
 fn trusting(folder: &std::path::Path, signing: &Signing) -> String {
-    format!("[{:?}]", signing.write(folder))
+    format!("[\"{}\"]", signing.write(folder).display())
 }
 
 /// The texts of the issues of an answer, each with its severity.

@@ -226,12 +226,13 @@ fn a_query_that_cannot_be_run_fails_and_says_why() {
 
 /// A document of a patient, with an attachment.
 fn document(patient: &str, code: &str, attachment: Value) -> Value {
+    let content = Value::from_iter([("attachment", attachment)]);
     json!({
         "resourceType": "DocumentReference",
         "status": "current",
         "type": { "coding": [{ "system": LOINC, "code": code }] },
         "subject": { "reference": format!("Patient/{patient}") },
-        "content": [{ "attachment": attachment }],
+        "content": [content],
     })
 }
 

@@ -41,6 +41,7 @@ fn example(name: &str) -> Option<Value> {
 
 /// A Communication with these payloads.
 fn communication(identifier: &str, payload: Vec<Value>) -> Value {
+    let payload = Value::Array(payload);
     json!({
         "resourceType": "Communication",
         "identifier": [{"system": "http://provider.example/messages", "value": identifier}],
@@ -201,18 +202,15 @@ fn a_payload_may_be_anywhere_that_can_be_reached_and_the_rest_is_told() {
     ];
     assert_eq!(uploads.len(), expected.len());
     for (upload, expected) in uploads.iter().zip(expected) {
-        match expected {
-            Some(bytes) => {
-                gateway.wait_delivered(upload, 1);
-                assert!(gateway.delivered_bytes(upload) == bytes);
-            }
-            None => {
-                let reports = gateway.get(&format!("/upload/info/{upload}?view=reports")).expect(200).json();
-                assert_eq!(reports["reports"][1]["stage_info"]["status"], "FAILURE");
-                let text = reports.to_string();
-                assert!(text.contains("the url names no server of a partner"), "{text}");
-                assert_eq!(gateway.get(&format!("/upload/info/{upload}")).status, 404);
-            }
+        if let Some(bytes) = expected {
+            gateway.wait_delivered(upload, 1);
+            assert!(gateway.delivered_bytes(upload) == bytes);
+        } else {
+            let reports = gateway.get(&format!("/upload/info/{upload}?view=reports")).expect(200).json();
+            assert_eq!(reports["reports"][1]["stage_info"]["status"], "FAILURE");
+            let text = reports.to_string();
+            assert!(text.contains("the url names no server of a partner"), "{text}");
+            assert_eq!(gateway.get(&format!("/upload/info/{upload}")).status, 404);
         }
     }
     assert_eq!(uploads[5], uploaded.id, "it is named, and not delivered twice");
