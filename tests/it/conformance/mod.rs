@@ -20,6 +20,8 @@ const LISTED: usize = 2;
 fn the_readme_says_of_each_requirement_which_tests_prove_it() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources = [top.join("tests/it"), top.join("src")].map(|folder| files::below(&folder)).concat();
+    // This file speaks of requirements in its examples.
+    let sources: Vec<_> = sources.into_iter().filter(|path| !path.ends_with(file!())).collect();
     let tests = tests_below(&sources);
     let mut findings = String::new();
     let mut table = String::from("| Key | In short | Now | Tests |\n|---|---|---|---|\n");
