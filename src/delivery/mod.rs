@@ -28,7 +28,7 @@ use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use config::{ClashPolicy, TargetConfig};
 pub(crate) use destination::{
-    Delivered, DeliveryRequest, Destination, EndpointDestination, FileDestination, FileSettings,
+    Delivered, DeliveryRequest, Destination, EndpointDestination, FileDestination, FileSettings, HELD,
 };
 pub(crate) use error::{DeliveryError, Retry};
 pub(crate) use model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus, NewDelivery};

@@ -33,7 +33,7 @@ pub(crate) use address::{Address, OperationAddress, Place, UnknownAddress};
 pub(crate) use codec::{
     Chosen, FHIR_JSON, MediaTypeError, NotAcceptable, choose, media_type, negotiate, parse,
 };
-pub(crate) use outcome::{Issue, IssueType, Severity, issue_codes, operation_outcome};
+pub(crate) use outcome::{Issue, IssueType, Severity, issue_codes, operation_outcome, tells_of_holding};
 pub(crate) use patch::{PATCH_TYPES, Patch, PatchError, PatchFormat};
 pub(crate) use profile::{ProfileError, Profiles};
 pub(crate) use r4::resource_type;

@@ -188,6 +188,17 @@ pub(crate) fn operation_outcome(issues: &[Issue]) -> serde_json::Value {
     serde_json::json!({ "resourceType": "OperationOutcome", "issue": issues })
 }
 
+/// Whether an OperationOutcome tells that attachments are held for a claim that is not known yet: an informational issue
+/// in the words of CDex ("Submit attachments", CONF-021), the only mark that there is.
+pub(crate) fn tells_of_holding(outcome: &[u8]) -> bool {
+    let outcome: Value = serde_json::from_slice(outcome).unwrap_or_default();
+    outcome["resourceType"] == "OperationOutcome"
+        && outcome["issue"].as_array().into_iter().flatten().any(|issue| {
+            let text = issue["details"]["text"].as_str().unwrap_or_default();
+            issue["severity"] == "information" && text.contains("held for association")
+        })
+}
+
 /// The codes of the issues in an OperationOutcome that somebody else sent, without repetitions and a few at most; empty
 /// if it is none. Nothing else of it is safe to show.
 pub(crate) fn issue_codes(outcome: &[u8]) -> Vec<String> {

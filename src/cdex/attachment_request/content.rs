@@ -3,11 +3,9 @@
 
 use serde_json::Value;
 
-use super::{ATTACHMENTS_NEEDED, Needed, QUESTIONNAIRE_CONTEXT, What, has_code, items};
+use super::{Needed, Output, What, has_code, items};
 use crate::fhir::datatype::codings;
 
-/// The code that some write for outputs that answer a Questionnaire (cdex §10, row 11).
-const QUESTIONNAIRE_RESPONSE: &str = "questionnaire-response";
 /// Where a QuestionnaireResponse has its signatures.
 const RESPONSE_SIGNATURE: &str = "http://hl7.org/fhir/StructureDefinition/questionnaireresponse-signature";
 /// Where a Questionnaire, or an item of one, says that responses must be signed.
@@ -15,7 +13,7 @@ const SIGNATURE_REQUIRED: &str = "http://hl7.org/fhir/StructureDefinition/questi
 
 /// An output of a Task that answers what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Output<'t> {
+pub(crate) struct Linked<'t> {
     /// The literal reference.
     pub(crate) reference: &'t str,
     /// Whether it is said to answer a Questionnaire.
@@ -23,14 +21,14 @@ pub(crate) struct Output<'t> {
 }
 
 /// The outputs of a Task that somebody has linked as answers, in order.
-pub(crate) fn outputs(task: &Value) -> Vec<Output<'_>> {
+pub(crate) fn linked(task: &Value) -> Vec<Linked<'_>> {
     let answers = items(task, "output").filter_map(|output| {
-        let concept = output.get("type");
-        let is_questionnaire =
-            has_code(concept, QUESTIONNAIRE_CONTEXT) || has_code(concept, QUESTIONNAIRE_RESPONSE);
-        let is_answer = is_questionnaire || has_code(concept, ATTACHMENTS_NEEDED);
+        let is = |of: Output| has_code(output.get("type"), of.code().1);
+        // cdex §10, row 11: some write the second for the first.
+        let is_questionnaire = is(Output::QuestionnaireContext) || is(Output::QuestionnaireResponse);
+        let is_answer = is_questionnaire || is(Output::Attachment);
         let reference = output.pointer("/valueReference/reference")?.as_str()?;
-        is_answer.then_some(Output { reference, is_questionnaire })
+        is_answer.then_some(Linked { reference, is_questionnaire })
     });
     answers.collect()
 }

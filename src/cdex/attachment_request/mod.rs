@@ -13,15 +13,13 @@ pub(crate) mod tests;
 use serde_json::Value;
 
 use super::submission::{AttachTo, Identifier};
+use super::tag;
+use super::task::{CdexTask, Input, Output};
 use crate::fhir::datatype::{self, Coding, codings};
 use crate::fhir::{Issue, IssueType};
 
-pub(crate) use content::{care_includes, document_date, fits, is_signed, outputs, requires_signature};
+pub(crate) use content::{care_includes, document_date, fits, is_signed, linked, requires_signature};
 
-/// The code system of CDex.
-const CDEX_TEMP: &str = "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp";
-/// The code system of PAS, which has the codes of attachment requests.
-pub(crate) const PAS_TEMP: &str = "http://hl7.org/fhir/us/davinci-pas/CodeSystem/PASTempCodes";
 /// Where identifiers are said to be member numbers (MB).
 const IDENTIFIER_TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
 /// The line numbers of an input; PAS 2.2 gave the extension another name (cdex §4.3: both are read).
@@ -31,15 +29,6 @@ const LINE_NUMBERS: [&str; 2] = [
 ];
 /// The last segment of the operation's URL.
 const OPERATION: &str = "$submit-attachment";
-
-/// The code of an attachment request by code.
-pub(crate) const REQUEST_BY_CODE: &str = "attachment-request-code";
-/// The code of an attachment request by Questionnaire.
-pub(crate) const REQUEST_BY_QUESTIONNAIRE: &str = "attachment-request-questionnaire";
-/// The type of inputs, and of outputs, that are attachments.
-pub(crate) const ATTACHMENTS_NEEDED: &str = "attachments-needed";
-/// The type of inputs, and of outputs, that are about Questionnaires.
-pub(crate) const QUESTIONNAIRE_CONTEXT: &str = "questionnaire-context";
 
 /// An attachment request.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,24 +81,11 @@ pub(crate) enum What {
     Questionnaire(String),
 }
 
-impl What {
-    /// The type of the outputs that answer it.
-    pub(crate) fn output_code(&self) -> &'static str {
-        match self {
-            Self::Attachment(_) => ATTACHMENTS_NEEDED,
-            Self::Questionnaire(_) => QUESTIONNAIRE_CONTEXT,
-        }
-    }
-}
-
 impl AttachmentRequest {
-    /// Whether a resource is an attachment request. The systems of codes are not looked at, as the invariants of the
-    /// profile do not (cdex §3.0).
+    /// Whether a resource is an attachment request that is ours to answer: not the copy of one that we sent.
     pub(crate) fn is_one(task: &Value) -> bool {
-        let is_task = task.get("resourceType").is_some_and(|name| name == "Task");
-        is_task
-            && (has_code(task.get("code"), REQUEST_BY_CODE)
-                || has_code(task.get("code"), REQUEST_BY_QUESTIONNAIRE))
+        CdexTask::read(task)
+            .is_some_and(|task| task.kind.is_attachment_request() && !task.has_tag(tag::TAGS, tag::SENT))
     }
 
     /// Reads an attachment request.
@@ -179,9 +155,9 @@ impl<'t> Reading<'t> {
         let (organization_id, provider_id) = (of_role("organization"), of_role("practitioner"));
         let sender = organization_id.as_ref().or(provider_id.as_ref()).map(drop);
         self.require("Task.contained.where(id='practitionerrole')", sender);
-        let payer_url = self.input("payer-url", "valueUrl").and_then(Value::as_str);
+        let payer_url = self.input(Input::PayerUrl).and_then(Value::as_str);
         let payer_url = self.require("Task.input.where(type.coding.code='payer-url')", payer_url);
-        let service_date = self.input("service-date", "valueDate").and_then(Value::as_str);
+        let service_date = self.input(Input::ServiceDate).and_then(Value::as_str);
         if attach_to == Some(AttachTo::Claim) {
             // CONF-012, CONF-079
             let at = "Task.input.where(type.coding.code='service-date')";
@@ -201,8 +177,8 @@ impl<'t> Reading<'t> {
             service_date: service_date.map(str::to_owned),
             payer_url: payer_url?.to_owned(),
             needed,
-            must_be_signed: self.flag("signature-flag"),
-            may_be_several: self.flag("multiple-submits-flag"),
+            must_be_signed: self.flag(Input::Signature),
+            may_be_several: self.flag(Input::MultipleSubmits),
         })
     }
 
@@ -226,22 +202,24 @@ impl<'t> Reading<'t> {
         items(self.task, "contained").find(|json| json["id"] == id && json["resourceType"] == resource_type)
     }
 
-    fn input(&self, code: &str, property: &str) -> Option<&'t Value> {
-        items(self.task, "input").find(|input| has_code(input.get("type"), code))?.get(property)
+    /// The value of the input of this type. As in the invariants of the profile its system does not matter (cdex §3.0).
+    fn input(&self, input: Input) -> Option<&'t Value> {
+        items(self.task, "input").find(|entry| is_input(entry, input))?.get(input.value())
     }
 
-    fn flag(&self, code: &str) -> bool {
-        self.input(code, "valueBoolean").and_then(Value::as_bool) == Some(true)
+    fn flag(&self, input: Input) -> bool {
+        self.input(input).and_then(Value::as_bool) == Some(true)
     }
 
     fn needed(&self) -> Vec<Needed> {
         let inputs = items(self.task, "input").enumerate();
         inputs
             .filter_map(|(index, input)| {
-                let what = if has_code(input.get("type"), ATTACHMENTS_NEEDED) {
-                    What::Attachment(input.get("valueCodeableConcept")?.clone())
-                } else if has_code(input.get("type"), QUESTIONNAIRE_CONTEXT) {
-                    What::Questionnaire(input.get("valueCanonical")?.as_str()?.to_owned())
+                let value = |of: Input| input.get(of.value());
+                let what = if is_input(input, Input::AttachmentsNeeded) {
+                    What::Attachment(value(Input::AttachmentsNeeded)?.clone())
+                } else if is_input(input, Input::QuestionnaireContext) {
+                    What::Questionnaire(value(Input::QuestionnaireContext)?.as_str()?.to_owned())
                 } else {
                     return None;
                 };
@@ -272,6 +250,11 @@ fn identified(json: &Value) -> Option<Identifier> {
     let identifier = datatype::Identifier::of(json);
     let value = identifier.value.filter(|value| !value.trim().is_empty())?;
     Some(Identifier { system: identifier.system.map(str::to_owned), value: value.to_owned() })
+}
+
+/// Whether an input is of this type.
+fn is_input(entry: &Value, input: Input) -> bool {
+    has_code(entry.get("type"), input.code().1)
 }
 
 /// Whether a CodeableConcept has a code, whatever its system.

@@ -12,13 +12,16 @@ use sha2::{Digest, Sha256};
 
 use super::{Delivered, DeliveryRequest, Destination};
 use crate::delivery::DeliveryError;
-use crate::fhir::issue_codes;
+use crate::fhir::{issue_codes, tells_of_holding};
 use crate::outbound::Answer;
 use crate::partner::Partner;
 use crate::upload::{Source, SourceError};
 
 /// The media type of a body that has none.
 const OCTETS: &str = "application/octet-stream";
+
+/// What is noted beside the codes of an answer which tells that attachments are held for a claim not known yet.
+pub(crate) const HELD: &str = "held";
 
 /// Sends uploads to one partner.
 pub(crate) struct EndpointDestination {
@@ -126,6 +129,7 @@ fn refused(answer: &Answer) -> DeliveryError {
 
 /// What an accepting answer says beside that, in codes.
 fn remark(answer: &Answer) -> Option<String> {
-    let codes = issue_codes(&answer.body);
+    let mut codes = issue_codes(&answer.body);
+    codes.extend(tells_of_holding(&answer.body).then(|| HELD.to_owned()));
     (!codes.is_empty()).then(|| codes.join(", "))
 }

@@ -10,7 +10,7 @@ mod file;
 
 use async_trait::async_trait;
 
-pub(crate) use endpoint::EndpointDestination;
+pub(crate) use endpoint::{EndpointDestination, HELD};
 pub(crate) use file::{FileDestination, FileSettings};
 
 use super::DeliveryError;

@@ -77,12 +77,12 @@ impl Reading {
 /// Writes the body that answers a request with these resources into a spool of `owner`'s.
 pub(super) async fn compose(
     exchange: &Exchange,
-    (records, base): (&Records<'_>, &str),
+    records: &Records<'_>,
     owner: &Access,
     request: &AttachmentRequest,
     (ready, is_last): (&[Ready], bool),
 ) -> Result<(UploadSpool, Spooled), ComposeError> {
-    let writing = Writing { exchange, records, base };
+    let writing = Writing { exchange, records };
     let mut spool = exchange.uploads.spool(owner);
     spool.begin().await?;
     match writing.body(&mut spool, request, (ready, is_last)).await {
@@ -100,7 +100,6 @@ pub(super) async fn compose(
 struct Writing<'w> {
     exchange: &'w Exchange,
     records: &'w Records<'w>,
-    base: &'w str,
 }
 
 impl Writing<'_> {
@@ -161,7 +160,8 @@ impl Writing<'_> {
         if attachment.contains_key("data") {
             return Ok(true);
         }
-        let origins = self.base.strip_suffix("/fhir").map(str::to_owned).into_iter().collect();
+        let origins =
+            self.exchange.settings.fhir_base.strip_suffix("/fhir").map(str::to_owned).into_iter().collect();
         if let Some(id) = (OwnUploads { origins }).upload(url) {
             if self.exchange.uploads.find(self.records.access(), id).await?.is_none() {
                 return Ok(false);
@@ -171,7 +171,7 @@ impl Writing<'_> {
             return Ok(true);
         }
         let Target::Local { resource_type: "Binary", id } =
-            Target::of(url.trim_start_matches('/'), self.base)
+            Target::of(url.trim_start_matches('/'), &self.exchange.settings.fhir_base)
         else {
             // What lies on another server the payer can fetch there.
             return Ok(is_absolute(url));

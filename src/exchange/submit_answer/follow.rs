@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::progress::{Stage, Step, is_terminal, status_of};
+use super::progress::{Advance, Stage, status_of};
 use super::store::{self, Answer, AnswerState, SentContent};
 use super::{Present, Written, again, keep_versions};
 use crate::agenda::{self, Item};
 use crate::auth::Access;
 use crate::cdex::attachment_request::AttachmentRequest;
+use crate::cdex::task::TaskStatus;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
-use crate::delivery::{AttemptOutcome, DeliveryStatus};
+use crate::delivery::{AttemptOutcome, DeliveryStatus, HELD};
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::follow_delivery::Settled;
@@ -57,9 +58,13 @@ impl Exchange {
             None => None,
         };
         let drafts = present
-            .filter(|task| !is_terminal(status_of(&task.tree)))
+            .filter(|task| status_of(&task.tree).is_some_and(|status| !status.is_terminal()))
             .and_then(|task| {
-                let step = if delivered { after(&task.tree, &answers, number) } else { given_up(settled) };
+                let step = if delivered {
+                    after(&task.tree, (&answers, number), is_held(settled))
+                } else {
+                    Some(given_up(settled))
+                };
                 Some(self.drafts(&access, &task, &step?, now))
             })
             .unwrap_or_default();
@@ -78,7 +83,7 @@ impl Unit {
         if !agenda::done(tx, item).await? {
             return Ok(Written::Lost);
         }
-        if !keep_versions(tx, access, drafts, *now).await? {
+        if !keep_versions(tx, (access, task), drafts, *now).await? {
             agenda::add(tx, &[again(item, *now)]).await?;
             return Ok(Written::Changed);
         }
@@ -88,7 +93,7 @@ impl Unit {
 }
 
 /// What becomes of a Task when one of its answers was received; `None` if there is no such answer.
-fn after(task: &Value, answers: &[Answer], number: u64) -> Option<Step> {
+fn after(task: &Value, (answers, number): (&[Answer], u64), is_held: bool) -> Option<Advance> {
     let answer = answers.iter().find(|answer| answer.number == number)?;
     let is_received = |answer: &Answer| answer.number == number || answer.state == AnswerState::Delivered;
     let received: Vec<SentContent> = answers
@@ -100,22 +105,37 @@ fn after(task: &Value, answers: &[Answer], number: u64) -> Option<Step> {
         && answers.iter().all(|answer| is_received(answer) || answer.state == AnswerState::Dead);
     let step = if is_whole {
         // cdex §5.5: that it was received is all that the answer says.
-        Step::to("completed", Stage::new("submitted", "Submitted, and received by the payer"))
+        let stage = if is_held {
+            Stage::new("held", "Submitted, and held by the payer for a claim that is not known there yet")
+        } else {
+            Stage::new("submitted", "Submitted, and received by the payer")
+        };
+        Advance::to(TaskStatus::Completed, stage)
     } else {
         let needed = AttachmentRequest::read(task).map_or(0, |request| request.needed.len());
         let mut inputs: Vec<usize> = received.iter().map(|content| content.input).collect();
         inputs.sort_unstable();
         inputs.dedup();
         let text = format!("Submitted in part: {} of {needed} received by the payer", inputs.len());
-        Step::to("in-progress", Stage::new("submitted-in-part", text))
+        Advance::to(TaskStatus::InProgress, Stage::new("submitted-in-part", text))
     };
-    let linked = if is_whole { received } else { answer.contents.clone() };
-    Some(Step { linked, ..step })
+    let sent = if is_whole { received } else { answer.contents.clone() };
+    Some(Advance { sent, ..step })
+}
+
+/// Whether the payer said that it holds what it received for a claim that it does not know yet.
+fn is_held(settled: &Settled) -> bool {
+    match settled.last.as_ref().map(|attempt| &attempt.outcome) {
+        Some(AttemptOutcome::Success { remark: Some(remark), .. }) => {
+            remark.split(", ").any(|word| word == HELD)
+        }
+        _ => false,
+    }
 }
 
 /// What becomes of a Task whose answer was given up: the payer refused it, or could not be reached all the time. In the
 /// second case a person can send the Task on its way again.
-fn given_up(settled: &Settled) -> Option<Step> {
+fn given_up(settled: &Settled) -> Advance {
     let issue = match settled.last.as_ref().map(|attempt| &attempt.outcome) {
         Some(AttemptOutcome::Failure { issue }) => issue.as_str(),
         Some(AttemptOutcome::Success { .. }) | None => "",
@@ -123,10 +143,10 @@ fn given_up(settled: &Settled) -> Option<Step> {
     if issue.starts_with(REFUSED) {
         let reason = format!("The payer did not take the attachments: {issue}");
         let stage = Stage::new("refused", "The payer did not take the attachments");
-        return Some(Step { reason: Some(reason), ..Step::to("failed", stage) });
+        return Advance { reason: Some(reason), ..Advance::to(TaskStatus::Failed, stage) };
     }
     let text = "The payer could not be reached; the status in-progress sends the attachments again";
-    Some(Step::to("on-hold", Stage::new("unreachable", text)))
+    Advance::to(TaskStatus::OnHold, Stage::new("unreachable", text))
 }
 
 #[cfg(test)]
@@ -152,31 +172,36 @@ mod tests {
             contents: vec![SentContent {
                 input: usize::try_from(number).expect("small"),
                 reference: format!("DocumentReference/{number}"),
-                output: "attachments-needed".to_owned(),
+                is_form: false,
             }],
         };
         let task = json!({ "resourceType": "Task", "status": "in-progress" });
         let cases = [
-            (vec![answer(1, AnswerState::Sent, true)], 1, "completed", 1),
-            (vec![answer(1, AnswerState::Sent, false)], 1, "in-progress", 1),
+            (vec![answer(1, AnswerState::Sent, true)], 1, TaskStatus::Completed, 1),
+            (vec![answer(1, AnswerState::Sent, false)], 1, TaskStatus::InProgress, 1),
             (
                 vec![answer(1, AnswerState::Delivered, false), answer(2, AnswerState::Sent, true)],
                 2,
-                "completed",
+                TaskStatus::Completed,
                 2,
             ),
             (
                 vec![answer(1, AnswerState::Sent, false), answer(2, AnswerState::Sent, true)],
                 2,
-                "in-progress",
+                TaskStatus::InProgress,
                 1,
             ),
-            (vec![answer(1, AnswerState::Dead, true), answer(2, AnswerState::Sent, true)], 2, "completed", 1),
+            (
+                vec![answer(1, AnswerState::Dead, true), answer(2, AnswerState::Sent, true)],
+                2,
+                TaskStatus::Completed,
+                1,
+            ),
         ];
-        for (answers, number, status, linked) in cases {
-            let step = after(&task, &answers, number).expect("there is such an answer");
-            assert_eq!((step.status, step.linked.len()), (status, linked), "{answers:?}");
+        for (answers, number, status, sent) in cases {
+            let step = after(&task, (&answers, number), false).expect("there is such an answer");
+            assert_eq!((step.status, step.sent.len()), (status, sent), "{answers:?}");
         }
-        assert!(after(&task, &[], 1).is_none());
+        assert!(after(&task, (&[], 1), false).is_none());
     }
 }

@@ -1,8 +1,7 @@
 //! Which resources answer what is asked for, and what is still missing.
 //!
 //! What somebody has linked answers first: outputs of the Task, then documents that refer to it (`context.related`). For
-//! a document type that nobody has linked anything for, the patient's documents of the type are looked for, where the
-//! gateway may do so. Responses to Questionnaires are never looked for: whoever fills one in says for which Task it is.
+//! a document type that nobody has linked anything for, the patient's documents of the type are looked for. Responses to Questionnaires are never looked for: whoever fills one in says for which Task it is.
 
 use serde_json::Value;
 
@@ -46,15 +45,14 @@ pub(super) struct Gathered {
     pub(super) patient: Option<String>,
 }
 
-/// Gathers what answers a request; `may_look` says whether documents may be looked for.
+/// Gathers what answers a request.
 pub(super) async fn gather(
     records: &Records<'_>,
     (task, task_id): (&Value, &str),
     request: &AttachmentRequest,
-    may_look: bool,
 ) -> Result<Gathered, FollowError> {
     let mut answers: Vec<Vec<Record>> = vec![Vec::new(); request.needed.len()];
-    for output in rules::outputs(task) {
+    for output in rules::linked(task) {
         if let Some(record) = records.fetch(output.reference, task).await? {
             assign(&mut answers, request, record);
         }
@@ -65,7 +63,7 @@ pub(super) async fn gather(
     let mut gathered = Gathered::default();
     let is_missing =
         |(needed, own): (&Needed, &Vec<Record>)| own.is_empty() && matches!(needed.what, What::Attachment(_));
-    let looks = may_look && request.needed.iter().zip(&answers).any(is_missing);
+    let looks = request.needed.iter().zip(&answers).any(is_missing);
     if looks {
         gathered.patient = records.patient(&request.patient).await?;
     }
@@ -180,7 +178,7 @@ async fn demands_signature(
     answers: &[Record],
 ) -> Result<bool, FollowError> {
     let What::Questionnaire(canonical) = &needed.what else { return Ok(false) };
-    let contained = answers.iter().flat_map(|record| record.tree["contained"].as_array()).flatten();
+    let contained = answers.iter().filter_map(|record| record.tree["contained"].as_array()).flatten();
     if contained.filter(|json| json["resourceType"] == "Questionnaire").any(rules::requires_signature) {
         return Ok(true);
     }

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use self::compose::{ComposeError, compose};
 use self::gather::{Gathered, Ready, Unready, gather};
-use self::progress::{Stage, Step, is_terminal, status_of};
+use self::progress::{Advance, Stage, status_of};
 use self::records::Records;
 use self::store::{Answer, AnswerState, NewAnswer, SentContent};
 use super::Exchange;
@@ -34,11 +34,12 @@ use crate::agenda::{self, Errand, Item, NewItem};
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::Access;
 use crate::cdex::attachment_request::{AttachmentRequest, What};
+use crate::cdex::task::{CdexTask, TaskStatus};
 use crate::clock::Timestamp;
 use crate::config::TaskPolicy;
 use crate::db::{DbError, Tx};
 use crate::fhir::FHIR_JSON;
-use crate::repository::{self, Draft, Kept, Precondition};
+use crate::repository::{self, Draft, Precondition};
 
 pub(crate) use wait::Awaiting;
 
@@ -61,11 +62,11 @@ enum Plan {
     /// The same, but documents that come later may change that.
     Listen(Names),
     /// The Task says how far it is, and documents that come later may change that.
-    Wait(Step, Names),
+    Wait(Advance, Names),
     /// The Task can never be answered.
-    Refuse(Step),
+    Refuse(Advance),
     /// This is sent, and documents that come later are what is still missing.
-    Send { step: Step, answer: NewAnswer, composed: Box<Composed>, names: Names },
+    Send { step: Advance, answer: NewAnswer, composed: Box<Composed>, names: Names },
 }
 
 /// The names by which a document can turn out to be meant for a Task.
@@ -143,28 +144,36 @@ impl Exchange {
         Ok(AttachmentRequest::is_one(&tree).then_some(Present { id: found.id, version: found.version, tree }))
     }
 
+    /// What is to be done, as far as the Task itself says.
     async fn plan(&self, item: &Item, task: &Present) -> Result<Plan, FollowError> {
         let status = status_of(&task.tree);
         // Whoever else put it on hold takes it off again.
-        let is_held = status == "on-hold" && !Stage::is_at(&task.tree, Stage::NO_PARTNER);
-        if is_terminal(status) || is_held || status == "draft" {
+        let is_held = status == Some(TaskStatus::OnHold) && !Stage::is_at(&task.tree, Stage::NO_PARTNER);
+        let Some(cdex) = CdexTask::read(&task.tree) else { return Ok(Plan::Leave) };
+        if is_held || status.is_none_or(TaskStatus::is_terminal) {
             return Ok(Plan::Leave);
         }
+        let is_new = status == Some(TaskStatus::Requested);
         let request = match AttachmentRequest::read(&task.tree) {
             Ok(request) => request,
             Err(issues) => {
                 let elements: Vec<_> =
                     issues.iter().filter_map(|issue| issue.expression.as_deref()).collect();
                 let reason = format!("The request cannot be answered without {}", elements.join(", "));
-                let to = if status == "requested" { "rejected" } else { "failed" };
+                let to = if is_new { TaskStatus::Rejected } else { TaskStatus::Failed };
                 let stage = Stage::new("unanswerable", "The request is not complete");
-                return Ok(Plan::Refuse(Step { reason: Some(reason), ..Step::to(to, stage) }));
+                return Ok(Plan::Refuse(Advance { reason: Some(reason), ..Advance::to(to, stage) }));
             }
         };
-        let url = request.submit_url();
-        let partner = self.partners.of_url(&url);
-        let policy = self.partners.policy(partner.map(AsRef::as_ref));
-        if status == "requested" && policy.tasks == TaskPolicy::Review {
+        // Who asks to have it sent here is the payer itself, and the Task is its own copy.
+        if request
+            .submit_url()
+            .strip_prefix(&*self.settings.fhir_base)
+            .is_some_and(|rest| rest.starts_with('/'))
+        {
+            return Ok(Plan::Leave);
+        }
+        if is_new && self.policy_of_task(None, &cdex).tasks == TaskPolicy::Review {
             return Ok(Plan::Leave);
         }
         let before = {
@@ -174,51 +183,76 @@ impl Exchange {
         if is_ended(&before, request.may_be_several) {
             return Ok(Plan::Leave);
         }
+        self.plan_answer(item, task, &request, &before).await
+    }
+
+    /// What is to be done, as far as what is there says.
+    async fn plan_answer(
+        &self,
+        item: &Item,
+        task: &Present,
+        request: &AttachmentRequest,
+        before: &[Answer],
+    ) -> Result<Plan, FollowError> {
         // Before anything is looked up: a document that is kept from here on comes by its own errand.
         self.awaiting.begin();
-        let requester = self.requester_of(item);
-        let records = Records::new(self, requester.clone());
-        let gathered = gather(&records, (&task.tree, &task.id), &request, true).await?;
-        let names = wait::names(&request, gathered.patient.as_deref(), &task.tree);
-        let Gathered { ready, unready, .. } = gathered;
-        let has_new = ready.iter().any(|ready| !is_sent(&before, &request, ready));
-        let new: Vec<Ready> = ready.into_iter().filter(|ready| !is_sent(&before, &request, ready)).collect();
+        let records = Records::new(self, self.requester(&Access::of_worker(&item.tenant)));
+        let Gathered { ready, unready, patient } = gather(&records, (&task.tree, &task.id), request).await?;
+        let names = wait::names(request, patient.as_deref(), &task.tree);
+        let new: Vec<Ready> = ready.into_iter().filter(|ready| !is_sent(before, request, ready)).collect();
         let missing: Vec<(usize, Unready)> = unready
             .into_iter()
-            .filter(|(index, _)| !is_answered(&before, request.needed[*index].input))
+            .filter(|(index, _)| !is_answered(before, request.needed[*index].input))
             .collect();
-        let may_send = has_new && (missing.is_empty() || request.may_be_several);
-        if !may_send {
-            let is_form = request.needed.iter().all(|needed| matches!(needed.what, What::Questionnaire(_)));
-            if status == "requested" && is_form && missing.iter().all(|(_, why)| *why == Unready::Missing) {
-                // Nobody but a person or the EHR can begin with a form: the Task stays in the work queue.
-                return Ok(Plan::Listen(names));
-            }
-            return Ok(Plan::Wait(Step::to("in-progress", waiting(&request, &missing)), names));
+        let may_send = !new.is_empty() && (missing.is_empty() || request.may_be_several);
+        if may_send {
+            return self
+                .plan_message(
+                    item,
+                    (task, request),
+                    (&records, names),
+                    before.len(),
+                    (&new, missing.is_empty()),
+                )
+                .await;
         }
-        let Some(partner) = partner else {
-            let stage = Stage::new(
-                Stage::NO_PARTNER,
-                "The server in the input payer-url is none of a configured partner",
-            );
-            return Ok(Plan::Wait(Step::to("on-hold", stage), names));
+        let is_form = request.needed.iter().all(|needed| matches!(needed.what, What::Questionnaire(_)));
+        let is_untouched = status_of(&task.tree) == Some(TaskStatus::Requested)
+            && missing.iter().all(|(_, why)| *why == Unready::Missing);
+        // Nobody but a person or the EHR can begin with a form: the Task stays in the work queue. And of one that is
+        // answered in part its answers tell how far it is.
+        if (is_form && is_untouched) || sent(before).next().is_some() {
+            return Ok(Plan::Listen(names));
+        }
+        Ok(Plan::Wait(Advance::to(TaskStatus::InProgress, waiting(request, &missing)), names))
+    }
+
+    /// A message with what is ready; or why there is none.
+    async fn plan_message(
+        &self,
+        item: &Item,
+        (task, request): (&Present, &AttachmentRequest),
+        (records, names): (&Records<'_>, Names),
+        answers_before: usize,
+        (ready, is_last): (&[Ready], bool),
+    ) -> Result<Plan, FollowError> {
+        let url = request.submit_url();
+        let Some(partner) = self.partners.of_url(&url) else {
+            let text = "The server in the input payer-url is none of a configured partner";
+            let stage = Stage::new(Stage::NO_PARTNER, text);
+            return Ok(Plan::Wait(Advance::to(TaskStatus::OnHold, stage), names));
         };
-        let is_last = missing.is_empty();
-        let composing =
-            compose(self, (&records, &requester.base), &item.access(), &request, (&new, is_last)).await;
-        let (spool, spooled) = match composing {
+        let access = item.access();
+        let (spool, spooled) = match compose(self, records, &access, request, (ready, is_last)).await {
             Ok(composed) => composed,
             Err(ComposeError::Later(error)) => return Err(error),
             Err(ComposeError::Unreadable(index)) => {
                 let input = request.needed[index].input;
-                let text = format!(
-                    "Task.input[{input}]: an attachment of what answers it leads to nothing that can be read"
-                );
-                let stage = Stage::new("waiting-for-documents", text);
-                return Ok(Plan::Wait(Step::to("in-progress", stage), names));
+                let text = "an attachment of what answers it leads to nothing that can be read";
+                let stage = Stage::new("waiting-for-documents", format!("Task.input[{input}]: {text}"));
+                return Ok(Plan::Wait(Advance::to(TaskStatus::InProgress, stage), names));
             }
         };
-        let number = before.len() + 1;
         let message = Message {
             route: ROUTE,
             content_type: FHIR_JSON.to_owned(),
@@ -226,14 +260,14 @@ impl Exchange {
             url,
             headers: Vec::new(),
             ordering_key: Some(format!("Task/{}", task.id)),
-            followed_by: Some(format!("Task/{}/{number}", task.id)),
+            followed_by: Some(format!("Task/{}/{}", task.id, answers_before + 1)),
         };
-        let contents = new.iter().map(|ready| sent_content(&request, ready)).collect();
+        let contents = ready.iter().map(|ready| sent_content(request, ready)).collect();
         let answer = NewAnswer { is_last, sha256: spooled.sha256, contents, upload_id: spooled.id };
-        let composed = Box::new(Self::compose_spooled(&item.access(), message, spool, spooled));
+        let composed = Box::new(Self::compose_spooled(&access, message, spool, spooled));
         let stage = Stage::new("submitting", "The attachments are on their way to the payer");
         let names = if is_last { Names::new() } else { names };
-        Ok(Plan::Send { step: Step::to("in-progress", stage), answer, composed, names })
+        Ok(Plan::Send { step: Advance::to(TaskStatus::InProgress, stage), answer, composed, names })
     }
 
     /// The next versions of a Task as they are kept. They come from here and need not come here again.
@@ -241,7 +275,7 @@ impl Exchange {
         &self,
         access: &Access,
         task: &Present,
-        step: &Step,
+        step: &Advance,
         now: Timestamp,
     ) -> Vec<(Draft, Precondition)> {
         let requester = self.requester(access);
@@ -263,7 +297,7 @@ impl Unit {
         if !agenda::done(tx, item).await? {
             return Ok(Written::Lost);
         }
-        if !keep_versions(tx, access, drafts, *now).await? {
+        if !keep_versions(tx, (access, task), drafts, *now).await? {
             agenda::add(tx, &[again(item, *now)]).await?;
             return Ok(Written::Changed);
         }
@@ -282,19 +316,18 @@ impl Unit {
 /// Keeps the next versions of a Task; none of them, and `false`, if it is not the version that they follow.
 async fn keep_versions(
     tx: &mut Tx<'_>,
-    access: &Access,
+    (access, task): (&Access, &str),
     drafts: &[(Draft, Precondition)],
     now: Timestamp,
 ) -> Result<bool, DbError> {
-    // The first by itself: where it does not fit, the number that the second waits for may be somebody else's version.
-    let Some((first, rest)) = drafts.split_first() else { return Ok(true) };
-    let kept = repository::keep(tx, access, std::slice::from_ref(first), false, now).await?;
-    if !matches!(kept.first(), Some(Kept::Updated(_))) {
+    let Some((_, Precondition::Version(follows))) = drafts.first() else { return Ok(true) };
+    // By the first alone: where it does not fit, the number that the second waits for may be somebody else's version.
+    let present = repository::read_to_change(tx, access, "Task", task).await?;
+    let present = present.filter(|present| present.content.is_some());
+    if !present.is_some_and(|present| follows.contains(&present.version)) {
         return Ok(false);
     }
-    if !rest.is_empty() {
-        repository::keep(tx, access, rest, false, now).await?;
-    }
+    repository::keep(tx, access, drafts, false, now).await?;
     Ok(true)
 }
 
@@ -328,7 +361,7 @@ fn sent_content(request: &AttachmentRequest, ready: &Ready) -> SentContent {
     SentContent {
         input: needed.input,
         reference: ready.record.reference.clone(),
-        output: needed.what.output_code().to_owned(),
+        is_form: matches!(needed.what, What::Questionnaire(_)),
     }
 }
 

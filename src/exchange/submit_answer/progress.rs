@@ -3,14 +3,12 @@
 
 use serde_json::{Value, json};
 
-use crate::cdex::GATEWAY_STATUS;
-use crate::cdex::attachment_request::{PAS_TEMP, QUESTIONNAIRE_CONTEXT, outputs};
-use crate::clock::Timestamp;
-
 use super::store::SentContent;
-
-/// The code system of SDC, for outputs that the profile has no room for.
-const SDC_TEMP: &str = "http://hl7.org/fhir/uv/sdc/CodeSystem/temp";
+use crate::cdex::GATEWAY_STATUS;
+use crate::cdex::attachment_request::linked;
+use crate::cdex::task::step::Step;
+use crate::cdex::task::{Output, TaskStatus};
+use crate::clock::Timestamp;
 
 /// How far an answer is: `Task.businessStatus`. The codes are ours; texts name inputs and rules only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,102 +36,86 @@ impl Stage {
             .flatten()
             .any(|coding| coding["system"] == GATEWAY_STATUS && coding["code"] == code)
     }
-
-    fn to_json(&self) -> Value {
-        json!({ "coding": [{ "system": GATEWAY_STATUS, "code": self.code }], "text": self.text })
-    }
 }
 
 /// What a Task becomes.
 #[derive(Debug, Clone)]
-pub(super) struct Step {
+pub(super) struct Advance {
     /// Its status.
-    pub(super) status: &'static str,
+    pub(super) status: TaskStatus,
     /// How far it is.
     pub(super) stage: Stage,
     /// Why it was not done, where it was not.
     pub(super) reason: Option<String>,
     /// What was sent and is to be linked.
-    pub(super) linked: Vec<SentContent>,
+    pub(super) sent: Vec<SentContent>,
 }
 
-impl Step {
-    /// A step to a status that needs no reason and links nothing.
-    pub(super) fn to(status: &'static str, stage: Stage) -> Self {
-        Self { status, stage, reason: None, linked: Vec::new() }
+impl Advance {
+    /// To a status that needs no reason, without linking anything.
+    pub(super) fn to(status: TaskStatus, stage: Stage) -> Self {
+        Self { status, stage, reason: None, sent: Vec::new() }
     }
 
     /// The versions that lead there; none if the Task says all of it.
     pub(super) fn versions(&self, task: &Value, now: Timestamp) -> Vec<Value> {
-        let path = path(status_of(task), self.status);
-        let mut version = task.clone();
-        version["lastModified"] = now.to_string().into();
-        let mut versions = Vec::new();
-        for status in path {
-            version["status"] = (*status).into();
-            versions.push(version.clone());
-        }
-        version["status"] = self.status.into();
-        version["businessStatus"] = self.stage.to_json();
+        let from = status_of(task);
+        let between = from.map(|from| between(from, self.status)).unwrap_or_default();
+        let mut versions: Vec<Value> =
+            between.iter().map(|status| Step::from(task).status(*status, now).into_tree()).collect();
+        let mut last = Step::from(task).status(self.status, now).business_status(&self.stage.text);
         if let Some(reason) = &self.reason {
-            version["statusReason"] = json!({ "text": reason });
+            last = last.reason(reason);
         }
-        self.link(&mut version);
-        let says_it = |name: &str| version.get(name) == task.get(name);
+        let mut last = self.link(task, last).into_tree();
+        last["businessStatus"]["coding"] = json!([{ "system": GATEWAY_STATUS, "code": self.stage.code }]);
+        let says_it = |name: &str| last.get(name) == task.get(name);
         if !["status", "businessStatus", "statusReason", "output"].into_iter().all(says_it) {
-            versions.push(version);
+            versions.push(last);
         }
         versions
     }
 
     /// Adds outputs for what was sent, unless somebody linked it before.
-    fn link(&self, task: &mut Value) {
-        for content in &self.linked {
-            let known = outputs(task);
+    fn link(&self, task: &Value, mut step: Step) -> Step {
+        let known = linked(task);
+        // cdex §10, row 12: the profile has room for one answer to a Questionnaire; others are of another type.
+        let mut has_form = known.iter().any(|output| output.is_questionnaire);
+        for content in &self.sent {
             let is_contained = content.reference.starts_with('#');
             if is_contained || known.iter().any(|output| output.reference == content.reference) {
                 continue;
             }
-            // cdex §10, row 12: the profile has room for one answer to a Questionnaire; others are of another type.
-            let is_further =
-                content.output == QUESTIONNAIRE_CONTEXT && known.iter().any(|output| output.is_questionnaire);
-            let coding = match is_further {
-                true => json!({ "system": SDC_TEMP, "code": "questionnaire-response" }),
-                false => json!({ "system": PAS_TEMP, "code": content.output }),
+            let output = match (content.is_form, has_form) {
+                (false, _) => Output::Attachment,
+                (true, false) => Output::QuestionnaireContext,
+                (true, true) => Output::QuestionnaireResponse,
             };
-            let output = json!({ "type": { "coding": [coding] }, "valueReference": { "reference": content.reference } });
-            match task.get_mut("output").and_then(Value::as_array_mut) {
-                Some(outputs) => outputs.push(output),
-                None => task["output"] = json!([output]),
-            }
+            has_form |= content.is_form;
+            step = step.output(output, &content.reference);
         }
+        step
     }
 }
 
-/// The status of a Task.
-pub(super) fn status_of(task: &Value) -> &str {
-    task.get("status").and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Whether nothing happens any more to a Task of this status (cdex §6.1).
-pub(super) fn is_terminal(status: &str) -> bool {
-    matches!(status, "completed" | "failed" | "rejected" | "cancelled" | "entered-in-error")
+/// The status of a Task; none where it is not one of HRex.
+pub(super) fn status_of(task: &Value) -> Option<TaskStatus> {
+    TaskStatus::from_code(task.get("status")?.as_str()?)
 }
 
 /// The statuses between two, in order (cdex §6.1): the gateway skips none.
-fn path(from: &str, to: &str) -> &'static [&'static str] {
-    const ALL: [&str; 2] = ["accepted", "in-progress"];
-    let between: &[&str] = match from {
-        "requested" => &ALL,
-        "accepted" | "on-hold" => &ALL[1..],
-        _ => &[],
+fn between(from: TaskStatus, to: TaskStatus) -> &'static [TaskStatus] {
+    const STEPS: [TaskStatus; 2] = [TaskStatus::Accepted, TaskStatus::InProgress];
+    let ahead: &[TaskStatus] = match from {
+        TaskStatus::Requested => &STEPS,
+        TaskStatus::Accepted | TaskStatus::OnHold => &STEPS[1..],
+        TaskStatus::InProgress | TaskStatus::Rejected | TaskStatus::Completed | TaskStatus::Failed => &[],
     };
     match to {
-        "rejected" => &[],
-        "accepted" => &[],
-        "in-progress" => &between[..between.len().saturating_sub(1)],
-        "on-hold" if from == "on-hold" => &[],
-        _ => between,
+        TaskStatus::InProgress => &ahead[..ahead.len().saturating_sub(1)],
+        TaskStatus::OnHold if from == TaskStatus::OnHold => &[],
+        TaskStatus::OnHold | TaskStatus::Completed | TaskStatus::Failed => ahead,
+        TaskStatus::Requested | TaskStatus::Accepted | TaskStatus::Rejected => &[],
     }
 }
 
@@ -141,11 +123,12 @@ fn path(from: &str, to: &str) -> &'static [&'static str] {
 mod tests {
     use super::*;
 
-    fn statuses(from: &str, to: &'static str) -> Vec<String> {
+    fn statuses(from: &str, to: &str) -> Vec<&'static str> {
         let task = json!({ "resourceType": "Task", "status": from });
-        let step = Step::to(to, Stage::new("submitted", "x"));
-        let versions = step.versions(&task, Timestamp::from_nanos(0));
-        versions.iter().map(|version| status_of(version).to_owned()).collect()
+        let to = TaskStatus::from_code(to).expect("a status");
+        let versions =
+            Advance::to(to, Stage::new("submitted", "x")).versions(&task, Timestamp::from_nanos(0));
+        versions.iter().filter_map(status_of).map(TaskStatus::as_code).collect()
     }
 
     #[test]
@@ -170,7 +153,7 @@ mod tests {
     #[test]
     fn a_task_that_says_it_already_gets_no_version() {
         let task = json!({ "resourceType": "Task", "status": "requested" });
-        let step = Step::to("in-progress", Stage::new("waiting-for-documents", "x"));
+        let step = Advance::to(TaskStatus::InProgress, Stage::new("waiting-for-documents", "x"));
         let version = step.versions(&task, Timestamp::from_nanos(0)).pop().expect("a version");
         assert!(Stage::is_at(&version, "waiting-for-documents"));
         assert!(step.versions(&version, Timestamp::from_nanos(1)).is_empty());
@@ -178,19 +161,16 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_linked_once_and_as_the_profile_has_room() {
-        let sent = |reference: &str, output: &str| SentContent {
-            input: 0,
-            reference: reference.to_owned(),
-            output: output.to_owned(),
-        };
-        let step = Step {
-            linked: vec![
-                sent("DocumentReference/1", "attachments-needed"),
-                sent("#contained", "attachments-needed"),
-                sent("QuestionnaireResponse/1", QUESTIONNAIRE_CONTEXT),
-                sent("QuestionnaireResponse/2", QUESTIONNAIRE_CONTEXT),
+        let sent =
+            |reference: &str, is_form| SentContent { input: 0, reference: reference.to_owned(), is_form };
+        let step = Advance {
+            sent: vec![
+                sent("DocumentReference/1", false),
+                sent("#contained", false),
+                sent("QuestionnaireResponse/1", true),
+                sent("QuestionnaireResponse/2", true),
             ],
-            ..Step::to("completed", Stage::new("submitted", "x"))
+            ..Advance::to(TaskStatus::Completed, Stage::new("submitted", "x"))
         };
         let task = json!({ "resourceType": "Task", "status": "in-progress" });
         let version = step.versions(&task, Timestamp::from_nanos(0)).pop().expect("a version");
@@ -198,7 +178,7 @@ mod tests {
         let code =
             |at: usize| (&codes[at]["valueReference"]["reference"], &codes[at]["type"]["coding"][0]["code"]);
         assert_eq!(code(0), (&json!("DocumentReference/1"), &json!("attachments-needed")));
-        assert_eq!(code(1), (&json!("QuestionnaireResponse/1"), &json!(QUESTIONNAIRE_CONTEXT)));
+        assert_eq!(code(1), (&json!("QuestionnaireResponse/1"), &json!("questionnaire-context")));
         assert_eq!(code(2), (&json!("QuestionnaireResponse/2"), &json!("questionnaire-response")));
         assert_eq!(codes.len(), 3);
         assert!(step.versions(&version, Timestamp::from_nanos(1)).is_empty());

@@ -60,8 +60,8 @@ pub(super) struct SentContent {
     pub(super) input: usize,
     /// The resource: `Type/id`, or `#id` where it is contained in the Task.
     pub(super) reference: String,
-    /// The type of output that it is.
-    pub(super) output: String,
+    /// Whether it answers a Questionnaire.
+    pub(super) is_form: bool,
 }
 
 /// One `$submit-attachment` that was sent for a Task.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Names, store};
 use crate::agenda::{self, Errand, Item, NewItem};
 use crate::auth::Access;
-use crate::cdex::attachment_request::{AttachmentRequest, outputs};
+use crate::cdex::attachment_request::{AttachmentRequest, linked};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Dialect, Tx};
 use crate::exchange::Exchange;
@@ -57,16 +57,15 @@ impl Exchange {
         self: &Arc<Self>,
         item: &Item,
     ) -> Result<(), FollowError> {
-        self.awaiting.0.store(false, Ordering::SeqCst);
-        let is_any = {
-            let mut reader = self.db.reader().await?;
-            store::is_any_awaiting(&mut reader.tx()).await?
-        };
-        if !is_any {
-            return Ok(self.forget(item).await?);
+        if !self.is_anybody_waiting().await? {
+            self.awaiting.0.store(false, Ordering::SeqCst);
+            // Whoever began to wait between the look and the note is seen by a second look.
+            if !self.is_anybody_waiting().await? {
+                return Ok(self.forget(item).await?);
+            }
+            self.awaiting.begin();
         }
-        self.awaiting.begin();
-        let records = Records::new(self, self.requester_of(item));
+        let records = Records::new(self, self.requester(&Access::of_worker(&item.tenant)));
         let found = match item.resource() {
             Some((resource_type, id)) => match crate::fhir::resource_type(resource_type) {
                 Some(resource_type) => records.read(resource_type, id).await?,
@@ -98,6 +97,11 @@ impl Exchange {
         written?;
         self.agenda.wake();
         Ok(())
+    }
+
+    async fn is_anybody_waiting(&self) -> Result<bool, DbError> {
+        let mut reader = self.db.reader().await?;
+        store::is_any_awaiting(&mut reader.tx()).await
     }
 
     /// A Task that waits looks around by itself, and will again.
@@ -166,7 +170,7 @@ impl Exchange {
             names.push(name_of("Patient", id));
             let patient = records.read("Patient", id).await?;
             let identifiers =
-                patient.iter().flat_map(|patient| patient.tree["identifier"].as_array()).flatten();
+                patient.iter().filter_map(|patient| patient.tree["identifier"].as_array()).flatten();
             names.extend(identifiers.filter_map(|json| of_identifier(&Identifier::of(json))));
         }
         Ok(names)
@@ -179,7 +183,7 @@ pub(super) fn names(request: &AttachmentRequest, patient: Option<&str>, task: &V
     let tracking = Identifier { system: tracking.system.as_deref(), value: Some(&tracking.value) };
     let mut names: Names = of_identifier(&tracking).into_iter().collect();
     names.extend(request.patient_identifiers().filter_map(|identifier| of_identifier(&identifier)));
-    let linked = outputs(task).into_iter().map(|output| output.reference);
+    let linked = linked(task).into_iter().map(|output| output.reference);
     let references = patient.into_iter().chain(linked).filter_map(|reference| reference.split_once('/'));
     names.extend(references.map(|(kind, id)| name_of(kind, id)));
     names

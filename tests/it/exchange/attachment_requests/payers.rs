@@ -33,6 +33,21 @@ fn a_payer_that_is_busy_is_asked_again_with_the_same_body_and_key() {
 }
 
 #[test]
+fn what_the_payer_holds_for_a_claim_to_come_is_told_as_held() {
+    let payer = Endpoint::start();
+    let provider = furnished(&payer.url());
+    let text = "The attachments can not be associated with a current claim or prior authorization and are being held \
+                for association with a future claim or prior authorization.";
+    let held = json!({"resourceType": "OperationOutcome", "issue": [
+        {"severity": "information", "code": "informational", "details": {"text": text}},
+    ]});
+    payer.answer([Reply::new(200).resource(&held)]);
+    let task = create(&provider, &request(&payer.url(), "M1", "T1", &[PROGRESS_NOTE]));
+    let completed = task_in(&provider, &task, "completed");
+    assert_eq!(completed["businessStatus"]["coding"][0]["code"], "held");
+}
+
+#[test]
 fn a_payer_that_refuses_fails_the_task_with_codes_and_none_of_its_words() {
     let payer = Endpoint::start();
     let provider = furnished(&payer.url());
