@@ -26,7 +26,7 @@ impl Encoder {
         let missing = (3 - self.rest.len()) % 3;
         let (first, piece) = piece.split_at(missing.min(piece.len()));
         self.rest.extend_from_slice(first);
-        if self.rest.len() % 3 != 0 {
+        if !self.rest.len().is_multiple_of(3) {
             return String::new();
         }
         let (whole, rest) = piece.split_at(piece.len() / 3 * 3);

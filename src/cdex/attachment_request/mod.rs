@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::submission::{AttachTo, Identifier};
 use super::tag;
-use super::task::{CdexTask, Input, Output};
+use super::task::{CdexTask, Input};
 use crate::fhir::datatype::{self, Coding, codings};
 use crate::fhir::{Issue, IssueType};
 
@@ -79,16 +79,6 @@ pub(crate) enum What {
     Attachment(Value),
     /// The response to a Questionnaire, by its canonical URL.
     Questionnaire(String),
-}
-
-impl What {
-    /// The type of the outputs that answer it.
-    pub(crate) fn output(&self) -> Output {
-        match self {
-            Self::Attachment(_) => Output::Attachment,
-            Self::Questionnaire(_) => Output::QuestionnaireContext,
-        }
-    }
 }
 
 impl AttachmentRequest {

@@ -60,9 +60,10 @@ impl Exchange {
         let drafts = present
             .filter(|task| status_of(&task.tree).is_some_and(|status| !status.is_terminal()))
             .and_then(|task| {
-                let step = match delivered {
-                    true => after(&task.tree, (&answers, number), is_held(settled)),
-                    false => given_up(settled),
+                let step = if delivered {
+                    after(&task.tree, (&answers, number), is_held(settled))
+                } else {
+                    Some(given_up(settled))
                 };
                 Some(self.drafts(&access, &task, &step?, now))
             })
@@ -104,13 +105,12 @@ fn after(task: &Value, (answers, number): (&[Answer], u64), is_held: bool) -> Op
         && answers.iter().all(|answer| is_received(answer) || answer.state == AnswerState::Dead);
     let step = if is_whole {
         // cdex §5.5: that it was received is all that the answer says.
-        let stage = match is_held {
-            true => {
-                Stage::new("held", "Submitted, and held by the payer for a claim that is not known there yet")
-            }
-            false => Stage::new("submitted", "Submitted, and received by the payer"),
+        let (code, text) = if is_held {
+            ("held", "Submitted, and held by the payer for a claim that is not known there yet")
+        } else {
+            ("submitted", "Submitted, and received by the payer")
         };
-        Advance::to(TaskStatus::Completed, stage)
+        Advance::to(TaskStatus::Completed, Stage::new(code, text))
     } else {
         let needed = AttachmentRequest::read(task).map_or(0, |request| request.needed.len());
         let mut inputs: Vec<usize> = received.iter().map(|content| content.input).collect();
@@ -135,7 +135,7 @@ fn is_held(settled: &Settled) -> bool {
 
 /// What becomes of a Task whose answer was given up: the payer refused it, or could not be reached all the time. In the
 /// second case a person can send the Task on its way again.
-fn given_up(settled: &Settled) -> Option<Advance> {
+fn given_up(settled: &Settled) -> Advance {
     let issue = match settled.last.as_ref().map(|attempt| &attempt.outcome) {
         Some(AttemptOutcome::Failure { issue }) => issue.as_str(),
         Some(AttemptOutcome::Success { .. }) | None => "",
@@ -143,10 +143,10 @@ fn given_up(settled: &Settled) -> Option<Advance> {
     if issue.starts_with(REFUSED) {
         let reason = format!("The payer did not take the attachments: {issue}");
         let stage = Stage::new("refused", "The payer did not take the attachments");
-        return Some(Advance { reason: Some(reason), ..Advance::to(TaskStatus::Failed, stage) });
+        return Advance { reason: Some(reason), ..Advance::to(TaskStatus::Failed, stage) };
     }
     let text = "The payer could not be reached; the status in-progress sends the attachments again";
-    Some(Advance::to(TaskStatus::OnHold, Stage::new("unreachable", text)))
+    Advance::to(TaskStatus::OnHold, Stage::new("unreachable", text))
 }
 
 #[cfg(test)]

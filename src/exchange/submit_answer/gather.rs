@@ -178,7 +178,7 @@ async fn demands_signature(
     answers: &[Record],
 ) -> Result<bool, FollowError> {
     let What::Questionnaire(canonical) = &needed.what else { return Ok(false) };
-    let contained = answers.iter().flat_map(|record| record.tree["contained"].as_array()).flatten();
+    let contained = answers.iter().filter_map(|record| record.tree["contained"].as_array()).flatten();
     if contained.filter(|json| json["resourceType"] == "Questionnaire").any(rules::requires_signature) {
         return Ok(true);
     }

@@ -170,7 +170,7 @@ impl Exchange {
             names.push(name_of("Patient", id));
             let patient = records.read("Patient", id).await?;
             let identifiers =
-                patient.iter().flat_map(|patient| patient.tree["identifier"].as_array()).flatten();
+                patient.iter().filter_map(|patient| patient.tree["identifier"].as_array()).flatten();
             names.extend(identifiers.filter_map(|json| of_identifier(&Identifier::of(json))));
         }
         Ok(names)
