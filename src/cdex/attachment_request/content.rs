@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::{Needed, Output, What, has_code, items};
+use super::{Needed, What, has_code, items};
+use crate::cdex::task::Output;
 use crate::fhir::datatype::codings;
 
 /// Where a QuestionnaireResponse has its signatures.

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::submission::{AttachTo, Identifier};
 use super::tag;
-use super::task::{CdexTask, Input, Output};
+use super::task::{CdexTask, Input};
 use crate::fhir::datatype::{self, Coding, codings};
 use crate::fhir::{Issue, IssueType};
 
