@@ -101,6 +101,11 @@ pub(crate) struct Item {
 }
 
 impl Item {
+    /// Its number on the agenda.
+    pub(crate) fn number(&self) -> i64 {
+        self.sequence
+    }
+
     /// What may be seen while it is done: what its owner may see.
     pub(crate) fn access(&self) -> Access {
         Access::of_owner(&self.tenant, &self.owner)

@@ -125,7 +125,10 @@ pub(crate) async fn take(
             .fetch_all(conn)
             .await
     })?;
-    let mut taken = rows.into_iter().map(Item::try_from).collect::<Result<Vec<_>, _>>()?;
+    // An errand of a later version of the program must not keep the others from being done.
+    let readable =
+        |row| Item::try_from(row).inspect_err(|error| tracing::error!(%error, "an item is not understood"));
+    let mut taken: Vec<Item> = rows.into_iter().filter_map(|row| readable(row).ok()).collect();
     taken.sort_by_key(|item| item.sequence);
     Ok(taken)
 }

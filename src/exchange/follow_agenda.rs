@@ -1,9 +1,11 @@
 //! Worker: does what the agenda says. Each errand is a use case of its own; here is when they run, side by side, and
 //! what happens when one fails: it is tried again, later and later, and never forgotten.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -98,8 +100,10 @@ impl Exchange {
 
     /// Does one errand, or puts it off.
     pub(super) async fn follow(self: &Arc<Self>, item: Item) {
-        let span = tracing::info_span!("errand", errand = item.errand.as_str(), subject = %item.subject);
-        let failed = self.hold(&item, self.run(&item).instrument(span.clone())).await;
+        let span = tracing::info_span!("errand", errand = item.errand.as_str(), item = item.number());
+        let running = AssertUnwindSafe(self.run(&item).instrument(span.clone())).catch_unwind();
+        let panicked = |_| Err(FollowError::Unavailable("the errand ended unexpectedly".to_owned()));
+        let failed = self.hold(&item, running.map(|ran| ran.unwrap_or_else(panicked))).await;
         let Err(error) = failed else { return };
         let wait = FIRST_WAIT.saturating_mul(1 << item.attempts.min(16)).min(LONGEST_WAIT);
         span.in_scope(

@@ -5,6 +5,9 @@ use serde_json::Value;
 /// Elements that say whose record a resource is part of, where they refer to a Patient.
 const SUBJECTS: [&str; 5] = ["subject", "patient", "beneficiary", "individual", "for"];
 
+/// Types that are nobody's record: they say who asked whom for what.
+const NO_RECORDS: [&str; 3] = ["AuditEvent", "Subscription", "Task"];
+
 /// Whether a resource is part of one patient's record and of no other's. `base` is that of the server whose Patient it
 /// is: absolute references to it count.
 pub(crate) fn is_of(resource: &Value, patient: &str, base: &str) -> bool {
@@ -13,7 +16,8 @@ pub(crate) fn is_of(resource: &Value, patient: &str, base: &str) -> bool {
 
 /// The same of what comes along with a record: what has nothing to do with patients, such as an Organization, may.
 pub(crate) fn may_come_along(resource: &Value, patient: &str, base: &str) -> bool {
-    belongs(resource, patient, base) != Some(false)
+    let name = resource["resourceType"].as_str().unwrap_or_default();
+    !NO_RECORDS.contains(&name) && belongs(resource, patient, base) != Some(false)
 }
 
 /// Whether a resource is this patient's; none if it is nobody's.
@@ -30,7 +34,7 @@ fn belongs(resource: &Value, patient: &str, base: &str) -> Option<bool> {
     }
     let mut named = Vec::new();
     collect_patients(resource, base, &mut named);
-    (!named.is_empty()).then(|| named.contains(&patient))
+    (!named.is_empty()).then(|| named.iter().all(|named| *named == patient))
 }
 
 /// The ids of all patients that the References in `json` lead to. The scanner has bounded the nesting.

@@ -33,7 +33,8 @@ impl PartnerError {
         match self {
             Self::NotItsServer => true,
             Self::Call(error) => {
-                matches!(error, OutboundError::Url | OutboundError::Header | OutboundError::Forbidden)
+                use OutboundError::{Forbidden, Header, TooLarge, Url};
+                matches!(error, Url | Header | Forbidden | TooLarge)
             }
             Self::Token(_) => false,
         }

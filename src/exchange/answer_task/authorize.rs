@@ -79,7 +79,12 @@ impl Exchange {
         let Some(text) = reference_of(reference) else { return Ok(Fetched::Nowhere) };
         let relative = match Target::of(text, &seeker.requester.base) {
             Target::Url(url) => {
-                let Some(partner) = self.partners.of_url(url) else { return Ok(Fetched::Nowhere) };
+                // Nobody gets at what is another partner's with our credentials there.
+                let partner = match &open.partner {
+                    Some(asking) => Some(asking).filter(|asking| asking.owns(url)),
+                    None => self.partners.of_url(url),
+                };
+                let Some(partner) = partner else { return Ok(Fetched::Nowhere) };
                 return Ok(get(partner, url.to_owned()).await);
             }
             Target::Local { resource_type, id } => (resource_type, id),
@@ -114,7 +119,7 @@ impl Exchange {
             resource_type,
             id,
             entries: index::entries(&item.tenant, resource_type, &resource, &self.settings.fhir_base),
-            errands: self.errands_of(resource_type, &resource),
+            errands: Vec::new(),
             text: resource.to_string().into(),
             bytes: None,
         })
@@ -135,7 +140,8 @@ async fn get(partner: &Partner, url: String) -> Fetched {
                 fhir::scan::check(limits, &answer.body).ok().and_then(|()| fhir::parse(&answer.body).ok());
             let is_resource = |tree: &Value| {
                 let name = tree.get("resourceType").and_then(Value::as_str);
-                name.is_some_and(|name| fhir::resource_type(name).is_some() && name != "Parameters")
+                // CDex, "Formal authorization"
+                name.is_some_and(|name| matches!(name, "CommunicationRequest" | "ServiceRequest"))
             };
             read.filter(is_resource).map_or(Fetched::Nowhere, |resource| Fetched::Copy(resource, url))
         }

@@ -320,7 +320,10 @@ impl<'a> Gatherer<'a> {
                 here.or_else(|| mirror::absolute(target, base.as_str()))
             });
             received.text = received.tree.to_string().into();
-            exchange.draft(requester, resource_type, id, &received)
+            let mut prepared = exchange.draft(requester, resource_type, id, &received);
+            // What a partner answers is data and never a command: a Task among it asks us for nothing.
+            prepared.draft.errands.clear();
+            prepared
         });
         Gathered { resources: resources.collect(), outputs, missing, checks }
     }

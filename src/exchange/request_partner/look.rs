@@ -98,7 +98,7 @@ impl Exchange {
                 Ok(None) | Err(NoAnswer::Gone) if request.place.is_some() => Seen::Gone,
                 Ok(None) | Err(NoAnswer::Gone | NoAnswer::Refused(_) | NoAnswer::Unreadable) => Seen::Nothing,
                 Err(NoAnswer::NotNow(wait)) => {
-                    look.wait = wait;
+                    look.wait = Some(wait.unwrap_or_default());
                     Seen::Nothing
                 }
             };
@@ -150,7 +150,12 @@ impl Exchange {
         let Some(id) = id_of(request) else {
             let search = identifier_search(&request.identifier());
             let mut bundle = self.ask(partner, &base.at(&format!("/Task?{search}"))).await?;
-            return Ok(entry(&mut bundle, "Task", None));
+            // A server may ignore what it does not know, and answer with anybody's Task.
+            let ours = |task: &Value| {
+                let known = task["identifier"].as_array().into_iter().flatten();
+                known.into_iter().any(|known| known["value"] == request.identifier())
+            };
+            return Ok(entry(&mut bundle, "Task", None).filter(ours));
         };
         Ok(self.resource_of(partner, base, ("Task", id)).await?.map(|answered| answered.resource))
     }

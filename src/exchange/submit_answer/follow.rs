@@ -20,8 +20,8 @@ use crate::exchange::follow_delivery::Settled;
 use crate::exchange::match_patient::tree_of;
 use crate::repository::{self, Draft, Precondition};
 
-/// How an attempt tells that the payer refused what was sent, and would again.
-const REFUSED: &str = "the partner answered with status 4";
+/// How an attempt tells what the payer answered.
+const ANSWERED: &str = "the partner answered with status ";
 
 /// What becomes true at once.
 struct Unit {
@@ -83,7 +83,11 @@ impl Unit {
         if !agenda::done(tx, item).await? {
             return Ok(Written::Lost);
         }
-        if !keep_versions(tx, (access, task), drafts, *now).await? {
+        let follows = drafts.first().and_then(|(_, follows)| match follows {
+            Precondition::Version(versions) => versions.first().copied(),
+            Precondition::None | Precondition::Present | Precondition::Absent => None,
+        });
+        if !keep_versions(tx, (access, task), follows, drafts, *now).await? {
             agenda::add(tx, &[again(item, *now)]).await?;
             return Ok(Written::Changed);
         }
@@ -140,13 +144,21 @@ fn given_up(settled: &Settled) -> Advance {
         Some(AttemptOutcome::Failure { issue }) => issue.as_str(),
         Some(AttemptOutcome::Success { .. }) | None => "",
     };
-    if issue.starts_with(REFUSED) {
+    if is_refusal(issue) {
         let reason = format!("The payer did not take the attachments: {issue}");
         let stage = Stage::new("refused", "The payer did not take the attachments");
         return Advance { reason: Some(reason), ..Advance::to(TaskStatus::Failed, stage) };
     }
     let text = "The payer could not be reached; the status in-progress sends the attachments again";
     Advance::to(TaskStatus::OnHold, Stage::new("unreachable", text))
+}
+
+/// Whether an attempt ended because the payer refused what was sent, and would again: not because it let nobody in or had
+/// no time.
+fn is_refusal(issue: &str) -> bool {
+    let status = issue.strip_prefix(ANSWERED).and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
+    status
+        .is_some_and(|status| (400..500).contains(&status) && !matches!(status, 401 | 403 | 408 | 425 | 429))
 }
 
 #[cfg(test)]
@@ -159,8 +171,19 @@ mod tests {
     #[test]
     fn a_refusal_is_known_by_what_attempts_say_of_one() {
         let refused = |status| DeliveryError::Refused { status, retry_after: None, codes: String::new() };
-        assert!(refused(400).to_string().starts_with(REFUSED));
-        assert!(!refused(503).to_string().starts_with(REFUSED));
+        for (status, is_final) in [
+            (400, true),
+            (404, true),
+            (413, true),
+            (422, true),
+            (401, false),
+            (408, false),
+            (429, false),
+            (503, false),
+        ] {
+            assert_eq!(is_refusal(&refused(status).to_string()), is_final, "{status}");
+        }
+        assert!(!is_refusal("the partner gave no answer"));
     }
 
     #[test]

@@ -77,6 +77,8 @@ struct Unit {
     item: Item,
     access: Access,
     task: String,
+    /// The version of the Task that was looked at.
+    version: u64,
     drafts: Vec<(Draft, Precondition)>,
     sent: Option<(Outgoing, NewAnswer)>,
     /// Under which names the Task waits from now on; not at all if there are none.
@@ -116,6 +118,7 @@ impl Exchange {
             access: item.access(),
             audit: sent.is_some().then(|| audit_entry(item, now)),
             sent: sent.as_ref().map(|(answer, composed)| (composed.outgoing(), answer.clone())),
+            version: task.version,
             task: task.id,
             drafts,
             names,
@@ -293,11 +296,13 @@ impl Exchange {
 
 impl Unit {
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Written, DbError> {
-        let Self { item, access, task, drafts, sent, names, audit, now } = self;
+        let Self { item, access, task, version, drafts, sent, names, audit, now } = self;
         if !agenda::done(tx, item).await? {
             return Ok(Written::Lost);
         }
-        if !keep_versions(tx, (access, task), drafts, *now).await? {
+        // Where nothing changes it is no matter what the Task has become.
+        let follows = (!drafts.is_empty() || sent.is_some()).then_some(*version);
+        if !keep_versions(tx, (access, task), follows, drafts, *now).await? {
             agenda::add(tx, &[again(item, *now)]).await?;
             return Ok(Written::Changed);
         }
@@ -313,21 +318,25 @@ impl Unit {
     }
 }
 
-/// Keeps the next versions of a Task; none of them, and `false`, if it is not the version that they follow.
+/// Keeps the next versions of a Task, if there are any; none of them, and `false`, if it is not the version that they
+/// follow.
 async fn keep_versions(
     tx: &mut Tx<'_>,
     (access, task): (&Access, &str),
+    follows: Option<u64>,
     drafts: &[(Draft, Precondition)],
     now: Timestamp,
 ) -> Result<bool, DbError> {
-    let Some((_, Precondition::Version(follows))) = drafts.first() else { return Ok(true) };
+    let Some(version) = follows else { return Ok(true) };
     // By the first alone: where it does not fit, the number that the second waits for may be somebody else's version.
     let present = repository::read_to_change(tx, access, "Task", task).await?;
     let present = present.filter(|present| present.content.is_some());
-    if !present.is_some_and(|present| follows.contains(&present.version)) {
+    if present.is_none_or(|present| present.version != version) {
         return Ok(false);
     }
-    repository::keep(tx, access, drafts, false, now).await?;
+    if !drafts.is_empty() {
+        repository::keep(tx, access, drafts, false, now).await?;
+    }
     Ok(true)
 }
 

@@ -151,7 +151,17 @@ async fn a_task_that_changes_while_it_is_answered_is_answered_as_it_is_then() {
         rejected["status"] = "rejected".into();
         keep(&gateway, "Task", "t1", rejected).await;
         let (names, access) = (Names::new(), anybody());
-        let unit = Unit { item, access, task: "t1".to_owned(), drafts, sent: None, names, audit: None, now };
+        let unit = Unit {
+            item,
+            access,
+            task: "t1".to_owned(),
+            version: present.version,
+            drafts,
+            sent: None,
+            names,
+            audit: None,
+            now,
+        };
         let written: Result<Written, DbError> = db.write(unit, |unit, tx| Box::pin(unit.write(tx))).await;
         assert_eq!(written.expect("it writes"), Written::Changed);
         assert_eq!(task(&gateway).await["status"], "rejected");
