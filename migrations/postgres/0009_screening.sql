@@ -29,4 +29,3 @@ CREATE TABLE forwarded (
     created_at BIGINT           NOT NULL,
     PRIMARY KEY (origin, payload, sha256)
 );
-CREATE INDEX forwarded_by_resource ON forwarded (tenant, resource);

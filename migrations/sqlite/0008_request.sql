@@ -15,3 +15,4 @@ CREATE TABLE request (
     poll_at    INTEGER
 ) STRICT;
 CREATE INDEX request_by_poll ON request (tenant, owner, partner, poll_at) WHERE poll_at IS NOT NULL;
+CREATE INDEX request_by_place ON request (place) WHERE poll_at IS NOT NULL;

@@ -29,4 +29,3 @@ CREATE TABLE forwarded (
     created_at INTEGER NOT NULL,
     PRIMARY KEY (origin, payload, sha256)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX forwarded_by_resource ON forwarded (tenant, resource);

@@ -13,7 +13,7 @@ use std::future::Future;
 use tokio::sync::Notify;
 
 pub(crate) use model::{Errand, Item, NewItem};
-pub(crate) use store::{add, done, failed, free_all, later, renew, take};
+pub(crate) use store::{add, done, failed, free_all, hasten, later, renew, take};
 
 /// Tells whoever works on the agenda that something has become due.
 #[derive(Debug, Default)]

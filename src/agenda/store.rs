@@ -37,6 +37,7 @@ const TAKE_POSTGRES: &str = concat!(
 const DONE: &str = "DELETE FROM agenda WHERE sequence = $1 AND epoch = $2";
 const LATER: &str = "UPDATE agenda SET due_at = $3, attempts = $4, taken_until = NULL \
      WHERE sequence = $1 AND epoch = $2";
+const HASTEN: &str = "UPDATE agenda SET due_at = $3 WHERE errand = $1 AND subject = $2 AND due_at > $3";
 const RENEW: &str = "UPDATE agenda SET taken_until = $3 WHERE sequence = $1 AND epoch = $2";
 const FREE_ALL: &str =
     "UPDATE agenda SET taken_until = NULL, epoch = epoch + 1 WHERE taken_until IS NOT NULL";
@@ -48,6 +49,7 @@ pub(super) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (TAKE_POSTGRES, Some(Dialect::Postgres)),
     (DONE, None),
     (LATER, None),
+    (HASTEN, None),
     (RENEW, None),
     (FREE_ALL, None),
 ];
@@ -154,6 +156,19 @@ async fn put_off(tx: &mut Tx<'_>, item: &Item, due_at: Timestamp, attempts: u32)
         query.bind(i64::from(attempts)).execute(conn).await.map(|done| done.rows_affected())
     })?;
     Ok(changed == 1)
+}
+
+/// Makes the items of a subject due by `due_at`, if they were not to be before.
+pub(crate) async fn hasten(
+    tx: &mut Tx<'_>,
+    errand: Errand,
+    subject: &str,
+    due_at: Timestamp,
+) -> Result<(), DbError> {
+    Ok(on_db!(tx, conn => {
+        let query = sqlx::query(HASTEN).bind(errand.as_str()).bind(subject).bind(due_at.as_nanos());
+        query.execute(conn).await.map(drop)
+    })?)
 }
 
 /// Keeps an item for whoever has it, until the lease ends anew; nothing if somebody else has it now, or it is done.

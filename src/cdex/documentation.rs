@@ -100,6 +100,15 @@ pub(crate) fn of_type(name: &str) -> Option<&'static str> {
             "Read as FHIR JSON or, by Accept or _format, as the bytes themselves, whole or in ranges; created and \
              updated either way."
         }
+        "Communication" => {
+            "The push of the older CDex (2019): attachments, and documents that are referred to, are delivered like \
+             those of $submit-attachment, once for their bytes, and the Provenance of the Communication names their \
+             uploads. An answer completes the CommunicationRequest that it is based on; one to nothing that is known \
+             here is tagged unsolicited."
+        }
+        "CommunicationRequest" => {
+            "Kept as any other resource, and completed by a Communication that is based on it."
+        }
         "SearchParameter" | "OperationDefinition" | "CompartmentDefinition" => {
             "What this server itself serves is defined by resources that cannot be changed. They are found by \
              searches of this type alone, before those that are stored, and each part is sorted for itself."

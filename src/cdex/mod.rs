@@ -4,8 +4,9 @@
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
 //! content carries, [`signature`] whether what it carries is signed as it should be, [`association`] which Task and Claim
 //! they belong to and [`provenance`] where they come from. [`task`] says what Tasks ask for and what may become of them,
-//! [`request`] what we ask partners for, [`communication`] is the push of 2019, [`operation`] which operations there are, [`documentation`] what has to be said of
-//! them in words, [`discovery`] what organisations publish, and [`tag`] how resources are marked.
+//! [`request`] what we ask partners for, [`communication`] is the push of 2019, [`operation`] which operations there
+//! are, [`documentation`] what has to be said of them in words, [`discovery`] what organisations publish, and [`tag`] how
+//! resources are marked.
 
 pub(crate) mod association;
 #[cfg(test)]
@@ -44,6 +45,10 @@ pub(crate) const SUBMIT_ATTACHMENT: &str =
 
 /// The operation by which our own side asks a partner. No standard has it, so that its definition is ours.
 pub(crate) const REQUEST: &str = "urn:cdex-gateway:OperationDefinition/request";
+
+/// The operation by which a partner tells that Tasks of ours have changed. The standard has no name for what a
+/// notification is sent to.
+pub(crate) const NOTIFY: &str = "urn:cdex-gateway:OperationDefinition/notify";
 
 /// The profile of the operation's Parameters.
 pub(crate) const PARAMETERS_SUBMIT_ATTACHMENT: &str =

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Identifier;
+use super::signature::Verdict;
 use crate::clock::Timestamp;
 use crate::id::{SubmissionId, UploadId};
 
@@ -128,6 +129,18 @@ impl Source {
 }
 
 impl SignatureCheck {
+    /// The lines of a verdict: what the signature is worth, then each rule.
+    pub(crate) fn of(verdict: &Verdict) -> Vec<Self> {
+        let check = |rule: &str, outcome: &str, text: &str| Self {
+            rule: rule.to_owned(),
+            outcome: outcome.to_owned(),
+            text: text.to_owned(),
+        };
+        let judgement = verdict.judgement;
+        let lines = verdict.lines.iter().map(|line| check(line.rule, line.result.as_code(), line.text));
+        std::iter::once(check("signature", judgement.as_code(), judgement.text())).chain(lines).collect()
+    }
+
     fn to_element(&self) -> Value {
         json!({ "url": SIGNATURE_CHECK, "extension": [
             { "url": "rule", "valueString": self.rule },

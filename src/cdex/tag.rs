@@ -45,6 +45,13 @@ pub(crate) fn remove(resource: &mut Value, code: &str) {
     }
 }
 
+/// Takes all of the gateway's own tags from what somebody else has made.
+pub(crate) fn clear(resource: &mut Value) {
+    for code in [HELD, AMENDMENT] {
+        remove(resource, code);
+    }
+}
+
 /// Whether a resource has a tag.
 pub(crate) fn has(resource: &Value, code: &str) -> bool {
     let tags = resource.pointer("/meta/tag").and_then(Value::as_array);
@@ -77,7 +84,7 @@ mod tests {
                 .as_array()
                 .map(|tags| tags.iter().filter(|tag| is(tag, HELD)).count());
             assert_eq!(tags, Some(1), "{resource}");
-            remove(&mut resource, HELD);
+            clear(&mut resource);
             assert_eq!(resource, after);
         }
     }

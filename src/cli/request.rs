@@ -69,7 +69,7 @@ pub(super) struct RequestArgs {
 }
 
 pub(super) fn run(args: &RequestArgs) -> Outcome {
-    Ok(block_on(ask(args))??)
+    block_on(ask(args))?
 }
 
 async fn ask(args: &RequestArgs) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -137,9 +137,10 @@ fn parameters(args: &RequestArgs) -> Value {
     all.extend(text("service-date", "valueDate", &args.service_date));
     all.extend(text("due", "valueDateTime", &args.due));
     all.extend(args.purpose_of_use.as_ref().map(|purpose| {
-        let purpose = match purpose.contains('|') {
-            true => concept(purpose),
-            false => concept(&format!("http://terminology.hl7.org/CodeSystem/v3-ActReason|{purpose}")),
+        let purpose = if purpose.contains('|') {
+            concept(purpose)
+        } else {
+            concept(&format!("http://terminology.hl7.org/CodeSystem/v3-ActReason|{purpose}"))
         };
         parameter("purpose-of-use", "valueCodeableConcept", purpose)
     }));

@@ -17,7 +17,7 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(args: &StatusArgs) -> Outcome {
-    Ok(block_on(tell_all(args))??)
+    block_on(tell_all(args))?
 }
 
 async fn tell_all(args: &StatusArgs) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

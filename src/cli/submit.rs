@@ -63,7 +63,7 @@ pub(super) struct SubmitArgs {
 }
 
 pub(super) fn run(args: &SubmitArgs) -> Outcome {
-    Ok(block_on(submit(args))??)
+    block_on(submit(args))?
 }
 
 async fn submit(args: &SubmitArgs) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -106,9 +106,12 @@ async fn submit(args: &SubmitArgs) -> Result<(), Box<dyn std::error::Error + Sen
 
 /// The Parameters, with a marker where the data go.
 fn parameters(args: &SubmitArgs) -> Value {
-    let npi = |text: &String| match text.contains('|') {
-        true => identifier(text),
-        false => json!({ "system": "http://hl7.org/fhir/sid/us-npi", "value": text }),
+    let npi = |text: &String| {
+        if text.contains('|') {
+            identifier(text)
+        } else {
+            json!({ "system": "http://hl7.org/fhir/sid/us-npi", "value": text })
+        }
     };
     let content_type = args.content_type.as_deref().unwrap_or_else(|| media_type(&args.file));
     let attachment = json!({ "contentType": content_type, "data": HERE });

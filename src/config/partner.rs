@@ -89,7 +89,7 @@ impl PartnerConfig {
             }
         }
         for (index, identifier) in self.identifiers.iter().enumerate() {
-            if !identifier.split_once('|').is_some_and(|(_, value)| !value.is_empty()) {
+            if identifier.split_once('|').is_none_or(|(_, value)| value.is_empty()) {
                 problems.add(&format!("{path}.identifiers[{index}]"), "must be system|value");
             }
         }

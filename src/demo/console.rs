@@ -78,10 +78,7 @@ impl Console {
             self.checks,
             bytes(self.compared_bytes),
             millis(elapsed),
-        ))?;
-        self.line(
-            "This version covers a FHIR R4 server, $submit-attachment, tus with resume, delivery to a folder.",
-        )
+        ))
     }
 }
 

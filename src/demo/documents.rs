@@ -44,6 +44,47 @@ impl Document {
         let attachment = json!({ "contentType": self.media_type, "data": data, "title": self.name });
         attached(line_item, self.loinc, self.title, &attachment)
     }
+
+    /// It as the DocumentReference of a patient, its bytes inside.
+    pub(super) fn of_patient(&self, patient: &str) -> Value {
+        let data = base64_simd::STANDARD.encode_to_string(self.bytes);
+        json!({
+            "resourceType": "DocumentReference",
+            "status": "current",
+            "type": loinc(self),
+            "category": [{ "coding": [{
+                "system": "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category",
+                "code": "clinical-note",
+            }] }],
+            "subject": { "reference": patient },
+            "date": "2026-03-12T10:25:00-06:00",
+            "content": [{ "attachment": { "contentType": self.media_type, "data": data, "title": self.name } }],
+        })
+    }
+}
+
+/// The demo's patient, as payer and provider know them.
+pub(super) fn patient() -> Value {
+    let mut identifier = member();
+    identifier["type"] = json!({ "coding": [{
+        "system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MB" }] });
+    json!({
+        "resourceType": "Patient",
+        "identifier": [identifier],
+        "name": [{ "family": "Demo", "given": ["Dora"] }],
+        "birthDate": "1974-12-25",
+        "gender": "female",
+    })
+}
+
+/// The member id of the demo's patient.
+pub(super) fn member() -> Value {
+    json!({ "system": "http://example.org/cdex/member-ids", "value": "DEMO-417" })
+}
+
+/// The LOINC code of a document.
+pub(super) fn loinc(document: &Document) -> Value {
+    json!({ "coding": [{ "system": "http://loinc.org", "code": document.loinc, "display": document.title }] })
 }
 
 /// An Attachment parameter: a `DocumentReference` with this `attachment`.

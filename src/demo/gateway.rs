@@ -79,6 +79,55 @@ impl Gateway {
         send("POST /fhir/$submit-attachment", call).await
     }
 
+    /// `POST` of FHIR JSON.
+    pub(super) async fn post(&self, path: &str, body: Bytes) -> Result<Answer, DemoError> {
+        let call = self.client.post(&format!("{}{path}", self.base));
+        send(&format!("POST {path}"), call.header("content-type", "application/fhir+json").body(body)).await
+    }
+
+    /// Creates a resource; gives `Type/id`.
+    pub(super) async fn create(&self, resource: &Value) -> Result<String, DemoError> {
+        let path = format!("/fhir/{}", resource["resourceType"].as_str().unwrap_or_default());
+        let answer = self.post(&path, Bytes::from(resource.to_string())).await?;
+        let call = format!("POST {path}");
+        let created = json(&call, &answer)?;
+        match (answer.status, created["resourceType"].as_str(), created["id"].as_str()) {
+            (201, Some(name), Some(id)) => Ok(format!("{name}/{id}")),
+            _ => Err(DemoError::Answer { call, expected: "201 with the resource" }),
+        }
+    }
+
+    /// The bytes of a DocumentReference's attachment, wherever they are.
+    pub(super) async fn attached(&self, reference: &str) -> Result<Bytes, DemoError> {
+        let document = self.get_json(&format!("/fhir/{reference}")).await?;
+        let attachment = &document["content"][0]["attachment"];
+        if let Some(data) = attachment["data"].as_str() {
+            let expected = "base64 in its attachment";
+            let call = format!("GET /fhir/{reference}");
+            let decoded = base64_simd::STANDARD.decode_to_vec(data);
+            return Ok(decoded.map_err(|_| DemoError::Answer { call, expected })?.into());
+        }
+        let path = format!("/fhir/{}", attachment["url"].as_str().unwrap_or_default());
+        let call = self.client.get(&format!("{}{path}", self.base)).header("accept", "*/*");
+        Ok(send(&format!("GET {path}"), call).await?.body)
+    }
+
+    /// Looks again and again until there is what is looked for.
+    pub(super) async fn until<T, F>(&self, what: &'static str, look: impl Fn() -> F) -> Result<T, DemoError>
+    where
+        F: Future<Output = Result<Option<T>, DemoError>>,
+    {
+        let looking = async {
+            loop {
+                if let Some(found) = look().await? {
+                    return Ok(found);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.unwrap_or(Err(DemoError::Late(what)))
+    }
+
     /// A call of the tus protocol; the rest of the request is the caller's to add.
     pub(super) async fn tus<'g>(
         &'g self,
@@ -109,18 +158,14 @@ impl Gateway {
 
     /// Asks `/upload/info/{id}` until the upload has been delivered.
     pub(super) async fn delivered(&self, id: &str) -> Result<DeliveredFile, DemoError> {
-        let asking = async {
-            loop {
-                let info = self.info(id).await?;
-                let mut deliveries = info["deliveries"].as_array().into_iter().flatten();
-                let success = deliveries.find(|delivery| delivery["status"] == "SUCCESS");
-                if let Some(location) = success.and_then(|delivery| delivery["location"].as_str()) {
-                    return Ok(DeliveredFile { path: PathBuf::from(location) });
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, asking).await.unwrap_or(Err(DemoError::Late("a delivery")))
+        let delivered = self.until("a delivery", || async {
+            let info = self.info(id).await?;
+            let mut deliveries = info["deliveries"].as_array().into_iter().flatten();
+            let success = deliveries.find(|delivery| delivery["status"] == "SUCCESS");
+            let location = success.and_then(|delivery| delivery["location"].as_str());
+            Ok(location.map(|location| DeliveredFile { path: PathBuf::from(location) }))
+        });
+        delivered.await
     }
 
     /// The files that it keeps or has delivered.

@@ -1,13 +1,16 @@
 //! `cdex-gateway demo`: the main job, played and checked before the reader's eyes.
 //!
-//! A gateway starts in a temporary folder on a free loopback port, and clients talk to it as anybody
-//! would, over HTTP alone: they push documents and are refused ([`submit`]), lose the line and resume
-//! ([`tus`]), and ask where the files are ([`trail`]). Every claim on the screen is compared with what the
-//! gateway answered or with the bytes on disk ([`console`]); nothing here looks into the gateway.
+//! A payer's gateway and a provider's start in a temporary folder on free loopback ports ([`pair`]), and clients talk to
+//! them as anybody would, over HTTP alone: they push documents and are refused ([`submit`]), lose the line and resume
+//! ([`tus`]), ask where the files are ([`trail`]), and have one gateway ask the other ([`ask`]). Every claim on the
+//! screen is compared with what a gateway answered or with the bytes on disk ([`console`]); nothing here looks into a
+//! gateway.
 
+mod ask;
 mod console;
 mod documents;
 mod gateway;
+mod pair;
 mod submit;
 mod trail;
 mod tus;
@@ -15,13 +18,14 @@ mod tus;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::app::{App, AppError, Signals};
-use crate::config::{Config, Problems};
+use crate::app::{AppError, Signals};
+use crate::config::Problems;
 use crate::outbound::OutboundError;
-use crate::telemetry::{self, TelemetryError};
+use crate::telemetry::TelemetryError;
 
 use console::{Console, millis};
 use gateway::Gateway;
+use pair::Pair;
 
 /// The story did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -65,37 +69,31 @@ pub(crate) enum DemoError {
     Interrupted,
 }
 
-/// Plays the story. Without `exit` the gateway then goes on serving until a signal comes.
+/// Plays the story. Without `exit` the gateways then go on serving until a signal comes.
 ///
 /// The temporary folder is gone when this returns, however it ends.
 pub(crate) async fn run(exit: bool) -> Result<(), DemoError> {
     // From here on a signal no longer kills the process, so the folder is always removed.
     let mut signals = Signals::receive().map_err(AppError::from)?;
     let folder = tempfile::Builder::new().prefix("cdex-gateway-demo-").tempdir()?;
-    let mut config = Config::defaults_in(folder.path())?;
-    // The story is on standard output; only what the gateway itself calls an error may interrupt it.
-    "error".clone_into(&mut config.telemetry.log_filter);
-    telemetry::install(&config.telemetry)?;
-
     let starting = Instant::now();
-    let app = App::start(config).await?;
+    let pair = Pair::start(folder.path()).await?;
     let ready = starting.elapsed();
-    let gateway = Gateway::at(app.address(), folder.path())?;
     let mut console = Console::new(io::stdout());
     let told = tokio::select! {
         biased;
         () = signals.next() => Err(DemoError::Interrupted),
-        told = story(&mut console, &gateway, ready) => told,
+        told = story(&mut console, &pair, ready) => told,
     };
     let ended = match told {
         Ok(upload_id) if !exit => {
-            invite(&mut console, &gateway, &upload_id)?;
-            app.run(signals).await.map_err(DemoError::from)
+            invite(&mut console, &pair.payer, &upload_id)?;
+            pair.run(signals).await
         }
-        Ok(_) => app.stop().await.map_err(DemoError::from),
+        Ok(_) => pair.stop().await,
         Err(error) => {
             // What went wrong in the story is the better thing to tell.
-            let _ = app.stop().await;
+            let _ = pair.stop().await;
             Err(error)
         }
     };
@@ -104,19 +102,25 @@ pub(crate) async fn run(exit: bool) -> Result<(), DemoError> {
 }
 
 /// The steps in order. Gives the id of the upload that has the longest history.
-async fn story(console: &mut Console, gateway: &Gateway, ready: Duration) -> Result<String, DemoError> {
-    console.line("cdex-gateway demo: documents travel from a sender to a folder, each byte is checked.")?;
+async fn story(console: &mut Console, pair: &Pair, ready: Duration) -> Result<String, DemoError> {
+    let Pair { payer, provider, .. } = pair;
+    console.line("cdex-gateway demo: documents travel from a provider to a payer, each byte is checked.")?;
     console.line("Patient, people and places are invented.")?;
     console.line("")?;
-    console.row("gateway", &format!("{} (ready in {})", gateway.base(), millis(ready)))?;
-    console.row("folder", &gateway.folder().display().to_string())?;
+    console.row("payer", &format!("{} in {}", payer.base(), payer.folder().display()))?;
+    console.row("provider", &format!("{} in {}", provider.base(), provider.folder().display()))?;
+    console.row("", &format!("both ready in {}", millis(ready)))?;
 
     let begun = Instant::now();
-    submit::push(console, gateway).await?;
-    submit::refused(console, gateway).await?;
-    let upload_id = tus::resume(console, gateway).await?;
-    submit::refer(console, gateway, &upload_id).await?;
-    trail::show(console, gateway, &upload_id).await?;
+    submit::push(console, payer).await?;
+    submit::refused(console, payer).await?;
+    let patient = ask::chart(console, provider).await?;
+    ask::data(console, payer, provider).await?;
+    ask::attachment(console, payer).await?;
+    let upload_id = tus::resume(console, payer).await?;
+    submit::refer(console, payer, &upload_id).await?;
+    ask::search(console, provider, &patient).await?;
+    trail::show(console, payer, &upload_id).await?;
     console.summary(begun.elapsed())?;
     Ok(upload_id)
 }
@@ -125,7 +129,7 @@ async fn story(console: &mut Console, gateway: &Gateway, ready: Duration) -> Res
 fn invite(console: &mut Console, gateway: &Gateway, upload_id: &str) -> io::Result<()> {
     let base = gateway.base();
     console.line("")?;
-    console.line("The gateway goes on serving. Open in a browser:")?;
+    console.line("Both gateways go on serving. Open in a browser, at the payer's:")?;
     for path in ["/fhir/metadata", &format!("/upload/info/{upload_id}"), "/health/ready", "/metrics"] {
         console.line(&format!("   {base}{path}"))?;
     }
@@ -139,5 +143,5 @@ fn invite(console: &mut Console, gateway: &Gateway, upload_id: &str) -> io::Resu
         .line("   curl -H 'Content-Type: application/fhir+json' -d '{\"resourceType\":\"Parameters\"}' \\")?;
     console.line(&format!("     '{base}/fhir/$submit-attachment'"))?;
     console.line("")?;
-    console.line("Ctrl-C stops it and removes the folder.")
+    console.line("Ctrl-C stops them and removes the folder.")
 }

@@ -112,6 +112,7 @@ pub(crate) struct Exchange {
     /// Whether Tasks wait for documents.
     pub(crate) awaiting: submit_answer::Awaiting,
     /// Where partners take what is sent to them, as they publish it.
+    #[expect(dead_code, reason = "submissions that nobody asked for will be sent there")]
     pub(crate) endpoints: discover_endpoint::Endpoints,
     /// Whether anybody may want to be notified of Tasks. Once it is so it stays so until the next start.
     pub(crate) has_subscribers: AtomicBool,
@@ -208,5 +209,7 @@ impl Exchange {
 #[error("the work was interrupted")]
 pub(crate) struct Interrupted;
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -31,6 +32,8 @@ const HELD_UNKNOWN: &str = "the deliveries are held: the scanner does not take t
 /// What is reported of content that is delivered all the same.
 const INFECTED: &str = "the scanner calls the content malicious";
 const UNKNOWN: &str = "the scanner does not take the content";
+/// How long a scanner may take for one upload.
+const LONGEST_SCAN: Duration = Duration::from_mins(9);
 /// Manifest keys by which senders tell a media type.
 const TYPE_KEYS: [&str; 3] = ["filetype", "content_type", "mime_type"];
 
@@ -119,7 +122,9 @@ impl Exchange {
         let source = self.uploads.open(&item.access(), id).await;
         let source = source.map_err(|error| ScannerError::Bytes(io::Error::other(error)))?;
         let length = source.length();
-        scanner.scan(stream_of(source), length).await
+        // An errand that took longer would be taken for lost, and begun again beside this one.
+        let scan = tokio::time::timeout(LONGEST_SCAN, scanner.scan(stream_of(source), length));
+        scan.await.unwrap_or(Err(ScannerError::Unreachable))
     }
 
     async fn judge(self: &Arc<Self>, judgement: Judgement) -> Result<(), FollowError> {

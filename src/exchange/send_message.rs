@@ -11,7 +11,6 @@ use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
 use crate::delivery::{self, Cause, NewDelivery};
 use crate::fhir::{SpoolError, Spooled};
-use crate::id::UploadId;
 use crate::manifest::SenderManifest;
 use crate::partner::target_of;
 use crate::report::{self, Report, Stage};
@@ -99,11 +98,6 @@ impl Composed {
 }
 
 impl Outgoing {
-    /// The upload that it becomes.
-    pub(super) fn upload_id(&self) -> UploadId {
-        self.spooled.id
-    }
-
     /// Writes the upload, its delivery and their reports. The worker is woken after the commit.
     pub(super) async fn write(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<(), DbError> {
         let Self { tenant, owner, message, spooled } = self;
@@ -134,7 +128,7 @@ impl Outgoing {
             followed_by: message.followed_by.clone(),
         };
         delivery::enqueue(tx, &[delivery], now).await?;
-        let mut reports = creation_reports(&upload, now).to_vec();
+        let mut reports = creation_reports(&upload, now);
         reports.push(progress(&upload, upload.offset, now));
         reports.push(Report::success(Stage::UploadCompleted, now, now));
         report::record(tx, &upload.stream(), &reports).await

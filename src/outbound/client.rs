@@ -179,7 +179,6 @@ impl Call<'_> {
     }
 
     /// Bounds the time of the whole call.
-    #[cfg_attr(not(test), expect(dead_code, reason = "targets over HTTP will need it"))]
     pub(crate) fn timeout(self, timeout: Duration) -> Self {
         self.change(|request| *request.timeout_mut() = Some(timeout))
     }

@@ -48,19 +48,6 @@ impl Partner {
         self.call(url, |token| sign(self.client.get(url).header("accept", accept), token)).await
     }
 
-    /// Posts a body.
-    ///
-    /// *Cancellation*: the other side may have acted.
-    pub(crate) async fn post(
-        &self,
-        url: &str,
-        headers: &[(String, String)],
-        content_type: &str,
-        body: Bytes,
-    ) -> Result<Answer, PartnerError> {
-        self.call(url, |token| sign(self.posted(url, headers, content_type).body(body.clone()), token)).await
-    }
-
     /// Posts what a stream brings, `length` bytes in all. What was read cannot be sent again: a token that is refused
     /// makes the call fail, and the next one brings another.
     ///

@@ -3,13 +3,14 @@
 use rcgen::{SanType, date_time_ymd};
 use serde_json::{Value, json};
 
+use crate::exchange::{attachment_request, search, settle};
 use crate::support::content::base64;
 use crate::support::environment::shared;
 use crate::support::gateway::{Gateway, for_each_database};
 use crate::support::http::{Answer, Request};
-use crate::support::rows;
 use crate::support::signing::{NPI, Signing};
 use crate::support::submission::{accepted, document, inline, parameters, refused, submit};
+use crate::support::{rows, wait};
 
 fn bundle(text: &str) -> Value {
     json!({ "resourceType": "Bundle", "type": "collection", "entry": [{ "resource": {
@@ -19,7 +20,7 @@ fn bundle(text: &str) -> Value {
 
 /// Settings under which signatures by this authority are believed.
 fn trusting(folder: &std::path::Path, signing: &Signing) -> String {
-    format!("[{:?}]", signing.write(folder))
+    format!("[\"{}\"]", signing.write(folder).display())
 }
 
 /// The texts of the issues of an answer, each with its severity.
@@ -132,6 +133,29 @@ fn where_everything_must_be_signed_what_is_not_is_400_and_documents_pass() {
 }
 
 #[test]
+fn what_was_found_is_kept_with_where_the_resource_comes_from() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let signing = Signing::new();
+    let anchors = trusting(folder.path(), &signing);
+    for_each_database(&[("CDEX_POLICY__TRUST__ANCHORS", &anchors)], |gateway| {
+        let contents = vec![document(vec![inline(b"x")]), signing.signed(bundle("x"))];
+        accepted(&submit(&gateway, parameters("kept", contents).to_string()));
+        let kept = wait::until("the attachments to be kept", || {
+            let page = gateway.get("/fhir/Provenance").expect(200).json();
+            (page["total"].as_u64()? == 2).then_some(page)
+        });
+        let texts: Vec<String> = kept["entry"]
+            .as_array()
+            .expect("entries")
+            .iter()
+            .map(|entry| entry["resource"].to_string())
+            .collect();
+        let told = |text: &&String| text.contains("The signature is valid") && text.contains("CONF-028");
+        assert_eq!(texts.iter().filter(told).count(), 1, "{texts:?}");
+    });
+}
+
+#[test]
 fn what_a_task_with_a_signature_flag_asks_for_must_be_signed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let signing = Signing::new();
@@ -142,9 +166,9 @@ fn what_a_task_with_a_signature_flag_asks_for_must_be_signed() {
             let code = json!({ "coding": [{
                 "system": "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp", "code": "signature-flag",
             }] });
-            let task = json!({ "resourceType": "Task", "status": "requested", "intent": "order",
-                "identifier": [{ "system": "http://example.org/t", "value": number }],
-                "input": [{ "type": code, "valueBoolean": flag }] });
+            let mut task = attachment_request(number);
+            let inputs = task["input"].as_array_mut().expect("a Task has inputs");
+            inputs.push(json!({ "type": code, "valueBoolean": flag }));
             gateway.ask(&sending("POST", "Task", &task)).expect(201);
         }
         let missing = submit(&gateway, parameters("flagged", vec![bundle("x")]).to_string());
@@ -161,6 +185,14 @@ fn what_a_task_with_a_signature_flag_asks_for_must_be_signed() {
         ] {
             accepted(&submit(&gateway, parameters(number, vec![content]).to_string()));
         }
+        settle(&gateway);
+        let checked: Vec<String> = search(&gateway, "Provenance?_count=50")
+            .iter()
+            .filter(|provenance| provenance.get("extension").is_some())
+            .map(ToString::to_string)
+            .collect();
+        let [checked] = &checked[..] else { panic!("one of them was signed: {checked:?}") };
+        assert!(checked.contains("CONF-055") && checked.contains("urn:cdex-gateway:signature-check"));
     });
 }
 

@@ -35,6 +35,8 @@ pub(crate) enum Operation {
     Export,
     /// Our own `Task/$request`
     Request,
+    /// Our own `Task/$notify`
+    Notify,
 }
 
 /// What there is to know of an operation from outside.

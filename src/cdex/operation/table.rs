@@ -5,7 +5,7 @@ use super::ParameterKind::{
     Reference, Resource, Text,
 };
 use super::{Levels, Operation, OperationDefinition, ParameterDefinition, ParameterKind};
-use crate::cdex::{REQUEST, SUBMIT_ATTACHMENT};
+use crate::cdex::{NOTIFY, REQUEST, SUBMIT_ATTACHMENT};
 
 const SYSTEM: Levels = Levels { system: true, resource_type: false, instance: false };
 const TYPE: Levels = Levels { system: false, resource_type: true, instance: false };
@@ -201,6 +201,21 @@ pub(crate) static OPERATIONS: &[OperationDefinition] = &[
         parameters: REQUEST_OF_PARTNER,
     },
     OperationDefinition {
+        operation: Operation::Notify,
+        code: "notify",
+        url: NOTIFY,
+        description: "Takes a notification of a subscription to Tasks at a partner (R5 Backport, rest-hook): those that \
+                      were sent from here and that it names are looked at now.",
+        levels: TYPE,
+        types: &["Task"],
+        affects_state: true,
+        is_paged: false,
+        parameters: &[
+            required("notification", Resource("Bundle"), "The notification"),
+            output("return", Resource("OperationOutcome"), "That it was taken"),
+        ],
+    },
+    OperationDefinition {
         operation: Operation::SubscriptionStatus,
         code: "status",
         url: "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-status",
@@ -383,6 +398,7 @@ mod tests {
             ("/Encounter/1/$everything", None),
             ("/Task/$request", Some(Operation::Request)),
             ("/Task/1/$request", None),
+            ("/Task/$notify", Some(Operation::Notify)),
             ("/Subscription/$status", Some(Operation::SubscriptionStatus)),
             ("/Subscription/1/$status", Some(Operation::SubscriptionStatus)),
             ("/Task/1/$status", None),

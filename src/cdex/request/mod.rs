@@ -43,6 +43,10 @@ pub(crate) struct TaskRequest {
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of them at a time, for as long as its Task is built"
+)]
 pub(crate) enum Asked {
     /// Data, which the Task itself will hold or name.
     Data {
@@ -130,11 +134,6 @@ impl RequestFacts {
     fn own_identifier(&self) -> Value {
         json!({ "system": "urn:ietf:rfc:3986", "value": self.identifier })
     }
-}
-
-/// The search that finds the Task of a request at a partner.
-pub(crate) fn identifier_search(identifier: &str) -> String {
-    format!("identifier=urn:ietf:rfc:3986|{identifier}")
 }
 
 /// A CodeableConcept of one code.

@@ -106,7 +106,7 @@ fn of_attachments() -> Vec<Value> {
 }
 
 #[test]
-fn conf_088_conf_092_an_attachment_request_can_say_all_that_must_be_supported() {
+fn conf_088_092_an_attachment_request_can_say_all_that_must_be_supported() {
     let profiles = Profiles::built_in().expect("the built-in profiles load");
     for needed in [attachment_code(), wanted()[3].clone()] {
         let task = asked(&[of_attachments(), common(), vec![needed]].concat()).expect("it can be asked");
@@ -134,7 +134,7 @@ fn conf_088_conf_092_an_attachment_request_can_say_all_that_must_be_supported() 
 }
 
 #[test]
-fn conf_089_conf_093_a_data_request_can_say_all_that_must_be_supported() {
+fn conf_089_093_a_data_request_can_say_all_that_must_be_supported() {
     let profiles = Profiles::built_in().expect("the built-in profiles load");
     let of_data = [
         identifier("member-id"),
@@ -164,7 +164,7 @@ fn conf_089_conf_093_a_data_request_can_say_all_that_must_be_supported() {
 }
 
 #[test]
-fn conf_058_conf_082_a_request_names_what_led_to_it_whichever_of_the_four_targets_that_is() {
+fn conf_058_082_a_request_names_what_led_to_it_whichever_of_the_four_targets_that_is() {
     let profiles = Profiles::built_in().expect("the built-in profiles load");
     for target in ["Claim/1", "Coverage/1", "https://elsewhere.example/fhir/Coverage/1"] {
         let reason = parameter("claim", "valueReference", json!({ "reference": target }));

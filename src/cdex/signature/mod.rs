@@ -26,8 +26,8 @@ pub(crate) use element::{covers, has_signature};
 pub(crate) use sign::{SignError, Signer, SignerError};
 pub(crate) use trust::TrustAnchors;
 #[cfg(test)]
-pub(crate) use verdict::CertificateFault;
-pub(crate) use verdict::{Judgement, LineResult, Verdict};
+pub(crate) use verdict::{CertificateFault, LineResult};
+pub(crate) use verdict::{Judgement, Verdict};
 pub(crate) use verify::verify;
 
 /// Where a QuestionnaireResponse, or an item of one, has its signatures.

@@ -67,8 +67,8 @@ impl Judgement {
         !matches!(self, Self::Valid | Self::Missing | Self::Electronic)
     }
 
-    /// What a person reads; the first and the sixth are the guide's own words.
-    fn text(self) -> &'static str {
+    /// What a person reads; in part the guide's own words.
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Missing => "This health care attachments transactions requires a digital signature",
             Self::Valid => "The signature is valid",
@@ -106,6 +106,18 @@ pub(crate) enum LineResult {
     Warn,
     /// Whether it holds is not found out here.
     Unsupported,
+}
+
+impl LineResult {
+    /// One word for it, for records.
+    pub(crate) fn as_code(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Warn => "warn",
+            Self::Unsupported => "unsupported",
+        }
+    }
 }
 
 /// One rule and what came of looking at it.

@@ -222,11 +222,6 @@ impl<'a> CdexTask<'a> {
             .filter_map(|entry| entry.get("valueReference"))
     }
 
-    /// Whether it has any output.
-    pub(crate) fn has_output(&self) -> bool {
-        entries(self.task, "output").next().is_some()
-    }
-
     /// Whom the data are about.
     pub(crate) fn patient(&self) -> Option<&'a Value> {
         self.task.get("for")

@@ -59,9 +59,8 @@ impl TaskStatus {
     fn steps(self) -> &'static [Self] {
         match self {
             Self::Requested => &[Self::Accepted, Self::Rejected],
-            Self::Accepted => &[Self::InProgress],
+            Self::Accepted | Self::OnHold => &[Self::InProgress],
             Self::InProgress => &[Self::OnHold, Self::Completed, Self::Failed],
-            Self::OnHold => &[Self::InProgress],
             Self::Rejected | Self::Completed | Self::Failed => &[],
         }
     }

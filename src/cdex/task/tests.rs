@@ -21,6 +21,7 @@ fn input((system, code): (&str, &str), name: &str, value: Value) -> Value {
 
 /// A request with this code and these inputs.
 fn task(code: (&str, &str), inputs: Vec<Value>) -> Value {
+    let inputs = Value::Array(inputs);
     json!({
         "resourceType": "Task",
         "meta": { "tag": [{ "system": CDEX_TEMP, "code": "claims-processing" }] },

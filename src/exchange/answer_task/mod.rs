@@ -3,7 +3,7 @@
 //! who is meant, [`find`] searches here or where the data live, [`output`] makes the answer what was agreed, and
 //! [`give`] makes it true: every step of the Task, the data and the audit rows in one transaction.
 //!
-//! Whatever needs a person stays in the work queue as it is; so does what must be signed while nothing here can sign.
+//! Whatever needs a person stays in the work queue as it is; so does what must be signed where the gateway has no key.
 
 mod authorize;
 mod find;
@@ -23,6 +23,7 @@ use super::follow_agenda::FollowError;
 use super::interaction::{InteractionError, Requester};
 use crate::agenda::Item;
 use crate::auth::{Access, Caller};
+use crate::cdex::signature::Signer;
 use crate::cdex::tag;
 use crate::cdex::task::query::PatientSearch;
 use crate::cdex::task::{Asked, CdexTask, LOINC, TaskStatus};
@@ -49,6 +50,8 @@ struct Open {
     policy: Policy,
     /// Who asks, if that is a partner.
     partner: Option<Arc<Partner>>,
+    /// Who signs the answer, if it must be signed.
+    signer: Option<Arc<Signer>>,
 }
 
 /// The gateway, looking for what it was asked for in the data of all owners: who asks has none.
@@ -177,11 +180,12 @@ impl Exchange {
             TaskPolicy::Review => task.status == Some(TaskStatus::Accepted),
         };
         let must_be_signed = policy.sign || task.asks_for_signature();
-        if !is_ours || must_be_signed || task.has_tag(tag::TAGS, tag::SENT) {
+        let signer = self.signatures.signer().filter(|_| must_be_signed).cloned();
+        if !is_ours || (must_be_signed && signer.is_none()) || task.has_tag(tag::TAGS, tag::SENT) {
             return Ok(None);
         }
         let partner = self.partner_of_task(Some(&item.owner), &task).cloned();
-        Ok(Some(Open { id: id.to_owned(), version: item.version, policy, partner, tree }))
+        Ok(Some(Open { id: id.to_owned(), version: item.version, policy, partner, signer, tree }))
     }
 
     /// The answer; none where only a person can give it.
@@ -224,7 +228,7 @@ impl Exchange {
         if !found.has_matches() && !may_be_empty {
             return Ok(Some(Answer { drafts, ..Answer::failed(NO_RESULTS) }));
         }
-        let mut answer = self.output_of(item, open, &seeker, found, is_query).await?;
+        let mut answer = self.output_of(item, open, &seeker, (&patient, found), is_query).await?;
         drafts.append(&mut answer.drafts);
         Ok(Some(Answer { drafts, patient: Some(patient), ..answer }))
     }

@@ -1,6 +1,8 @@
 //! What was found becomes the outputs of a Task: a searchset Bundle of its own, one in the Task, or a reference to each
-//! resource. Documents that were asked for by their code come in the Task with their bytes, so that whoever may read
+//! resource; what must be signed, a signed document instead of the searchset. Documents that were asked for by their code come in the Task with their bytes, so that whoever may read
 //! the Task needs no further right.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -8,9 +10,11 @@ use serde_json::Value;
 use super::find::{Entry, Found};
 use super::{Answer, NoAnswer, Open, Seeker};
 use crate::agenda::Item;
+use crate::cdex::signature::{SignError, Signer, sign_document};
 use crate::cdex::task::TaskStatus;
 use crate::config::TaskOutput;
 use crate::exchange::Exchange;
+use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::interaction::InteractionError;
 use crate::fhir::bundle::{Bundle, BundleEntry, BundleType, SearchMode};
 use crate::fhir::search::reference::Target;
@@ -32,7 +36,7 @@ impl Exchange {
         item: &Item,
         open: &Open,
         seeker: &Seeker,
-        mut found: Found,
+        (patient, mut found): (&str, Found),
         is_query: bool,
     ) -> Result<Answer, NoAnswer> {
         let answer = Answer {
@@ -43,7 +47,8 @@ impl Exchange {
             drafts: Vec::new(),
             patient: None,
         };
-        if open.policy.task_output == TaskOutput::References && found.has_matches() {
+        let is_signed = open.signer.is_some();
+        if open.policy.task_output == TaskOutput::References && found.has_matches() && !is_signed {
             let outputs = found.entries.iter().map(|entry| format!("{}/{}", entry.resource_type, entry.id));
             return Ok(Answer { outputs: outputs.collect(), ..answer });
         }
@@ -51,20 +56,57 @@ impl Exchange {
         if !is_query {
             self.put_documents_in(seeker, &mut found).await?;
         }
-        let text = self.searchset(seeker, found);
+        let text = match &open.signer {
+            Some(signer) => self.signed_document(seeker, patient, &found, signer.clone()).await?,
+            None => self.searchset(seeker, found),
+        };
         if is_contained && text.len() <= CONTAINED {
             let mut bundle = fhir::parse(&text).unwrap_or_default();
+            // A signature does not cover the id (CONF-034).
             bundle["id"] = RESULTS.into();
             return Ok(Answer { outputs: vec![format!("#{RESULTS}")], contained: Some(bundle), ..answer });
         }
         let id = ResourceId::new().to_string();
         let outputs = vec![format!("Bundle/{id}")];
-        // Nothing that a searchset can be found by lies in its entries.
-        let shell = serde_json::json!({ "resourceType": "Bundle", "type": "searchset" });
-        let entries = index::entries(&item.tenant, "Bundle", &shell, &seeker.requester.base);
-        let errands = self.errands_of("Bundle", &shell);
+        let tree = if is_signed {
+            fhir::parse(&text).unwrap_or_default()
+        } else {
+            // Nothing that a searchset can be found by lies in its entries.
+            serde_json::json!({ "resourceType": "Bundle", "type": "searchset" })
+        };
+        let entries = index::entries(&item.tenant, "Bundle", &tree, &seeker.requester.base);
+        // An answer of ours is no push of anybody's: it does not go on.
+        let errands = Vec::new();
         let draft = Draft { resource_type: "Bundle", id, text: text.into(), entries, bytes: None, errands };
         Ok(Answer { outputs, drafts: vec![draft], ..answer })
+    }
+
+    /// The same as a document with the signature of the gateway's organisation (cdex.md 6.8).
+    async fn signed_document(
+        &self,
+        seeker: &Seeker,
+        patient: &str,
+        found: &Found,
+        signer: Arc<Signer>,
+    ) -> Result<Vec<u8>, NoAnswer> {
+        let texts: Vec<Bytes> = found.entries.iter().map(|entry| entry.text.clone()).collect();
+        let subject = serde_json::json!({ "reference": format!("Patient/{patient}") });
+        let (base, now) = (seeker.requester.base.clone(), self.clock.now());
+        let signed = self
+            .compute(move || {
+                let resources: Vec<Value> = texts.iter().filter_map(|text| fhir::parse(text).ok()).collect();
+                sign_document(&resources, &subject, &base, now, &signer)
+            })
+            .await;
+        match signed.map_err(InteractionError::from)? {
+            Ok(document) => Ok(document.to_string().into_bytes()),
+            Err(SignError::Unsignable) => {
+                let text = "The answer has something that cannot be signed: a person must answer";
+                Err(Answer::without_data(TaskStatus::OnHold, text).into())
+            }
+            // Somebody has to see to the key or its certificate; the Task waits for that.
+            Err(error) => Err(NoAnswer::Now(FollowError::Unavailable(error.to_string()))),
+        }
     }
 
     /// The Bundle that answers a search.

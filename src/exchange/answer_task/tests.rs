@@ -11,7 +11,7 @@ use crate::db::testing::for_each_database;
 use crate::exchange::interaction::{Call, Content, Done, Method};
 use crate::exchange::precondition::Conditions;
 use crate::exchange::store_resource::Received;
-use crate::exchange::tests::Gateway;
+use crate::exchange::testing::Gateway;
 use crate::fhir::Address;
 
 const LEASE: Duration = Duration::from_mins(10);

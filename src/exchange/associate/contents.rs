@@ -18,6 +18,36 @@ use crate::upload::{Content, SourceError, Sources, UploadState};
 /// The longest resource that is read back from its upload into a row.
 const LONGEST_TEXT: u64 = 1 << 20;
 
+/// Types by which the gateway itself acts or says who somebody is. What a sender submits of them is a document like any
+/// other and never one of the payer's own: a Task would ask for something, a Patient would be matched.
+const NEVER_TAKEN: [&str; 25] = [
+    "AuditEvent",
+    "CapabilityStatement",
+    "Claim",
+    "ClaimResponse",
+    "CodeSystem",
+    "CommunicationRequest",
+    "CompartmentDefinition",
+    "Consent",
+    "Coverage",
+    "Endpoint",
+    "Group",
+    "OperationDefinition",
+    "Organization",
+    "Parameters",
+    "Patient",
+    "Person",
+    "Practitioner",
+    "PractitionerRole",
+    "Provenance",
+    "RelatedPerson",
+    "SearchParameter",
+    "StructureDefinition",
+    "Subscription",
+    "Task",
+    "ValueSet",
+];
+
 /// A resource that is made of an attachment.
 #[derive(Debug)]
 pub(super) struct NewContent {
@@ -141,8 +171,7 @@ impl Exchange {
         uploads: &[UploadId],
         member: &Identifier,
     ) -> Result<NewContent, FollowError> {
-        // Parameters are kept nowhere (FHIR R4, Parameters).
-        let known = fhir::resource_type(&attachment.resource_type).filter(|name| *name != "Parameters");
+        let known = fhir::resource_type(&attachment.resource_type).filter(|name| !NEVER_TAKEN.contains(name));
         if let (Some(known), Some(upload)) = (known, uploads.first())
             && let Some(tree) = self.short_text(access, *upload).await?
         {

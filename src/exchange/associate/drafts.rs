@@ -37,9 +37,8 @@ impl Drafting<'_> {
     /// A content resource as it is first kept, with its Binaries and its Provenance.
     pub(super) fn first(&self, mut made: NewContent) -> (KeptContent, Vec<(Draft, Precondition)>) {
         let reference = made.reference();
-        if self.association.is_made() {
-            tag::remove(&mut made.tree, tag::HELD);
-        } else {
+        tag::clear(&mut made.tree);
+        if !self.association.is_made() {
             tag::add(&mut made.tree, tag::HELD);
         }
         if self.kept.amends.is_some() {

@@ -11,7 +11,7 @@ use super::*;
 use crate::auth::Caller;
 use crate::db::Db;
 use crate::db::testing::{assert_prepares, for_each_database};
-use crate::exchange::tests::Gateway;
+use crate::exchange::testing::Gateway;
 use crate::fhir::address::parameters;
 use crate::repository::{self, Draft, Precondition, index};
 

@@ -5,18 +5,20 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::piece::{self, Piece, Place, Said};
+use super::unavailable;
 use crate::agenda::Item;
 use crate::auth::Access;
 use crate::db::DbError;
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::fhir::search::reference::Target;
-use crate::fhir::{self, FHIR_JSON};
+use crate::fhir::{self, FHIR_JSON, Spooled};
 use crate::id::UploadId;
 use crate::outbound::Answer;
 use crate::partner::Partner;
 use crate::repository::{self, StoredResource};
-use crate::upload::{Content, UploadState};
+use crate::screening::HEAD_BYTES;
+use crate::upload::{Content, UploadSpool, UploadState};
 
 /// After so many failures what cannot be reached counts as not to be had.
 const MOST_ATTEMPTS: u32 = 12;
@@ -33,14 +35,21 @@ pub(super) struct Gathered {
     pub(super) bytes: Result<PushedBytes, &'static str>,
 }
 
-/// The bytes of a payload.
+/// The bytes of a payload. None are held in memory: those of others may be long, and many.
 #[derive(Debug, Clone)]
 pub(super) enum PushedBytes {
-    /// In memory.
-    Here(Bytes),
+    /// In the spool, and how they begin.
+    Spooled(Spooled, Bytes),
     /// In the upload store, as the content of a Binary, which stays theirs too.
     Stored(Content),
     /// In a complete upload made before.
+    Upload(UploadId),
+}
+
+/// Bytes as they are found.
+enum Found {
+    Here(Bytes),
+    Stored(Content),
     Upload(UploadId),
 }
 
@@ -63,6 +72,7 @@ impl Exchange {
         stored: &StoredResource,
         resource: &Value,
         partner: Option<&Partner>,
+        spool: &mut UploadSpool,
     ) -> Result<Vec<Gathered>, FollowError> {
         let written = stored.content.clone().unwrap_or_default();
         let pieces = match &*stored.resource_type {
@@ -73,13 +83,13 @@ impl Exchange {
         let mut gathered = Vec::new();
         for piece in pieces {
             let Place::Reference(reference) = &piece.place else {
-                gathered.push(self.fetch_piece(item, &access, piece, partner).await?);
+                gathered.push(self.fetch_piece(item, piece, partner, spool).await?);
                 continue;
             };
             match settled(item, self.referenced(&access, reference, partner).await)? {
                 Ok(pieces) => {
                     for inner in pieces_of(&pieces, &piece) {
-                        gathered.push(self.fetch_piece(item, &access, inner, partner).await?);
+                        gathered.push(self.fetch_piece(item, inner, partner, spool).await?);
                     }
                 }
                 Err(reason) => {
@@ -94,24 +104,37 @@ impl Exchange {
     async fn fetch_piece(
         &self,
         item: &Item,
-        access: &Access,
         piece: Piece,
         partner: Option<&Partner>,
+        spool: &mut UploadSpool,
     ) -> Result<Gathered, FollowError> {
+        let access = item.access();
         let Piece { key, mut said, place } = piece;
         let found = match place {
-            Place::Here(bytes) => Ok(PushedBytes::Here(bytes)),
+            Place::Here(bytes) => Ok(Found::Here(bytes)),
             Place::Nowhere(reason) => Err(Lacking::ForGood(reason)),
-            Place::Stored(id) => self.stored(access, id).await,
+            Place::Stored(id) => self.stored(&access, id).await,
             Place::Reference(_) => Err(Lacking::ForGood("a reference leads to another")),
-            Place::Url(url) => self.at_url(access, &url, partner, &mut said).await,
+            Place::Url(url) => self.at_url(&access, &url, partner, &mut said).await,
         };
-        Ok(Gathered { key, said, bytes: settled(item, found)? })
+        let bytes = match settled(item, found)? {
+            Ok(Found::Here(bytes)) => {
+                let head = bytes.slice(..bytes.len().min(HEAD_BYTES));
+                // What is copied does not keep the whole alive.
+                let head = Bytes::copy_from_slice(&head);
+                let spooled = spool.add(bytes).await.map_err(unavailable)?;
+                Ok(PushedBytes::Spooled(spooled, head))
+            }
+            Ok(Found::Stored(content)) => Ok(PushedBytes::Stored(content)),
+            Ok(Found::Upload(id)) => Ok(PushedBytes::Upload(id)),
+            Err(reason) => Err(reason),
+        };
+        Ok(Gathered { key, said, bytes })
     }
 
-    async fn stored(&self, access: &Access, id: UploadId) -> Result<PushedBytes, Lacking> {
+    async fn stored(&self, access: &Access, id: UploadId) -> Result<Found, Lacking> {
         match self.uploads.find_content(access, id).await {
-            Ok(Some(content)) => Ok(PushedBytes::Stored(content)),
+            Ok(Some(content)) => Ok(Found::Stored(content)),
             Ok(None) => Err(Lacking::ForGood("the bytes of the Binary are gone")),
             Err(_) => Err(Lacking::Now("the database is not available", u32::MAX)),
         }
@@ -123,12 +146,12 @@ impl Exchange {
         url: &str,
         partner: Option<&Partner>,
         said: &mut Said,
-    ) -> Result<PushedBytes, Lacking> {
+    ) -> Result<Found, Lacking> {
         if let Some(id) = self.own_upload(url) {
             let found = self.uploads.find(access, id).await;
             let found = found.map_err(|_| Lacking::Now("the database is not available", u32::MAX))?;
             return match found.map(|upload| upload.state) {
-                Some(UploadState::Complete) => Ok(PushedBytes::Upload(id)),
+                Some(UploadState::Complete) => Ok(Found::Upload(id)),
                 Some(UploadState::Open) => {
                     Err(Lacking::Now("the upload that the url names is not complete", MOST_ATTEMPTS))
                 }
@@ -143,7 +166,7 @@ impl Exchange {
             return match pieces.pop() {
                 Some(Piece { place: Place::Here(bytes), said: found, .. }) if pieces.is_empty() => {
                     *said = found;
-                    Ok(PushedBytes::Here(bytes))
+                    Ok(Found::Here(bytes))
                 }
                 Some(Piece { place: Place::Stored(id), said: found, .. }) if pieces.is_empty() => {
                     *said = found;
@@ -157,7 +180,7 @@ impl Exchange {
         if said.media_type.is_none() {
             said.media_type = answer.header("content-type").map(str::to_owned);
         }
-        Ok(PushedBytes::Here(answer.body))
+        Ok(Found::Here(answer.body))
     }
 
     /// The resource that a reference leads to: here, or at a partner's. What is relative and not here is looked for

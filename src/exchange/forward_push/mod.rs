@@ -9,6 +9,7 @@
 mod gather;
 mod piece;
 mod rules;
+mod sender;
 mod store;
 mod task;
 #[cfg(test)]
@@ -26,14 +27,12 @@ use super::Exchange;
 use super::finish_upload::Finishing;
 use super::follow_agenda::FollowError;
 use crate::agenda::Item;
-use crate::auth::Access;
+use crate::auth::{Access, Caller};
 use crate::cdex::communication;
-use crate::cdex::provenance::Agent;
 use crate::cdex::{Identifier, tag};
 use crate::clock::Timestamp;
 use crate::db::DbError;
-use crate::fhir::search::reference::Target;
-use crate::fhir::{self, Spooled, datatype};
+use crate::fhir::{self, Spool, Spooled, datatype};
 use crate::id::UploadId;
 use crate::manifest::{PayloadFacts, PushFacts, SenderManifest, verify};
 use crate::partner::Partner;
@@ -44,8 +43,9 @@ use crate::upload::{Content, Door, Segment, Upload, UploadSpool, UploadState, Up
 use gather::{Gathered, PushedBytes};
 pub(crate) use rules::ForwardRules;
 use rules::Way;
+use sender::Sender;
 use store::{Forwarded, Outcome};
-use unit::Forward;
+use unit::{Forward, Unit};
 
 /// What stands for an organisation that does not say who it is.
 const UNKNOWN: &str = "unknown";
@@ -67,19 +67,20 @@ impl Exchange {
         let Some(way) = self.forward.way(&stored.resource_type, &resource, name) else {
             return Ok(self.forget(item).await?);
         };
-        let gathered = self.gather(item, &stored, &resource, partner.as_deref()).await?;
-        let push =
-            Push { item, stored: &stored, resource: &resource, sender: &sender, way, now: self.clock.now() };
         let mut spool = self.uploads.spool(&item.access());
-        let forwards = match self.forwards(&push, gathered, &mut spool).await {
-            Ok(forwards) => forwards,
-            Err(error) => {
-                spool.give_up().await;
-                return Err(error);
-            }
+        let push = Push {
+            item,
+            stored: &stored,
+            resource: &resource,
+            sender: &sender,
+            partner: partner.as_deref(),
+            way,
+            now: self.clock.now(),
         };
-        let unit = self.push_unit(&push, forwards).await?;
-        let written = self.db.write(unit, |unit, tx| Box::pin(unit.write(tx))).await;
+        let written = match self.prepared(&push, &mut spool).await {
+            Ok(unit) => self.db.write(unit, |unit, tx| Box::pin(unit.write(tx))).await,
+            Err(error) => Err(error),
+        };
         match &written {
             Ok(true) => spool.keep(),
             // The commit may have happened all the same; then these bytes are somebody's only copy.
@@ -91,7 +92,14 @@ impl Exchange {
         written.map(drop)
     }
 
-    /// The version that the errand is about; none if a later one has an errand of its own, or it was deleted.
+    /// All that is to be written, its bytes in the spool.
+    async fn prepared(&self, push: &Push<'_>, spool: &mut UploadSpool) -> Result<Unit, FollowError> {
+        let gathered = self.gather(push.item, push.stored, push.resource, push.partner, spool).await?;
+        let forwards = self.forwards(push, gathered, spool).await?;
+        self.push_unit(push, forwards).await
+    }
+
+    /// The resource as it is now; none if it was deleted.
     async fn pushed(&self, item: &Item) -> Result<Option<StoredResource>, DbError> {
         let Some((resource_type, id)) = item.resource() else { return Ok(None) };
         let mut reader = self.db.reader().await?;
@@ -124,12 +132,15 @@ impl Exchange {
         let mut forwards = Vec::new();
         for one in gathered {
             let sha256 = match &one.bytes {
-                Ok(PushedBytes::Here(bytes)) => Sha256::digest(bytes).to_vec(),
+                Ok(PushedBytes::Spooled(spooled, _)) => spooled.sha256.to_vec(),
                 Ok(PushedBytes::Stored(content)) => content.sha256.to_vec(),
                 Ok(PushedBytes::Upload(id)) => Sha256::digest(id.to_string()).to_vec(),
                 Err(_) => Vec::new(),
             };
             if known.contains(&(one.key.clone(), sha256.clone())) {
+                if let Ok(PushedBytes::Spooled(spooled, _)) = &one.bytes {
+                    spool.discard(spooled).await;
+                }
                 continue;
             }
             let record = |upload_id, outcome| Forwarded {
@@ -140,11 +151,10 @@ impl Exchange {
                 upload_id,
                 outcome,
             };
-            forwards.push(match &one.bytes {
+            let forward = match &one.bytes {
                 Ok(PushedBytes::Upload(id)) => Forward::named(record(*id, Outcome::Named)),
-                Ok(PushedBytes::Here(bytes)) => {
-                    let spooled = spool.add(bytes.clone()).await.map_err(unavailable)?;
-                    self.forward(push, &one, &Carried::Own(spooled, bytes.clone()), record).await?
+                Ok(PushedBytes::Spooled(spooled, head)) => {
+                    self.forward(push, &one, &Carried::Own(spooled.clone(), head.clone()), record).await?
                 }
                 Ok(PushedBytes::Stored(content)) => {
                     self.forward(push, &one, &Carried::Shared(content.clone()), record).await?
@@ -154,7 +164,11 @@ impl Exchange {
                     let fields = self.fields(push, &one, id).ingested(id, push.now);
                     Forward::failed(record(id, Outcome::Failed), push, &fields, reason)
                 }
-            });
+            };
+            if let (true, Ok(PushedBytes::Spooled(spooled, _))) = (forward.is_failed(), &one.bytes) {
+                spool.discard(spooled).await;
+            }
+            forwards.push(forward);
         }
         Ok(forwards)
     }
@@ -172,7 +186,7 @@ impl Exchange {
             Carried::Shared(content) => (UploadId::new(), content.length, content.sha256),
         };
         let head = match carried {
-            Carried::Own(_, bytes) => bytes.slice(..bytes.len().min(HEAD_BYTES)),
+            Carried::Own(_, head) => head.clone(),
             Carried::Shared(content) => self.head_of(&push.item.access(), content).await?,
         };
         let mut one = one.clone();
@@ -217,7 +231,8 @@ impl Exchange {
             Way::Default => None,
             Way::Stream(id, route) => Some((id, route)),
         };
-        let client = self.partners.of_client(Some(&push.item.owner)).map(|_| &*push.item.owner);
+        // Whoever owns what was pushed is who pushed it.
+        let client = Some(&*push.item.owner).filter(|owner| *owner != Caller::anonymous().id());
         self.mapping.wrap_push(stream, client, &facts, &payload)
     }
 
@@ -227,76 +242,11 @@ impl Exchange {
             self.uploads.read_content(access, content.id, (0, length)).await.map_err(unavailable)?;
         Ok(reader.next().await.map_err(unavailable)?.unwrap_or_default())
     }
-
-    /// Who a resource says that it comes from.
-    async fn sender_of_push(&self, access: &Access, resource: &Value) -> Result<Sender, FollowError> {
-        let elements = ["/sender", "/custodian", "/author/0", "/author", "/source"];
-        let reference = elements.iter().find_map(|at| resource.pointer(at).filter(|found| found.is_object()));
-        let Some(reference) = reference else { return Ok(Sender::default()) };
-        let text = reference.get("reference").and_then(Value::as_str).unwrap_or_default();
-        let (is_organization, referred) =
-            match (text.strip_prefix('#'), Target::of(text, &self.settings.fhir_base)) {
-                (Some(id), _) => {
-                    let found = communication::contained(resource, id);
-                    (found.is_some_and(|found| found["resourceType"] == "Organization"), found.cloned())
-                }
-                (None, Target::Local { resource_type: "Organization", id }) => {
-                    let mut reader = self.db.reader().await?;
-                    let stored = repository::read(&mut reader.tx(), access, "Organization", id).await?;
-                    (true, stored.and_then(|stored| fhir::parse(&stored.content?).ok()))
-                }
-                (None, _) => {
-                    let told = reference.get("type").and_then(Value::as_str);
-                    let named = text.rsplit('/').nth(1);
-                    (told.or(named).is_none_or(|name| name == "Organization"), None)
-                }
-            };
-        if !is_organization {
-            // A person's identifiers and names have no place in a manifest.
-            return Ok(Sender {
-                agent: Some(reference.clone()).filter(|_| !text.starts_with('#')),
-                ..Sender::default()
-            });
-        }
-        let first = |of: &Value| of.get("identifier").and_then(|found| found.get(0)).and_then(identifier_of);
-        let identifier = reference.get("identifier").and_then(identifier_of);
-        let identifier = identifier.or_else(|| referred.as_ref().and_then(first));
-        let by_id = text.strip_prefix('#').is_none().then(|| text.rsplit('/').next()).flatten();
-        Ok(Sender {
-            name: identifier
-                .as_ref()
-                .map(|identifier| identifier.value.clone())
-                .or_else(|| by_id.filter(|id| datatype::is_id(id)).map(str::to_owned)),
-            agent: Some(reference.clone()).filter(|_| !text.starts_with('#') && !text.is_empty()),
-            identifier,
-        })
-    }
-}
-
-/// Who a resource comes from.
-#[derive(Debug, Default)]
-struct Sender {
-    /// The identifier of the organisation.
-    identifier: Option<Identifier>,
-    /// What it is called in a manifest: the value of its identifier, else its id.
-    name: Option<String>,
-    /// The reference to it, where others can follow it.
-    agent: Option<Value>,
-}
-
-impl Sender {
-    fn to_agent(&self, owner: &str) -> Agent {
-        match (&self.identifier, &self.agent) {
-            (Some(identifier), _) => Agent::organization(identifier),
-            (None, Some(reference)) => Agent::referenced(reference.clone()),
-            (None, None) => Agent::client(owner),
-        }
-    }
 }
 
 /// Bytes of a payload in the upload store.
 enum Carried {
-    /// Written for this upload.
+    /// Written for this upload, and how they begin.
     Own(Spooled, Bytes),
     /// Those of a Binary, which the upload shares.
     Shared(Content),
@@ -308,6 +258,7 @@ struct Push<'p> {
     stored: &'p StoredResource,
     resource: &'p Value,
     sender: &'p Sender,
+    partner: Option<&'p Partner>,
     way: Way<'p>,
     now: Timestamp,
 }

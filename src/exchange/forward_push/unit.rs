@@ -66,6 +66,11 @@ impl Forward {
         Self { record, becomes: Becomes::Upload(Box::new((upload, segment, finishing))) }
     }
 
+    /// Whether there is no upload.
+    pub(super) fn is_failed(&self) -> bool {
+        matches!(self.becomes, Becomes::Reports(_))
+    }
+
     /// Writes it, unless somebody did.
     async fn write(&self, tx: &mut Tx<'_>, access: &Access, now: Timestamp) -> Result<(), DbError> {
         if !store::insert(tx, access, &self.record, now).await? {

@@ -15,7 +15,7 @@ use crate::db::Db;
 use crate::db::testing::for_each_database;
 use crate::delivery::{Deliveries, Destination, EndpointDestination, Schedule, WorkerSettings};
 use crate::exchange::store_resource::Received;
-use crate::exchange::tests::Gateway as Bare;
+use crate::exchange::testing::Gateway as Bare;
 use crate::outbound::Reach;
 use crate::outbound::testing::{FakeServer, Reply};
 use crate::partner::{PartnerSettings, Partners};

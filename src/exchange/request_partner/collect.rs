@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::gather::{Gathered, Gatherer};
 use super::look::Seen;
-use super::{PartnerRequest, copy_of, keep_copy, store};
+use super::{PartnerRequest, copy_of, copy_to_change, keep_copy, store};
 use crate::agenda::{self, Errand, Item, NewItem};
 use crate::audit;
 use crate::cdex::Identifier;
@@ -135,7 +135,7 @@ impl Collected {
         }
         let access = self.requester.access();
         let now = self.exchange.clock.now();
-        let Some((stored, copy)) = copy_of(tx, &access, &self.request.task_id).await? else {
+        let Some((stored, copy)) = copy_to_change(tx, &access, &self.request.task_id).await? else {
             return Ok(false);
         };
         if mirror::is_over(&copy) {

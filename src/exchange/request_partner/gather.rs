@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::look::{Answered, NoAnswer};
 use crate::cdex::provenance::SignatureCheck;
 use crate::cdex::request::mirror;
-use crate::cdex::signature::{LineResult, Verdict, has_signature};
+use crate::cdex::signature::has_signature;
 use crate::exchange::Exchange;
 use crate::exchange::check_signatures;
 use crate::exchange::follow_agenda::FollowError;
@@ -193,7 +193,7 @@ impl<'a> Gatherer<'a> {
         let at = resource_type.unwrap_or("Resource");
         let verified = self.exchange.verify_signatures(text, at, Some(self.partner)).await;
         let verdicts = verified.map_err(|error| FollowError::Unavailable(error.to_string()))?;
-        self.checks.extend(verdicts.iter().flat_map(|(_, verdict)| checks_of(verdict)));
+        self.checks.extend(verdicts.iter().flat_map(|(_, verdict)| SignatureCheck::of(verdict)));
         Ok(())
     }
 
@@ -265,12 +265,11 @@ impl<'a> Gatherer<'a> {
                 }
                 let Some(place) = self.base.place_of(url) else { continue };
                 let declared = named.content_type.unwrap_or("application/octet-stream").to_owned();
-                let named_here = match self.fetch_binary(&place, declared).await? {
-                    Some(local) => local,
-                    None => {
-                        self.missing += 1;
-                        self.base.at(&place)
-                    }
+                let named_here = if let Some(local) = self.fetch_binary(&place, declared).await? {
+                    local
+                } else {
+                    self.missing += 1;
+                    self.base.at(&place)
                 };
                 self.found[index].received.tree["content"][at]["attachment"]["url"] = named_here.into();
             }
@@ -325,27 +324,6 @@ impl<'a> Gatherer<'a> {
         });
         Gathered { resources: resources.collect(), outputs, missing, checks }
     }
-}
-
-/// A verdict as the lines that a Provenance keeps: what the signature is worth, then each rule.
-fn checks_of(verdict: &Verdict) -> Vec<SignatureCheck> {
-    let told = verdict.issues("", false);
-    let worth = told.first().map(|issue| issue.text.clone()).unwrap_or_default();
-    let check = |rule: &str, outcome: &str, text: String| SignatureCheck {
-        rule: rule.to_owned(),
-        outcome: outcome.to_owned(),
-        text,
-    };
-    let lines = verdict.lines.iter().map(|line| {
-        let outcome = match line.result {
-            LineResult::Pass => "pass",
-            LineResult::Fail => "fail",
-            LineResult::Warn => "warn",
-            LineResult::Unsupported => "unsupported",
-        };
-        check(line.rule, outcome, line.text.to_owned())
-    });
-    std::iter::once(check("signature", verdict.judgement.as_code(), worth)).chain(lines).collect()
 }
 
 /// Whether a Bundle means something as a whole.

@@ -2,13 +2,14 @@
 //!
 //! `Task/$request` builds the Task, keeps our own copy of it and sends it as a message of the one pipeline, all in one
 //! unit ([`send`]); [`settle`] goes on once the partner has it or has refused it. From then on a timer looks after the
-//! Task ([`poll`], by [`look`]) and lets the copy follow; once it is completed, [`collect`] fetches the outputs
+//! Task ([`poll`], by [`look`]; at once where a notification says so, [`notify`]) and lets the copy follow; once it is completed, [`collect`] fetches the outputs
 //! ([`gather`]) and makes them resources of ours with their Provenance, in the unit that completes the copy. Each step
 //! is an item of the agenda that goes in the unit of its effect: a crash repeats a step and never its effect.
 
 mod collect;
 mod gather;
 mod look;
+mod notify;
 mod poll;
 mod send;
 mod settle;
@@ -104,7 +105,20 @@ async fn copy_of(
     access: &Access,
     task_id: &str,
 ) -> Result<Option<(StoredResource, Value)>, DbError> {
-    let Some(stored) = repository::read(tx, access, "Task", task_id).await? else { return Ok(None) };
+    parsed(repository::read(tx, access, "Task", task_id).await?)
+}
+
+/// The same in a unit that keeps the next version of it: it stays as it is until the unit ends.
+async fn copy_to_change(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    task_id: &str,
+) -> Result<Option<(StoredResource, Value)>, DbError> {
+    parsed(repository::read_to_change(tx, access, "Task", task_id).await?)
+}
+
+fn parsed(stored: Option<StoredResource>) -> Result<Option<(StoredResource, Value)>, DbError> {
+    let Some(stored) = stored else { return Ok(None) };
     let Some(content) = &stored.content else { return Ok(None) };
     let tree = fhir::parse(content).map_err(|_| DbError::inconsistent("resource", "content", stored.key))?;
     Ok(Some((stored, tree)))

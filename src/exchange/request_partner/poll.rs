@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::look::{Look, Seen};
-use super::{CLAIM, PartnerRequest, copy_of, keep_copy, pace, store};
+use super::{CLAIM, PartnerRequest, copy_to_change, keep_copy, pace, store};
 use crate::agenda::{self, Errand, Item, NewItem};
 use crate::cdex::request::mirror;
 use crate::clock::Timestamp;
@@ -128,7 +128,7 @@ impl Looked {
     ) -> Result<bool, DbError> {
         let access = requester.access();
         let now = exchange.clock.now();
-        let copy = copy_of(tx, &access, &self.request.task_id).await?;
+        let copy = copy_to_change(tx, &access, &self.request.task_id).await?;
         let verdict = match &copy {
             Some((_, copy)) => self.verdict(copy, now),
             None => Verdict::IsOver(None),
@@ -139,7 +139,12 @@ impl Looked {
         };
         let goes_on = matches!(verdict, Verdict::GoesOn(_));
         let next = goes_on.then_some(self.next);
+        let is_own = self.request.id.to_string() == item.subject;
         if !store::looked(tx, &access, &self.request, place.as_deref(), next).await? {
+            // Somebody wants it looked at again, or looks already: the timer finds out.
+            if is_own {
+                agenda::later(tx, item, now).await?;
+            }
             return Ok(false);
         }
         let collects = matches!(verdict, Verdict::HasOutputs(_));
@@ -154,7 +159,7 @@ impl Looked {
             };
             agenda::add(tx, &[errand]).await?;
         }
-        if !goes_on && self.request.id.to_string() == item.subject {
+        if !goes_on && is_own {
             agenda::done(tx, item).await?;
         }
         let (Verdict::GoesOn(next) | Verdict::IsOver(next) | Verdict::HasOutputs(next)) = verdict;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{copy_of, keep_copy, pace, store};
+use super::{copy_to_change, keep_copy, pace, store};
 use crate::agenda::{self, Errand, Item, NewItem};
 use crate::cdex::request::mirror;
 use crate::db::DbError;
@@ -43,7 +43,7 @@ impl Exchange {
                         return Ok::<_, DbError>(());
                     }
                     let access = requester.access();
-                    let Some((stored, copy)) = copy_of(tx, &access, &request.task_id).await? else {
+                    let Some((stored, copy)) = copy_to_change(tx, &access, &request.task_id).await? else {
                         return Ok(());
                     };
                     if !is_taken {

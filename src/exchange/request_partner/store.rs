@@ -22,9 +22,12 @@ const LOOKED: &str = "UPDATE request SET place = COALESCE($5, place), poll_at = 
 const RESUME: &str = "UPDATE request SET poll_at = $4 \
      WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)";
 
+const HASTEN: &str = "UPDATE request SET poll_at = $4 WHERE tenant = $1 AND partner = COALESCE($2, partner) \
+     AND place = $3 AND poll_at > $4 RETURNING id";
+
 /// Every statement of this store.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, SENT, CLAIM, LOOKED, RESUME];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, SENT, CLAIM, LOOKED, RESUME, HASTEN];
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -179,4 +182,25 @@ pub(super) async fn resume(
             .map(drop)
     })?;
     Ok(())
+}
+
+/// The Tasks at this place, of one partner or of any, are to be looked at by `now`, whoever asked for them; gives those
+/// that were not to be before. One that is being looked at is looked at again.
+pub(super) async fn hasten(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    partner: Option<&str>,
+    place: &str,
+    now: Timestamp,
+) -> Result<Vec<TaskRequestId>, DbError> {
+    let ids: Vec<String> = on_db!(tx, conn => {
+        sqlx::query_scalar(HASTEN)
+            .bind(access.tenant())
+            .bind(partner)
+            .bind(place)
+            .bind(now.as_nanos())
+            .fetch_all(conn)
+            .await
+    })?;
+    ids.iter().map(|id| id.parse().map_err(|_| DbError::inconsistent("request", "id", id))).collect()
 }

@@ -93,7 +93,28 @@ impl Exchange {
         resource_type: &'static str,
         received: &Received,
     ) -> Result<Vec<Issue>, InteractionError> {
-        let mut remarks = self.check_resource(caller, resource_type, &received.tree)?;
+        let remarks = self.check_resource(caller, resource_type, &received.tree)?;
+        self.with_signatures(remarks, caller, resource_type, received).await
+    }
+
+    /// The same of one that is created under an id of the gateway's own.
+    pub(in crate::exchange) async fn check_received_new(
+        &self,
+        caller: &Caller,
+        resource_type: &'static str,
+        received: &Received,
+    ) -> Result<Vec<Issue>, InteractionError> {
+        let remarks = self.check_created(caller, resource_type, &received.tree)?;
+        self.with_signatures(remarks, caller, resource_type, received).await
+    }
+
+    async fn with_signatures(
+        &self,
+        mut remarks: Vec<Issue>,
+        caller: &Caller,
+        resource_type: &'static str,
+        received: &Received,
+    ) -> Result<Vec<Issue>, InteractionError> {
         let signed = (&received.text, &received.tree);
         remarks.extend(self.signature_remarks(caller, resource_type, signed).await?);
         Ok(remarks)

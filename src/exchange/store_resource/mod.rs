@@ -151,9 +151,7 @@ impl Exchange {
         received: Received,
         conditions: Conditions,
     ) -> Result<Done, InteractionError> {
-        let mut remarks = self.check_created(&requester.caller, resource_type, &received.tree)?;
-        let signed = (&received.text, &received.tree);
-        remarks.extend(self.signature_remarks(&requester.caller, resource_type, signed).await?);
+        let remarks = self.check_received_new(&requester.caller, resource_type, &received).await?;
         let target = match &conditions.if_none_exist {
             Some(query) => {
                 let parameters = crate::fhir::address::parameters(query);

@@ -10,6 +10,9 @@ use super::{Exchange, SubmitError, SubmitRequest};
 use crate::agenda::{self, Errand, NewItem};
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::Access;
+use crate::cdex::provenance::SignatureCheck;
+use crate::cdex::signature::Verdict;
+use crate::cdex::{Submission, SubmittedAttachment};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
 use crate::exchange::finish_upload::Finishing;
@@ -109,6 +112,7 @@ impl Exchange {
         if !self.association_of(&access, &reading.submission).await?.is_made() {
             remarks.push(Issue::information(HELD));
         }
+        let checks = checks(&reading.submission, &reading.signatures.verdicts);
         let id = SubmissionId::new();
         let unit = Unit {
             record: SubmissionRecord {
@@ -119,7 +123,7 @@ impl Exchange {
                 skeleton: received.scanned.skeleton,
                 upload_ids: serde_json::to_string(&upload_ids).unwrap_or_default(),
                 received_at: now,
-                checks: Vec::new(),
+                checks,
             },
             remarks,
             upload_ids,
@@ -144,7 +148,7 @@ impl Exchange {
     fn wrap(
         &self,
         request: &SubmitRequest,
-        submission: &crate::cdex::Submission,
+        submission: &Submission,
         read: &ReadPayload,
         spooled: &Spooled,
         now: Timestamp,
@@ -234,6 +238,21 @@ impl Unit {
         let kept = (&self.record.body_sha256, answer);
         store::insert_key(tx, &self.access, key, kept, (self.record.received_at, *expires_at)).await
     }
+}
+
+/// What signatures turned out to be, with the number of the attachment that each is in.
+fn checks(submission: &Submission, verdicts: &[(String, Verdict)]) -> Vec<(usize, SignatureCheck)> {
+    let lines = verdicts.iter().flat_map(|(path, verdict)| {
+        let is_in = |attachment: &SubmittedAttachment| {
+            let SubmittedAttachment { parameter, content_part, .. } = attachment;
+            path.starts_with(&format!("Parameters.parameter[{parameter}].part[{content_part}]."))
+        };
+        let number = submission.attachments.iter().position(is_in);
+        number
+            .into_iter()
+            .flat_map(|number| SignatureCheck::of(verdict).into_iter().map(move |check| (number, check)))
+    });
+    lines.collect()
 }
 
 fn complete_upload(

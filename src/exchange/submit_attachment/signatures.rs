@@ -12,19 +12,9 @@ use crate::cdex::signature::has_signature;
 use crate::config::SignaturePolicy;
 use crate::db::DbError;
 use crate::exchange::check_signatures::{Checked, LARGEST, too_long};
-use crate::fhir::datatype::{Coding, codings};
-use crate::fhir::search::{Query, Scope, escaped};
 use crate::fhir::{Issue, Spool, Spooled};
 use crate::partner::Partner;
-use crate::repository::entry::Space;
-use crate::repository::{self, Search, criteria};
 use crate::upload::UploadSpool;
-
-/// Tasks of one number that are looked at.
-const MOST_TASKS: u32 = 50;
-
-/// The code system of the inputs of a Task.
-const TEMPORARY_CODES: &str = "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp";
 
 /// Bytes that are read back at once.
 const BLOCK: usize = 256 << 10;
@@ -62,34 +52,9 @@ impl Exchange {
         // Only where a flag would make a difference is it looked for.
         let is_flagged = policy == SignaturePolicy::Flagged
             && !checked.missing(policy, true).is_empty()
-            && self.is_flagged(access, submission).await?;
+            && self.association_of(access, submission).await?.asks_for_signature;
         issues.extend(checked.missing(policy, is_flagged));
         Ok(issues)
-    }
-
-    /// Whether a Task with the tracking number of a submission asks for signatures. It is the payer's own, whoever of its
-    /// people or programs keeps it: the whole tenant is looked at.
-    async fn is_flagged(&self, access: &Access, submission: &Submission) -> Result<bool, DbError> {
-        let worker = Access::of_worker(access.tenant());
-        let number = escaped(&submission.tracking_id.value).into_owned();
-        let parameters = [("identifier".to_owned(), number)];
-        // A number that cannot be searched for is that of no Task.
-        let Ok(query) = Query::parse(Scope::Type("Task"), &parameters, "", true) else { return Ok(false) };
-        if query.filters.is_empty() {
-            return Ok(false);
-        }
-        let search = Search {
-            types: vec![Space::of_type(worker.tenant(), "Task")],
-            criterion: criteria::of(&query, worker.tenant(), self.clock.now()),
-            order: Vec::new(),
-            count: MOST_TASKS,
-            after: None,
-            count_to: 0,
-        };
-        let mut reader = self.db.reader().await?;
-        let tasks = repository::search(&mut reader.tx(), &worker, &search).await?.resources;
-        let texts = tasks.iter().filter_map(|task| task.content.as_deref());
-        Ok(texts.filter_map(|text| serde_json::from_slice(text).ok()).any(|task| asks_for_signature(&task)))
     }
 
     /// Verifies what is signed, and notes what is not.
@@ -111,18 +76,6 @@ impl Exchange {
         }
         Ok(checked)
     }
-}
-
-/// Whether a Task has a signature flag (cdex.md 6.8).
-fn asks_for_signature(task: &Value) -> bool {
-    let inputs = task.get("input").and_then(Value::as_array).into_iter().flatten();
-    inputs.filter(|input| input["valueBoolean"] == true).any(|input| {
-        input.get("type").is_some_and(|kind| {
-            codings(kind).any(|coding| {
-                coding == Coding { system: Some(TEMPORARY_CODES), code: Some("signature-flag") }
-            })
-        })
-    })
 }
 
 /// The text of a resource in one piece.

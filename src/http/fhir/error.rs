@@ -135,7 +135,6 @@ pub(super) fn status(error: &InteractionError) -> StatusCode {
             StatusCode::METHOD_NOT_ALLOWED
         }
         InteractionError::Upstream(error) => of_upstream(error),
-        InteractionError::Unsigned(_) => StatusCode::INTERNAL_SERVER_ERROR,
         InteractionError::Gone(_) => StatusCode::GONE,
         InteractionError::Precondition(_) => StatusCode::PRECONDITION_FAILED,
         InteractionError::Conflict(_) => StatusCode::CONFLICT,
@@ -143,7 +142,9 @@ pub(super) fn status(error: &InteractionError) -> StatusCode {
         InteractionError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         InteractionError::Full | InteractionError::Db(DbError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
         InteractionError::Db(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
-        InteractionError::Storage(_) | InteractionError::Db(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        InteractionError::Unsigned(_) | InteractionError::Storage(_) | InteractionError::Db(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
         InteractionError::Entry { error, .. } => status(error),
     }
 }

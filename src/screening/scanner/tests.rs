@@ -16,7 +16,7 @@ async fn converse(
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("clamd.sock");
     let listener = UnixListener::bind(&path).expect("the socket can be bound");
-    let clamd = Scanner::Clamd(Clamd::new(&path.to_string_lossy(), Duration::from_secs(60)));
+    let clamd = Scanner::Clamd(Clamd::new(&path.to_string_lossy(), Duration::from_mins(1)));
     let server = async {
         let (mut socket, _) = listener.accept().await.expect("somebody connects");
         let mut heard = vec![0; 10];

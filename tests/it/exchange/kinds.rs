@@ -59,6 +59,24 @@ fn conf_003_every_kind_of_content_is_kept_as_a_resource_of_its_own() {
 }
 
 #[test]
+fn what_a_sender_submits_never_becomes_a_task_or_a_patient_of_the_payer() {
+    let gateway = Gateway::start();
+    let patient = json!({"resourceType": "Patient", "name": [{"family": "Planted"}]});
+    let contents = vec![patient.clone(), attachment_request("planted"), super::claim("planted")];
+    send(&gateway, &parameters("planted", contents));
+    settle(&gateway);
+    for name in ["Patient", "Task", "Claim"] {
+        assert_eq!(search(&gateway, name), Vec::<Value>::new(), "{name}");
+    }
+    let documents = search(&gateway, "DocumentReference?_sort=_id");
+    assert_eq!(documents.len(), 3);
+    assert_eq!(
+        bytes(&gateway, &documents[0]["content"][0]["attachment"]["url"]),
+        patient.to_string().as_bytes()
+    );
+}
+
+#[test]
 fn an_upload_that_two_submissions_refer_to_is_kept_once() {
     for_each_database(&[], |gateway| {
         let upload = tus::upload(&gateway, tus::MANIFEST, b"sent over tus before");

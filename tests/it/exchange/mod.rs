@@ -19,14 +19,16 @@ use crate::support::{rows, wait};
 /// The code system of the gateway's own tags.
 const TAGS: &str = "urn:cdex-gateway:tags";
 
-/// A Claim Attachment Request whose parties are those of [`parameters`], for this tracking number.
-fn attachment_request(tracking_id: &str) -> Value {
+/// The payer's copy of a Claim Attachment Request that went to a provider: its parties are those of [`parameters`], its
+/// tracking number is this.
+pub(crate) fn attachment_request(tracking_id: &str) -> Value {
     let coded = |system: &str, code: &str| json!({"coding": [{"system": system, "code": code}]});
     let cdex = "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp";
     let pas = "http://hl7.org/fhir/us/davinci-pas/CodeSystem/PASTempCodes";
     let npi = |value: &str| json!({"system": "http://hl7.org/fhir/sid/us-npi", "value": value});
     json!({
         "resourceType": "Task",
+        "meta": {"tag": [{"system": TAGS, "code": "sent"}]},
         "contained": [
             {"resourceType": "Patient", "id": "patient", "name": [{"family": "Shaw"}], "birthDate": "1987-02-20",
              "identifier": [{"type": coded("http://terminology.hl7.org/CodeSystem/v2-0203", "MB"),
@@ -107,15 +109,16 @@ fn read(gateway: &Gateway, path: &str) -> Value {
 
 /// The resources that a search finds, what comes along included.
 #[track_caller]
-fn search(gateway: &Gateway, query: &str) -> Vec<Value> {
+pub(crate) fn search(gateway: &Gateway, query: &str) -> Vec<Value> {
     let mut bundle = read(gateway, query);
     let entries = bundle["entry"].as_array_mut().map(std::mem::take).unwrap_or_default();
     entries.into_iter().map(|mut entry| entry["resource"].take()).collect()
 }
 
-/// Waits until nothing is left to be done.
-fn settle(gateway: &Gateway) {
-    wait::until("the agenda to be done", || (rows::count(gateway, "agenda") == 0).then_some(()));
+/// Waits until every submission has gone where it belongs.
+pub(crate) fn settle(gateway: &Gateway) {
+    let waiting = "agenda WHERE errand = 'associate'";
+    wait::until("submissions to be associated", || (rows::count(gateway, waiting) == 0).then_some(()));
 }
 
 /// The references of a Task's outputs.

@@ -251,7 +251,8 @@ impl RealClamd {
         let place = folder.path();
         let signatures = place.join("signatures");
         std::fs::create_dir(&signatures).expect("a fresh folder takes another");
-        let hex: String = eicar().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: Vec<String> = eicar().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex.concat();
         std::fs::write(signatures.join("test.ndb"), format!("Test.EICAR:0:0:{hex}\n"))
             .expect("a small file fits");
         let config = format!(

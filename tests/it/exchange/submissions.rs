@@ -87,6 +87,8 @@ fn conf_021_a_submission_that_comes_first_is_held_and_associated_when_its_task_c
         let held = search(&gateway, "DocumentReference?_tag=urn:cdex-gateway:tags|held");
         assert_eq!(held.len(), 1);
         assert!(is_tagged(&held[0], "held"));
+        let by_number = "DocumentReference?related:identifier=http://example.org/t|early";
+        assert_eq!(search(&gateway, by_number).len(), 1, "it is found by the number");
         create(&gateway, &attachment_request("another number"));
         settle(&gateway);
         assert_eq!(search(&gateway, "DocumentReference?_tag=held").len(), 1, "it is still held");

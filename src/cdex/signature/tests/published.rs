@@ -31,7 +31,7 @@ const EXAMPLES: [(&str, &str, usize, &str); 2] = [
 ];
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn pinned(fingerprint: &str) -> TrustAnchors {

@@ -211,7 +211,7 @@ fn every_rule_of_the_certificate_is_named_when_it_is_broken() {
             "another numbering",
             |params| {
                 params.subject_alt_names =
-                    vec![other_name(&[1, 2, 3], NPI), SanType::DnsName(NPI.try_into().expect("ASCII"))]
+                    vec![other_name(&[1, 2, 3], NPI), SanType::DnsName(NPI.try_into().expect("ASCII"))];
             },
             IdentityMismatch,
             Some("CONF-053"),

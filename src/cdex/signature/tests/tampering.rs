@@ -45,8 +45,8 @@ fn changes(value: &Value) -> Vec<Value> {
         Value::String(text) => {
             let mut changed =
                 vec![json!(format!("{text} ")), json!(text.to_uppercase()), json!(text.to_lowercase())];
-            // Each character once, by its lowest bit.
-            for (at, character) in text.char_indices() {
+            // Characters by their lowest bit: each of a short text, some of a long one.
+            for (at, character) in text.char_indices().step_by(1 + text.len() / 64) {
                 let Some(other) = char::from_u32(u32::from(character) ^ 1) else { continue };
                 let end = at + character.len_utf8();
                 changed.push(json!(format!("{}{other}{}", &text[..at], &text[end..])));
@@ -157,7 +157,7 @@ fn every_change_of_the_jws_is_found(signed: &Value, trust: &TrustAnchors, step: 
         assert_ne!(judged.judgement, Judgement::Valid, "{what}");
         assert!(!broken(&judged).is_empty(), "{what}");
     };
-    for at in 0..jws.len() {
+    for at in (0..jws.len()).step_by(step) {
         let mut changed = jws.clone();
         changed[at] ^= 1 << (at % 7);
         refuses(changed, &format!("byte {at} of the JWS"));

@@ -70,9 +70,10 @@ fn put(gateway: &Gateway, id: &str, resource: &Value) {
 fn link(gateway: &Gateway, task: &str, code: &str, reference: &str) {
     let output = json!({"type": {"coding": [{"system": PAS, "code": code}]}, "valueReference": {"reference": reference}});
     let has_outputs = read(gateway, &format!("Task/{task}")).get("output").is_some();
-    let patch = match has_outputs {
-        true => json!([{"op": "add", "path": "/output/-", "value": output}]),
-        false => json!([{"op": "add", "path": "/output", "value": [output]}]),
+    let patch = if has_outputs {
+        json!([{"op": "add", "path": "/output/-", "value": output}])
+    } else {
+        json!([{"op": "add", "path": "/output", "value": [output]}])
     };
     let request = Request::new("PATCH", &format!("/fhir/Task/{task}"));
     gateway

@@ -226,12 +226,13 @@ fn a_query_that_cannot_be_run_fails_and_says_why() {
 
 /// A document of a patient, with an attachment.
 fn document(patient: &str, code: &str, attachment: Value) -> Value {
+    let content = Value::from_iter([("attachment", attachment)]);
     json!({
         "resourceType": "DocumentReference",
         "status": "current",
         "type": { "coding": [{ "system": LOINC, "code": code }] },
         "subject": { "reference": format!("Patient/{patient}") },
-        "content": [{ "attachment": attachment }],
+        "content": [content],
     })
 }
 
@@ -318,7 +319,7 @@ fn data_that_live_on_another_server_are_asked_for_there() {
 }
 
 #[test]
-fn conf_017_conf_018_conf_083_a_purpose_is_demanded_where_that_was_agreed() {
+fn conf_017_018_083_a_purpose_is_demanded_where_that_was_agreed() {
     let purpose = |codings: Value| {
         let mut task = query("m", "Condition");
         let concept = json!({ "coding": codings });

@@ -50,7 +50,7 @@ const ANSWERS: [&str; 11] = [
 ];
 
 #[test]
-fn conf_093_conf_094_published_requests_are_created_and_published_answers_stored() {
+fn conf_093_094_published_requests_are_created_and_published_answers_stored() {
     let gateway = Gateway::with(&[("CDEX_POLICY__TASKS", "review")]);
     for name in REQUESTS {
         let Some(task) = example(name) else { return };

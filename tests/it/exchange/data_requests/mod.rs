@@ -11,6 +11,7 @@ mod answers;
 mod crash;
 mod examples;
 mod queue;
+mod signed;
 mod states;
 
 const CDEX: &str = "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp";
@@ -81,6 +82,7 @@ fn input((system, code): (&str, &str), name: &str, value: Value) -> Value {
 
 /// A data request of this kind about a member, with its one input.
 fn request(kind: &str, member: &str, asked: Value) -> Value {
+    let input = vec![asked];
     json!({
         "resourceType": "Task",
         "status": "requested",
@@ -90,7 +92,7 @@ fn request(kind: &str, member: &str, asked: Value) -> Value {
         "authoredOn": "2026-01-01T10:00:00Z",
         "requester": { "identifier": { "system": "http://example.org/cdex/payer/payer-ids", "value": "Payer123" } },
         "owner": { "identifier": { "system": "http://hl7.org/fhir/sid/us-npi", "value": "9941339108" } },
-        "input": [asked],
+        "input": Value::Array(input),
     })
 }
 

@@ -39,7 +39,7 @@ fn with_status(task: &Value, status: &str) -> Value {
 }
 
 #[test]
-fn conf_059_conf_060_conf_061_each_status_is_followed_by_what_the_table_allows() {
+fn conf_059_060_061_each_status_is_followed_by_what_the_table_allows() {
     for_each_database(&[], |gateway| {
         for from in STATUSES {
             for to in STATUSES {
@@ -237,7 +237,7 @@ fn conf_026_a_form_must_be_the_one_that_was_asked_for() {
 }
 
 #[test]
-fn conf_098_conf_099_attachment_requests_keep_their_profile_too() {
+fn conf_098_099_attachment_requests_keep_their_profile_too() {
     let gateway = Gateway::start();
     let pas = "http://hl7.org/fhir/us/davinci-pas/CodeSystem/PASTempCodes";
     for (code, asked) in [
@@ -260,7 +260,7 @@ fn conf_098_conf_099_attachment_requests_keep_their_profile_too() {
 }
 
 #[test]
-fn conf_058_conf_080_conf_087_a_task_with_everything_that_must_be_supported_is_kept_whole() {
+fn conf_058_080_087_a_task_with_everything_that_must_be_supported_is_kept_whole() {
     let gateway = Gateway::start();
     let claim = json!({ "identifier": {
         "type": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "FILL" }] },

@@ -19,10 +19,10 @@ const FHIR: &str = "application/fhir+json";
 const NOTE_TYPE: &str =
     "http://hl7.org/fhir/us/davinci-cdex/StructureDefinition/cdex-payload-clinical-note-type";
 
-/// Sends a resource; to an instance, under the id of its URL.
+/// Sends a resource; by PUT, under the id of its URL.
 fn send(gateway: &Gateway, method: &str, path: &str, resource: &Value) -> Answer {
     let mut resource = resource.clone();
-    if let Some((_, id)) = path.split_once('/') {
+    if let Some((_, id)) = path.split_once('/').filter(|_| method == "PUT") {
         resource["id"] = id.into();
     }
     let request = Request::new(method, &format!("/fhir/{path}")).header("Content-Type", FHIR);
@@ -41,6 +41,7 @@ fn example(name: &str) -> Option<Value> {
 
 /// A Communication with these payloads.
 fn communication(identifier: &str, payload: Vec<Value>) -> Value {
+    let payload = Value::Array(payload);
     json!({
         "resourceType": "Communication",
         "identifier": [{"system": "http://provider.example/messages", "value": identifier}],
@@ -201,18 +202,15 @@ fn a_payload_may_be_anywhere_that_can_be_reached_and_the_rest_is_told() {
     ];
     assert_eq!(uploads.len(), expected.len());
     for (upload, expected) in uploads.iter().zip(expected) {
-        match expected {
-            Some(bytes) => {
-                gateway.wait_delivered(upload, 1);
-                assert!(gateway.delivered_bytes(upload) == bytes);
-            }
-            None => {
-                let reports = gateway.get(&format!("/upload/info/{upload}?view=reports")).expect(200).json();
-                assert_eq!(reports["reports"][1]["stage_info"]["status"], "FAILURE");
-                let text = reports.to_string();
-                assert!(text.contains("the url names no server of a partner"), "{text}");
-                assert_eq!(gateway.get(&format!("/upload/info/{upload}")).status, 404);
-            }
+        if let Some(bytes) = expected {
+            gateway.wait_delivered(upload, 1);
+            assert!(gateway.delivered_bytes(upload) == bytes);
+        } else {
+            let reports = gateway.get(&format!("/upload/info/{upload}?view=reports")).expect(200).json();
+            assert_eq!(reports["reports"][1]["stage_info"]["status"], "FAILURE");
+            let text = reports.to_string();
+            assert!(text.contains("the url names no server of a partner"), "{text}");
+            assert_eq!(gateway.get(&format!("/upload/info/{upload}")).status, 404);
         }
     }
     assert_eq!(uploads[5], uploaded.id, "it is named, and not delivered twice");
@@ -220,6 +218,34 @@ fn a_payload_may_be_anywhere_that_can_be_reached_and_the_rest_is_told() {
     assert_eq!(deliveries, Some(1));
     let shared = rows::count(&gateway, "upload WHERE storage_key NOT LIKE '%' || id");
     assert_eq!(shared, 1, "the long attachment lies in the store once");
+}
+
+#[test]
+fn what_a_partner_cannot_give_now_is_waited_for_also_across_a_kill_and_nothing_half_done_is_seen() {
+    let partner = Partner::start();
+    partner.set_down(true);
+    let mut gateway = Gateway::with(&[
+        ("CDEX_PARTNER__ACME__FHIR_BASE", &format!("{}/fhir", partner.url)),
+        ("CDEX_PARTNER__ACME__PRIVATE_ADDRESSES", "true"),
+    ]);
+    let by_url =
+        json!({"contentAttachment": {"contentType": "text/plain", "url": format!("{}/file", partner.url)}});
+    let push = communication("later", vec![attached("text/plain", b"inline"), by_url]);
+    send(&gateway, "PUT", "Communication/later", &push).expect(201);
+    wait::until("the first attempt to fail", || {
+        (rows::count(&gateway, "agenda WHERE attempts > 0") == 1).then_some(())
+    });
+    assert_eq!(rows::count(&gateway, "upload") + rows::count(&gateway, "forwarded"), 0);
+    assert!(gateway.stored().is_empty(), "what was fetched for an attempt that failed is gone");
+    gateway.kill();
+    partner.set_down(false);
+    gateway.launch();
+    let uploads = uploads_of(&gateway, "Communication/later");
+    for (upload, bytes) in uploads.iter().zip([&b"inline"[..], b"at a partner's"]) {
+        gateway.wait_delivered(upload, 1);
+        assert_eq!(gateway.delivered_bytes(upload), bytes);
+    }
+    assert_eq!((uploads.len(), rows::count(&gateway, "upload")), (2, 2));
 }
 
 #[test]

@@ -234,3 +234,34 @@ fn conf_095_the_official_answers_are_followed_and_what_is_in_them_is_collected()
         assert_eq!(outputs(&copy).len(), count, "{example}: {copy}");
     }
 }
+
+#[test]
+fn a_signed_bundle_is_kept_whole_with_what_its_signature_is_worth() {
+    let Some(path) = environment::shared("cdex/examples/cdex-searchbundle-digital-sig-example.json") else {
+        return;
+    };
+    let text = std::fs::read_to_string(path).expect("an example is text");
+    let bundle: Value = serde_json::from_str(&text).expect("an example is JSON");
+    let signed = bundle.clone();
+    let provider = Foreign::start(move |asked, _| match asked.line.as_str() {
+        line if line.starts_with("POST") => taken(),
+        "GET /fhir/Bundle/b1" => fhir(200, &bundle),
+        _ => fhir(
+            200,
+            &json!({
+                "resourceType": "Task", "id": "12", "status": "completed", "intent": "order",
+                "output": [{ "type": data_value(), "valueReference": { "reference": "Bundle/b1" } }],
+            }),
+        ),
+    });
+    let payer = payer_of(provider.base(), &[]);
+    let copy = wait_status(&payer, &request_text(&payer), "completed");
+    let outputs = outputs(&copy);
+    let kept = read(&payer, &outputs[0]);
+    assert_eq!((&kept["signature"], &kept["entry"]), (&signed["signature"], &signed["entry"]));
+    let provenance =
+        search(&payer, &format!("Provenance?target={}", outputs[0])).pop().expect("there is one");
+    let checks = provenance["extension"].as_array().expect("it has lines about the signature");
+    assert!(checks.iter().all(|check| check["url"] == "urn:cdex-gateway:signature-check"), "{checks:?}");
+    assert_eq!(checks[0]["extension"][0]["valueString"], "signature");
+}

@@ -77,7 +77,8 @@ fn serve(stream: TcpStream, answer: &(impl Fn(&Asked, usize) -> Reply + ?Sized),
             kept.len() - 1
         };
         let (status, header, body) = answer(&asked, before);
-        let lines: String = header.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines: Vec<String> = header.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines = lines.concat();
         let head = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n{lines}\r\n", body.len());
         if writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(&body)).is_err() {
             return;

@@ -109,6 +109,25 @@ fn a_rejection_is_told_with_its_reason() {
 }
 
 #[test]
+fn a_notification_has_a_task_looked_at_now() {
+    let provider = Gateway::start();
+    let hour = [("CDEX_POLICY__POLLING__FIRST_SECS", "3600"), ("CDEX_POLICY__POLLING__EVERY_SECS", "3600")];
+    let payer = payer_of(&format!("{}/fhir", provider.url()), &hour);
+    let id = request_text(&payer);
+    let condition = create(&provider, &condition("Patient/1"));
+    complete(&provider, &[&condition], None);
+    wait::until("the copy to be sent", || {
+        (read(&payer, &format!("Task/{id}"))["businessStatus"]["text"] == "Sent to the partner").then_some(())
+    });
+    let task = task_of(&provider);
+    let place = format!("{}/fhir/Task/{}", provider.url(), task["id"].as_str().expect("an id"));
+    let notification = json!({ "resourceType": "Bundle", "type": "history", "entry": [
+        { "fullUrl": place, "request": { "method": "PUT", "url": place }, "response": { "status": "200" } }] });
+    payer.ask(&sending("POST", "Task/$notify", &notification)).expect(200);
+    assert_eq!(outputs(&wait_status(&payer, &id, "completed")).len(), 1);
+}
+
+#[test]
 fn a_request_comes_through_once_although_both_sides_die_in_between() {
     let (mut provider, mut payer) = pair();
     provider.kill();

@@ -1,0 +1,231 @@
+//! A gateway without its edge, for the tests of the use cases: real files, a real database, and a clock that is turned by
+//! hand.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+
+use super::receive_upload::Creation;
+use super::submit_attachment::{Answer, RunningKeys, SubmitError, SubmitRequest};
+use super::*;
+use crate::audit::{self, AuditOutcome};
+use crate::auth::Caller;
+use crate::cdex::OwnUploads;
+use crate::clock::{ManualClock, Timestamp};
+use crate::config::{Config, FhirMappingConfig, Validation};
+use crate::delivery::{Destination, FileDestination, FileSettings, Schedule, WorkerSettings};
+use crate::id::UploadId;
+use crate::manifest::ManifestFields;
+use crate::upload::{AppendRequest, Ended, FileBlobs, UploadSettings, Uploads};
+
+/// A gateway without its edge.
+pub(super) struct Gateway {
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) folder: tempfile::TempDir,
+}
+
+impl Gateway {
+    pub(super) fn new(db: &Db) -> Self {
+        Self::with(db, |_| {})
+    }
+
+    pub(super) fn with(db: &Db, change: impl FnOnce(&mut Exchange)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let start = Timestamp::parse_rfc3339("2026-05-05T14:03:22Z").expect("an instant");
+        let clock = Arc::new(ManualClock::new(start));
+        let blobs = FileBlobs::open(folder.path().join("uploads"), false).expect("the store opens");
+        let tracker = TaskTracker::new();
+        let settings =
+            UploadSettings { checkpoint_bytes: 1 << 20, checkpoint_interval: Duration::from_hours(1) };
+        let uploads =
+            Arc::new(Uploads::new(db.clone(), clock.clone(), Arc::new(blobs), settings, tracker.clone()));
+        let local = FileDestination::new(FileSettings {
+            root: folder.path().join("delivered"),
+            clash_policy: crate::delivery::ClashPolicy::SuffixUploadId,
+            metadata_sidecar: false,
+            durable: false,
+        });
+        let destinations: HashMap<String, Arc<dyn Destination>> =
+            HashMap::from([("local".to_owned(), Arc::new(local) as Arc<dyn Destination>)]);
+        let worker = WorkerSettings {
+            concurrency: 4,
+            concurrency_per_target: 2,
+            lease: Duration::from_secs(15),
+            poll_interval: Duration::from_secs(1),
+            name: "test".to_owned(),
+        };
+        let schedule = Schedule::new(vec![Duration::ZERO]);
+        let deliveries = crate::delivery::Deliveries::new(
+            db.clone(),
+            clock.clone(),
+            uploads.clone(),
+            destinations,
+            schedule,
+            worker,
+            Arc::default(),
+        );
+        let mut exchange = Exchange {
+            db: db.clone(),
+            clock: clock.clone(),
+            uploads,
+            deliveries: Arc::new(deliveries),
+            routing: Routing::built_in(),
+            streams: StreamConfigs::built_in(),
+            mapping: FhirMapping::new(&FhirMappingConfig::default()),
+            profiles: Profiles::built_in().expect("the built-in profiles load"),
+            upstream: None,
+            partners: partners(&(clock.clone() as SharedClock)),
+            agenda: Arc::default(),
+            awaiting: submit_answer::Awaiting::default(),
+            endpoints: discover_endpoint::Endpoints::default(),
+            has_subscribers: AtomicBool::new(false),
+            signatures: Signatures::default(),
+            forward: forward_push::ForwardRules::default(),
+            screening: Screening::noting(),
+            declared: Declared::new(start),
+            settings: ExchangeSettings {
+                fhir_base: "http://gateway.example/fhir".into(),
+                refuse_unrouted: false,
+                payload_limit_bytes: 1 << 20,
+                scan: ScanLimits { inline_data_bytes: 100, ..ScanLimits::default() },
+                idempotency: Duration::from_hours(1),
+                rest: RestSettings {
+                    scan: ScanLimits::default(),
+                    update_creates: true,
+                    require_if_match: false,
+                    validation: Validation::Structure,
+                    partners: HashMap::new(),
+                    page_size: 20,
+                    max_page_size: 1000,
+                    bundle_entries: 100,
+                },
+                export: export_data::tests::settings(folder.path()),
+                identifier: Some(("http://payer.example/ids".to_owned(), "payer-1".to_owned())),
+            },
+            running: RunningKeys::default(),
+            reading: Semaphore::new(4),
+            collecting: Semaphore::new(4),
+            tracker,
+            stopping: CancellationToken::new(),
+        };
+        change(&mut exchange);
+        Self { exchange: Arc::new(exchange), clock, folder }
+    }
+
+    pub(super) async fn submit_as(&self, body: &[u8], key: Option<&str>) -> Result<Answer, SubmitError> {
+        let request = SubmitRequest {
+            caller: Caller::anonymous(),
+            request_id: "request-1".to_owned(),
+            idempotency_key: key.map(str::to_owned),
+            own_uploads: OwnUploads { origins: vec!["http://gateway.example".to_owned()] },
+            declared: None,
+        };
+        self.exchange.submit_attachment(request, body_of(body)).await
+    }
+
+    pub(super) async fn submit(&self, body: &Value) -> Result<Answer, SubmitError> {
+        self.submit_as(body.to_string().as_bytes(), None).await
+    }
+
+    pub(super) async fn create(&self, length: u64) -> UploadId {
+        let creation = self.exchange.create_upload(&Caller::anonymous(), Some(length), manifest()).await;
+        match creation.expect("it writes") {
+            Creation::Created(id) => id,
+            refused => panic!("{refused:?}"),
+        }
+    }
+
+    pub(super) async fn append(&self, id: UploadId, offset: u64, bytes: &[u8]) -> u64 {
+        let request = AppendRequest { access: Caller::anonymous().access(), id, offset, declared: None };
+        let reception = self.exchange.append_upload(request, body_of(bytes)).await.expect("it appends");
+        assert!(matches!(reception.ended, Ended::Whole));
+        reception.offset
+    }
+
+    pub(super) async fn deliver(&self) -> usize {
+        self.exchange.deliveries.run_due_work().await.expect("the worker works")
+    }
+
+    pub(super) async fn audit(&self) -> Vec<(AuditOutcome, Option<String>)> {
+        let mut reader = self.exchange.db.reader().await.expect("a reader");
+        let access = Caller::anonymous().access();
+        let entries = audit::list(&mut reader.tx(), &access, 100).await.expect("a list");
+        entries.into_iter().map(|entry| (entry.outcome, entry.detail)).collect()
+    }
+
+    pub(super) async fn stages(&self, id: UploadId) -> Vec<String> {
+        let reports = self.exchange.reports_of(&Caller::anonymous().access(), id).await.expect("a list");
+        reports.into_iter().map(|report| report.stage).collect()
+    }
+
+    /// All files below the folder `name`, with their contents.
+    pub(super) fn files(&self, name: &str) -> Vec<Vec<u8>> {
+        fn walk(folder: &std::path::Path, found: &mut Vec<Vec<u8>>) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.path() {
+                    path if path.is_dir() => walk(&path, found),
+                    path => found.push(std::fs::read(path).expect("it reads")),
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.folder.path().join(name), &mut found);
+        found.sort();
+        found
+    }
+}
+
+pub(super) fn body_of(bytes: &[u8]) -> Body {
+    // In small pieces, so that every boundary is crossed.
+    let pieces: Vec<_> = bytes.chunks(37).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    stream::iter(pieces).boxed()
+}
+
+pub(super) fn manifest() -> ManifestFields {
+    let fields = [
+        ("data_stream_id", "cdex"),
+        ("data_stream_route", "attachment"),
+        ("sender_id", "s"),
+        ("data_producer_id", "p"),
+        ("jurisdiction", "null"),
+        ("received_filename", "f.txt"),
+    ];
+    fields.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn identifier(name: &str, value: &str) -> Value {
+    json!({ "name": name, "valueIdentifier": { "value": value } })
+}
+
+pub(super) fn submission(contents: &[Value]) -> Value {
+    let mut parameter = vec![
+        identifier("TrackingId", "T1"),
+        json!({ "name": "AttachTo", "valueCode": "claim" }),
+        identifier("OrganizationId", "1407071236"),
+        identifier("MemberId", "ZZMEMBER"),
+        json!({ "name": "ServiceDate", "valueDateTime": "2026-05-01" }),
+    ];
+    for content in contents {
+        parameter.push(json!({ "name": "Attachment", "part": [{ "name": "Content", "resource": content }] }));
+    }
+    json!({ "resourceType": "Parameters", "parameter": parameter })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "every call makes its argument on the spot")]
+pub(super) fn document(attachment: Value) -> Value {
+    json!({ "resourceType": "DocumentReference", "status": "current", "content": [{ "attachment": attachment }] })
+}
+
+pub(super) fn base64(bytes: &[u8]) -> String {
+    base64_simd::STANDARD.encode_to_string(bytes)
+}
+
+/// Nobody to exchange with.
+fn partners(clock: &SharedClock) -> Arc<Partners> {
+    let config = Config::defaults_in(std::path::Path::new("/srv/gateway")).expect("the defaults are sound");
+    Arc::new(Partners::new(Vec::new(), config.policy, clock).expect("no partners"))
+}
