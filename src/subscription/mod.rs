@@ -1,7 +1,7 @@
 //! Who is told of changes of Tasks: topic-based subscriptions (R5 Backport 1.1.0 for R4, CONF-064 to CONF-068).
 //!
 //! [`read`] takes a Subscription for what it asks, or tells all that is not served; [`is_event`] says which versions of
-//! a Task the topic is about and [`Filter`] which of them a subscriber wants; [`notification`] writes what is sent.
+//! a Task the topic is about and [`Filter`] which of them a subscriber wants; [`mod@notification`] writes what is sent.
 //! `store` keeps the state beside the FHIR resource: how many events there were, and which of them are in a
 //! notification. Nothing is sent from here: notifications are deliveries of the one pipeline, and who composes them,
 //! when, is for `exchange`.

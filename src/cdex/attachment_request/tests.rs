@@ -159,6 +159,11 @@ fn conf_098_099_the_published_requests_are_answered_by_the_mapping_of_the_guide(
         assert_eq!(request.submit_url(), request.payer_url, "{name}");
         assert_eq!(request.needed.len(), 1, "{name}");
         assert_eq!(request.needed[0].line_items, ["1"], "{name}");
+        assert_eq!(
+            std::mem::discriminant(&request.needed[0].what),
+            std::mem::discriminant(&needed),
+            "{name}"
+        );
         let content = match needed {
             What::Attachment(_) => document.clone(),
             What::Questionnaire(_) => json!({ "resourceType": "QuestionnaireResponse" }),

@@ -1,5 +1,5 @@
 //! The Task by which a Data Consumer asks a Data Source for something (CDex Task Data Request, CDex Task Attachment
-//! Request): [`read`] takes from the parameters of `Task/$request` what is wanted, [`build`] writes the Task that
+//! Request): [`mod@read`] takes from the parameters of `Task/$request` what is wanted, [`mod@build`] writes the Task that
 //! asks for it, or [`complete`] one that the caller brought along. Pure: who is meant, and where we are, is given by
 //! [`RequestFacts`].
 //!

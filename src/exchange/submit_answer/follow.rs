@@ -105,12 +105,12 @@ fn after(task: &Value, (answers, number): (&[Answer], u64), is_held: bool) -> Op
         && answers.iter().all(|answer| is_received(answer) || answer.state == AnswerState::Dead);
     let step = if is_whole {
         // cdex §5.5: that it was received is all that the answer says.
-        let stage = if is_held {
-            Stage::new("held", "Submitted, and held by the payer for a claim that is not known there yet")
+        let (code, text) = if is_held {
+            ("held", "Submitted, and held by the payer for a claim that is not known there yet")
         } else {
-            Stage::new("submitted", "Submitted, and received by the payer")
+            ("submitted", "Submitted, and received by the payer")
         };
-        Advance::to(TaskStatus::Completed, stage)
+        Advance::to(TaskStatus::Completed, Stage::new(code, text))
     } else {
         let needed = AttachmentRequest::read(task).map_or(0, |request| request.needed.len());
         let mut inputs: Vec<usize> = received.iter().map(|content| content.input).collect();

@@ -48,32 +48,31 @@ fn an_endpoint_that_fails_for_a_while_is_told_all_events_once_and_in_order() {
 
 #[test]
 fn an_event_survives_a_kill_before_it_is_delivered() {
-    // Where several gateways share a database, what one had taken when it died waits for the end of its lease.
-    let endpoint = Endpoint::start();
-    let mut gateway = gateway(&endpoint);
-    let id = subscribe(&gateway, &subscription(&format!("{}/hook", endpoint.url()), "id-only"));
-    endpoint.answer(std::iter::repeat_n(Reply::new(503), 2));
-    let first = create(&gateway, &task("requested"));
-    let second = create(&gateway, &task("requested"));
-    gateway.kill();
-    gateway.launch();
-    wait::until("all notifications to be delivered", || {
-        (rows::count(&gateway, "subscription WHERE events = 2 AND waiting = 0") == 1
-            && rows::count(&gateway, "delivery WHERE status <> 'delivered'") == 0)
-            .then_some(())
+    for_each_database(|mut gateway, endpoint| {
+        let id = subscribe(&gateway, &subscription(&format!("{}/hook", endpoint.url()), "id-only"));
+        endpoint.answer(std::iter::repeat_n(Reply::new(503), 2));
+        let first = create(&gateway, &task("requested"));
+        let second = create(&gateway, &task("requested"));
+        gateway.kill();
+        gateway.launch();
+        wait::until("all notifications to be delivered", || {
+            (rows::count(&gateway, "subscription WHERE events = 2 AND waiting = 0") == 1
+                && rows::count(&gateway, "delivery WHERE status <> 'delivered'") == 0)
+                .then_some(())
+        });
+        let mut told_of: Vec<_> = notified(&endpoint, "event-notification")
+            .iter()
+            .flat_map(|received| events(&received.json()))
+            .collect();
+        told_of.dedup();
+        let mut names: Vec<_> = told_of.iter().map(|(_, task)| task.clone()).collect();
+        names.sort();
+        let mut expected = [first, second];
+        expected.sort();
+        assert_eq!(names, expected);
+        assert_eq!(told_of.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(wait_for(&gateway, &id, "active")["meta"]["versionId"], "2");
     });
-    let mut told_of: Vec<_> = notified(&endpoint, "event-notification")
-        .iter()
-        .flat_map(|received| events(&received.json()))
-        .collect();
-    told_of.dedup();
-    let mut names: Vec<_> = told_of.iter().map(|(_, task)| task.clone()).collect();
-    names.sort();
-    let mut expected = [first, second];
-    expected.sort();
-    assert_eq!(names, expected);
-    assert_eq!(told_of.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(wait_for(&gateway, &id, "active")["meta"]["versionId"], "2");
 }
 
 #[test]

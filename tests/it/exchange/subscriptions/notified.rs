@@ -151,6 +151,51 @@ fn filters_and_the_amount_of_content_are_as_asked_for() {
 }
 
 #[test]
+fn a_subscriber_hears_of_each_step_of_a_request_that_is_answered_by_itself() {
+    let endpoint = Endpoint::start();
+    let gateway = gateway(&endpoint);
+    let mut resource = subscription(&format!("{}/hook", endpoint.url()), "full-resource");
+    let code = "Task?code=http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp|data-request-query";
+    resource["_criteria"] =
+        json!({"extension": [extension("backport-filter-criteria", "valueString", code)]});
+    subscribe(&gateway, &resource);
+    let number = json!({"system": "http://example.org/members", "value": "Member123"});
+    create(&gateway, &json!({"resourceType": "Patient", "identifier": [number], "gender": "female"}));
+    let mut request = task("requested");
+    request["code"]["coding"] = json!([{
+        "system": "http://hl7.org/fhir/us/davinci-cdex/CodeSystem/cdex-temp", "code": "data-request-query",
+    }]);
+    request["for"] = json!({"identifier": number});
+    request["authoredOn"] = "2026-01-01T10:00:00Z".into();
+    request["owner"] =
+        json!({"identifier": {"system": "http://hl7.org/fhir/sid/us-npi", "value": "9941339108"}});
+    request["input"] = json!([{
+        "type": {"coding": [{
+            "system": "http://hl7.org/fhir/us/davinci-hrex/CodeSystem/hrex-temp", "code": "data-query",
+        }]},
+        "valueString": "Patient?gender=female",
+    }]);
+    let id = create(&gateway, &request);
+    let last = wait::until("the Task to be answered", || {
+        let found = read(&gateway, &format!("Task/{id}"));
+        matches!(found["status"].as_str(), Some("completed" | "failed")).then_some(found)
+    });
+    let version: usize =
+        last["meta"]["versionId"].as_str().and_then(|text| text.parse().ok()).expect("a version");
+    let told_of = wait::until("each version to be told", || {
+        let all = notified(&endpoint, "event-notification");
+        (all.len() >= version).then_some(all)
+    });
+    let versions: Vec<Value> = told_of
+        .iter()
+        .map(|received| received.json()["entry"][1]["resource"]["meta"]["versionId"].clone())
+        .collect();
+    assert_eq!(versions, (1..=version).map(|number| json!(number.to_string())).collect::<Vec<_>>());
+    assert_eq!(told_of.last().expect("the last").json()["entry"][1]["resource"]["status"], last["status"]);
+    assert!(version >= 4, "requested, accepted, in progress, and what came of it");
+}
+
+#[test]
 fn an_endpoint_that_hears_nothing_else_hears_a_heartbeat_until_the_end() {
     let endpoint = Endpoint::start();
     let gateway = gateway(&endpoint);
