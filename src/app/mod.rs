@@ -243,7 +243,7 @@ async fn exchange(
         deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets, (&partners, &agenda))),
         partners: Arc::new(partners),
         agenda,
-        awaiting: Awaiting::default(),
+        awaiting: Awaiting::at_start(db).await?,
         signatures,
         db: db.clone(),
         clock: clock.clone(),

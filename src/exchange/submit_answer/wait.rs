@@ -14,7 +14,7 @@ use crate::agenda::{self, Errand, Item, NewItem};
 use crate::auth::Access;
 use crate::cdex::attachment_request::{AttachmentRequest, linked};
 use crate::clock::Timestamp;
-use crate::db::{DbError, Dialect, Tx};
+use crate::db::{Db, DbError, Dialect, Tx};
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::submit_answer::records::Records;
@@ -28,17 +28,16 @@ const LOOK_AGAIN: Duration = Duration::from_mins(15);
 ///
 /// It may say "no" for a moment although a Task has just begun to wait; such a Task finds what it missed when it looks
 /// around.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Awaiting(AtomicBool);
 
-impl Default for Awaiting {
-    /// Nobody has looked yet.
-    fn default() -> Self {
-        Self(AtomicBool::new(true))
-    }
-}
-
 impl Awaiting {
+    /// Whether one waits in the database with which a gateway starts.
+    pub(crate) async fn at_start(db: &Db) -> Result<Self, DbError> {
+        let mut reader = db.reader().await?;
+        Ok(Self(store::is_any_awaiting(&mut reader.tx()).await?.into()))
+    }
+
     /// Some Task waits.
     pub(super) fn begin(&self) {
         self.0.store(true, Ordering::SeqCst);
