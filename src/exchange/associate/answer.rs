@@ -37,6 +37,11 @@ fn steps(status: TaskStatus, is_last: bool) -> Vec<TaskStatus> {
 fn moved(mut task: Value, status: TaskStatus, at: Timestamp) -> Value {
     task["status"] = status.as_code().into();
     task["lastModified"] = at.to_string().into();
+    let is_over = status == TaskStatus::Completed;
+    if let Some(members) = task.as_object_mut().filter(|_| is_over) {
+        // What it said of the steps before is over too.
+        members.shift_remove("businessStatus");
+    }
     task
 }
 

@@ -125,12 +125,16 @@ fn a_provider_that_is_busy_or_says_nonsense_is_asked_again_and_the_copy_tells() 
                 vec![("Content-Type", "application/fhir+json".to_owned())],
                 b"{\"a\":1,\"a\":2}".to_vec(),
             ),
-            _ if asked.line.contains("identifier=") => fhir(
-                200,
-                &json!({
-                "resourceType": "Bundle", "type": "searchset", "entry": [{ "resource": {
-                    "resourceType": "Task", "id": "77", "status": "accepted", "intent": "order" } }] }),
-            ),
+            _ if asked.line.contains("identifier=") => {
+                let ours = asked.line.rsplit_once("urn%3Auuid%3A").map_or("", |(_, rest)| &rest[..36]);
+                fhir(
+                    200,
+                    &json!({
+                    "resourceType": "Bundle", "type": "searchset", "entry": [{ "resource": {
+                        "resourceType": "Task", "id": "77", "status": "accepted", "intent": "order",
+                        "identifier": [{ "value": format!("urn:uuid:{ours}") }] } }] }),
+                )
+            }
             _ => fhir(
                 200,
                 &json!({
