@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use super::model::AttemptOutcome;
+use super::progress::Leased;
 use super::store::{self, CarriedUpload, Settlement};
 use super::{Delivered, Deliveries, Delivery, DeliveryError, DeliveryRequest, DeliveryStatus, Retry};
 use crate::auth::Access;
@@ -79,6 +80,7 @@ impl Deliveries {
             media_type: upload.media_type.as_deref(),
             headers: &delivery.headers,
             manifest: &upload.manifest,
+            progress: &Leased { deliveries: self, delivery },
             source,
         };
         destination.deliver(request).await

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::db::DbError;
 use crate::partner::PartnerError;
 use crate::upload::SourceError;
 
@@ -52,6 +53,12 @@ pub(crate) enum DeliveryError {
         /// The codes of the issues that it told.
         codes: String,
     },
+    /// Another worker has the delivery now.
+    #[error("another worker has the delivery")]
+    LeaseLost,
+    /// What the next attempt needs could not be written down.
+    #[error("the progress of the delivery could not be kept")]
+    Progress(#[from] DbError),
     /// The attempt panicked.
     #[error("the attempt ended unexpectedly")]
     Panicked,
@@ -91,6 +98,8 @@ impl DeliveryError {
             | Self::Full
             | Self::Storage(_)
             | Self::Partner(_)
+            | Self::LeaseLost
+            | Self::Progress(_)
             | Self::Panicked => Retry::OnSchedule,
         }
     }

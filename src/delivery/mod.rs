@@ -14,6 +14,7 @@ mod error;
 pub mod fuzzing;
 mod model;
 mod path_template;
+mod progress;
 mod routing;
 mod schedule;
 mod store;
@@ -32,6 +33,7 @@ pub(crate) use destination::{
 };
 pub(crate) use error::{DeliveryError, Retry};
 pub(crate) use model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus, NewDelivery};
+pub(crate) use progress::Progress;
 pub(crate) use routing::Routing;
 pub(crate) use schedule::Schedule;
 pub(crate) use store::{

@@ -204,6 +204,8 @@ pub(crate) struct Delivery {
     pub(crate) headers: Vec<(String, String)>,
     /// What waits for the outcome.
     pub(crate) followed_by: Option<String>,
+    /// What earlier attempts left at the target, in the destination's own words.
+    pub(crate) progress: Option<Vec<u8>>,
 }
 
 /// One try of a delivery, as it ended.

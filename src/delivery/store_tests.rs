@@ -241,3 +241,25 @@ async fn a_cancelled_delivery_is_lost_to_the_worker_that_has_it() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_an_attempt_keeps_is_there_for_the_next_one_until_the_delivery_is_settled() {
+    for_each_database(|db| async move {
+        let upload_id = enqueue_uploads(&db, "local", 1).await[0];
+        let first = claim(&db, "local", at(0), 1, LEASE).await.remove(0);
+        assert_eq!(first.progress, None);
+        let keep = async |delivery: &Delivery, state: &[u8]| -> bool {
+            let row = ((delivery.id, delivery.lease_epoch), state.to_vec());
+            write!(db, row, |(lease, state), tx| store::keep_progress(tx, *lease, state))
+        };
+        assert!(keep(&first, b"half").await);
+        assert!(fail(&db, &first, DeliveryStatus::Waiting).await);
+        assert!(!keep(&first, b"stale").await, "the lease is over");
+
+        let second = claim(&db, "local", at(100), 1, LEASE).await.remove(0);
+        assert_eq!(second.progress.as_deref(), Some(&b"half"[..]));
+        assert!(fail(&db, &second, DeliveryStatus::Dead).await);
+        assert_eq!(only_delivery(&db, upload_id).await.progress, None);
+    })
+    .await;
+}

@@ -1,5 +1,6 @@
 //! What the tests of deliveries share: uploads to carry, and short ways to the store.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::model::{Cause, Delivery, DeliveryStatus, NewDelivery};
-use super::{enqueue, list, store};
+use super::{DeliveryError, Progress, enqueue, list, store};
 use crate::auth::{Access, DEFAULT_TENANT};
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, on_db};
@@ -102,6 +103,31 @@ pub(super) async fn only_delivery(db: &Db, upload_id: UploadId) -> Delivery {
 /// Where the one delivery of `upload_id` stands.
 pub(super) async fn status(db: &Db, upload_id: UploadId) -> DeliveryStatus {
     only_delivery(db, upload_id).await.status
+}
+
+/// What a delivery remembers, as one attempt finds it, outside of any database.
+pub(super) struct MemoryProgress<'a> {
+    kept: Option<Vec<u8>>,
+    row: &'a Mutex<Option<Vec<u8>>>,
+}
+
+impl<'a> MemoryProgress<'a> {
+    /// For an attempt that begins now.
+    pub(super) fn of(row: &'a Mutex<Option<Vec<u8>>>) -> Self {
+        Self { kept: row.lock().expect("no test panics in here").clone(), row }
+    }
+}
+
+#[async_trait]
+impl Progress for MemoryProgress<'_> {
+    fn kept(&self) -> Option<&[u8]> {
+        self.kept.as_deref()
+    }
+
+    async fn keep(&self, state: Vec<u8>) -> Result<(), DeliveryError> {
+        *self.row.lock().expect("no test panics in here") = Some(state);
+        Ok(())
+    }
 }
 
 /// An upload in memory, which can fail in the ways a stored one can.

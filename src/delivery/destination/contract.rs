@@ -2,10 +2,11 @@
 //! [`TestTarget`] and expand [`contract_tests!`].
 
 use std::future::Future;
+use std::sync::Mutex;
 
 use super::{Delivered, DeliveryRequest, Destination};
 use crate::delivery::ClashPolicy;
-use crate::delivery::testing::MemorySource;
+use crate::delivery::testing::{MemoryProgress, MemorySource};
 use crate::delivery::{DeliveryError, Retry};
 use crate::id::{DeliveryId, UploadId};
 use crate::upload::SourceError;
@@ -53,11 +54,17 @@ struct Job {
     delivery_id: DeliveryId,
     upload_id: UploadId,
     path: String,
+    progress: Mutex<Option<Vec<u8>>>,
 }
 
 impl Job {
     fn to(path: &str) -> Self {
-        Self { delivery_id: DeliveryId::new(), upload_id: UploadId::new(), path: path.to_owned() }
+        Self {
+            delivery_id: DeliveryId::new(),
+            upload_id: UploadId::new(),
+            path: path.to_owned(),
+            progress: Mutex::default(),
+        }
     }
 
     async fn attempt(
@@ -74,6 +81,7 @@ impl Job {
             media_type: None,
             headers: &[],
             manifest: br#"{"sender_id":"test sender"}"#,
+            progress: &MemoryProgress::of(&self.progress),
             source: Box::new(source),
         };
         destination.deliver(request).await

@@ -1,13 +1,13 @@
 //! A partner's endpoint over real sockets: what it is sent, and what its answers mean.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Delivered, DeliveryRequest, Destination, EndpointDestination};
 use crate::auth::Credentials;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
-use crate::delivery::testing::MemorySource;
+use crate::delivery::testing::{MemoryProgress, MemorySource};
 use crate::delivery::{DeliveryError, Retry};
 use crate::id::{DeliveryId, UploadId};
 use crate::outbound::Reach;
@@ -32,6 +32,7 @@ fn endpoint(url: &str) -> EndpointDestination {
 }
 
 async fn deliver(url: &str, path: &str, source: MemorySource) -> Result<Delivered, DeliveryError> {
+    let row = Mutex::default();
     let request = DeliveryRequest {
         delivery_id: DeliveryId::new(),
         lease_epoch: 1,
@@ -40,6 +41,7 @@ async fn deliver(url: &str, path: &str, source: MemorySource) -> Result<Delivere
         media_type: Some("application/fhir+json"),
         headers: &[("x-subscription".to_owned(), "7".to_owned())],
         manifest: b"{}",
+        progress: &MemoryProgress::of(&row),
         source: Box::new(source),
     };
     endpoint(url).deliver(request).await

@@ -1,12 +1,13 @@
 //! The file target against the contract, and what is its own: links, sidecars, the sweep.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::contract::{TestTarget, contract_tests};
 use super::{DeliveryRequest, Destination, FileDestination, FileSettings};
 use crate::delivery::ClashPolicy;
 use crate::delivery::DeliveryError;
-use crate::delivery::testing::MemorySource;
+use crate::delivery::testing::{MemoryProgress, MemorySource};
 use crate::id::{DeliveryId, UploadId};
 
 struct Folder {
@@ -77,6 +78,7 @@ impl TestTarget for Folder {
 contract_tests!(Folder::fresh());
 
 async fn deliver(destination: &FileDestination, path: &str, bytes: &[u8]) -> Result<String, DeliveryError> {
+    let row = Mutex::default();
     let request = DeliveryRequest {
         delivery_id: DeliveryId::new(),
         lease_epoch: 1,
@@ -85,6 +87,7 @@ async fn deliver(destination: &FileDestination, path: &str, bytes: &[u8]) -> Res
         media_type: None,
         headers: &[],
         manifest: br#"{"sender_id":"test sender"}"#,
+        progress: &MemoryProgress::of(&row),
         source: Box::new(MemorySource::new(bytes)),
     };
     destination.deliver(request).await.map(|delivered| delivered.location)

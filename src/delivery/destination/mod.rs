@@ -13,7 +13,7 @@ use async_trait::async_trait;
 pub(crate) use endpoint::{EndpointDestination, HELD};
 pub(crate) use file::{FileDestination, FileSettings};
 
-use super::DeliveryError;
+use super::{DeliveryError, Progress};
 use crate::id::{DeliveryId, UploadId};
 use crate::upload::Source;
 
@@ -33,6 +33,8 @@ pub(crate) struct DeliveryRequest<'a> {
     pub(crate) headers: &'a [(String, String)],
     /// The manifest, a JSON object of strings.
     pub(crate) manifest: &'a [u8],
+    /// What earlier attempts left, and where this one leaves what the next one needs.
+    pub(crate) progress: &'a dyn Progress,
     /// The payload, from its first byte on.
     pub(crate) source: Box<dyn Source>,
 }

@@ -27,8 +27,8 @@ pub(crate) use order::{cancel_ordered, is_ordered_under_way};
 use row::{AttemptRow, DeliveryRow, UploadRow};
 use statement::{
     ATTEMPTS, CANCEL, CLAIM_POSTGRES, CLAIM_SQLITE, COUNTS, ENQUEUE, FIND, FREE_ALL_LEASES, HOLD,
-    INSERT_ATTEMPT, LIST, ON_CONFLICT_KEEP, PARK, RELEASE, RENEW_POSTGRES, RENEW_SQLITE, REPEAT, SETTLE,
-    TARGETS_DUE_POSTGRES, TARGETS_DUE_SQLITE, UPLOAD,
+    INSERT_ATTEMPT, KEEP_PROGRESS, LIST, ON_CONFLICT_KEEP, PARK, RELEASE, RENEW_POSTGRES, RENEW_SQLITE,
+    REPEAT, SETTLE, TARGETS_DUE_POSTGRES, TARGETS_DUE_SQLITE, UPLOAD,
 };
 
 /// The header fields of a delivery as its row keeps them.
@@ -272,6 +272,24 @@ pub(crate) async fn find(
             .await
     })?;
     row.map(Delivery::try_from).transpose()
+}
+
+/// Keeps what an attempt leaves for the next one; `false` if the lease is lost.
+pub(super) async fn keep_progress(
+    tx: &mut Tx<'_>,
+    (id, lease_epoch): (DeliveryId, i64),
+    state: &[u8],
+) -> Result<bool, DbError> {
+    let changed = on_db!(tx, conn => {
+        sqlx::query(KEEP_PROGRESS)
+            .bind(id.to_string())
+            .bind(lease_epoch)
+            .bind(state)
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected())
+    })?;
+    Ok(changed == 1)
 }
 
 /// Gives a lease back without counting an attempt; `false` if it is lost already.

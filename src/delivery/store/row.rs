@@ -27,6 +27,7 @@ pub(super) struct DeliveryRow {
     location: Option<String>,
     header: Option<String>,
     followed_by: Option<String>,
+    progress: Option<Vec<u8>>,
 }
 
 impl TryFrom<DeliveryRow> for Delivery {
@@ -53,6 +54,7 @@ impl TryFrom<DeliveryRow> for Delivery {
             trace: row.trace,
             location: row.location,
             followed_by: row.followed_by,
+            progress: row.progress,
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::db::Dialect;
 macro_rules! columns {
     () => {
         "id, tenant, owner, upload_id, target, path, status, cause, due_at, attempts, lease_epoch, trace, \
-         location, header, followed_by"
+         location, header, followed_by, progress"
     };
 }
 /// Nanoseconds since 1970 by the clock of PostgreSQL.
@@ -26,7 +26,8 @@ pub(super) const REPEAT: &str = "INSERT INTO delivery \
      (id, tenant, owner, upload_id, target, path, status, cause, due_at, attempts, lease_epoch, trace, created_at) \
      VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, 0, 0, $9, $8) \
      ON CONFLICT (upload_id, target, path) DO UPDATE SET status = 'pending', cause = excluded.cause, \
-     due_at = excluded.due_at, attempts = 0, trace = excluded.trace, settled_at = NULL \
+     due_at = excluded.due_at, attempts = 0, trace = excluded.trace, settled_at = NULL, \
+     progress = NULL \
      WHERE delivery.status NOT IN ('pending', 'leased', 'waiting') AND delivery.tenant = excluded.tenant \
      RETURNING id";
 /// The targets that something is due at `$now`: one step through the index for each target, however much waits.
@@ -99,8 +100,11 @@ pub(super) const RENEW_POSTGRES: &str = concat!(
     " + $3 WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'"
 );
 pub(super) const SETTLE: &str = "UPDATE delivery SET status = $3, due_at = $4, location = COALESCE($5, location), \
-     settled_at = $6, attempts = attempts + 1, lease_owner = NULL \
+     settled_at = $6, attempts = attempts + 1, lease_owner = NULL, \
+     progress = CASE WHEN $3 IN ('pending', 'waiting') THEN progress END \
      WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
+pub(super) const KEEP_PROGRESS: &str =
+    "UPDATE delivery SET progress = $3 WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
 pub(super) const INSERT_ATTEMPT: &str = "INSERT INTO attempt (id, tenant, owner, delivery_id, upload_id, target, number, \
      cause, status, location, issue, size_bytes, started_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, \
      (SELECT COALESCE(MAX(number), 0) + 1 FROM attempt WHERE delivery_id = $4), \
@@ -156,6 +160,7 @@ pub(in crate::delivery) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (RENEW_SQLITE, Some(Dialect::Sqlite)),
     (RENEW_POSTGRES, Some(Dialect::Postgres)),
     (SETTLE, None),
+    (KEEP_PROGRESS, None),
     (INSERT_ATTEMPT, None),
     (PARK, None),
     (FREE_ALL_LEASES, None),
