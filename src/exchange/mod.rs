@@ -19,6 +19,7 @@
 //! answers a payer's request for attachments.
 
 mod answer_task;
+mod ask_partner;
 pub(crate) mod ask_upstream;
 mod associate;
 mod body;
@@ -112,7 +113,6 @@ pub(crate) struct Exchange {
     /// Whether Tasks wait for documents.
     pub(crate) awaiting: submit_answer::Awaiting,
     /// Where partners take what is sent to them, as they publish it.
-    #[expect(dead_code, reason = "submissions that nobody asked for will be sent there")]
     pub(crate) endpoints: discover_endpoint::Endpoints,
     /// Whether anybody may want to be notified of Tasks. Once it is so it stays so until the next start.
     pub(crate) has_subscribers: AtomicBool,
