@@ -32,9 +32,8 @@ impl Exchange {
         mut inputs: Inputs,
     ) -> Result<Done, InteractionError> {
         let partner = inputs.text("partner").and_then(|name| self.partners.named(name)).cloned();
-        let partner = partner.ok_or_else(|| {
-            refused(IssueType::NotFound, "No partner of this name is in the configuration")
-        })?;
+        let partner = partner
+            .ok_or_else(|| refused(IssueType::NotFound, "No partner of this name is in the configuration"))?;
         let submission = inputs.require("submission").map_err(InteractionError::Malformed)?;
         let at = submission.expression.strip_suffix(".resource").unwrap_or(&submission.expression);
         cdex::parse(&submission.resource, &self.profiles).map_err(|issues| {

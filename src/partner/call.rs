@@ -65,9 +65,7 @@ impl Partner {
         let token = self.token_for(url).await?;
         let arriving = self.getting(url, accept, token.as_ref()).timeout(timeout).open(limit).await?;
         match self.other_token(arriving.status, token.as_ref()).await? {
-            Some(token) => {
-                Ok(self.getting(url, accept, Some(&token)).timeout(timeout).open(limit).await?)
-            }
+            Some(token) => Ok(self.getting(url, accept, Some(&token)).timeout(timeout).open(limit).await?),
             None => Ok(arriving),
         }
     }

@@ -165,13 +165,8 @@ impl Collected {
             mirror::failed(&copy, reason, now)
         } else {
             let next = mirror::completed(&copy, &self.task, self.outputs.clone(), now);
-            match self.missing {
-                0 => next,
-                _ => {
-                    let told = if self.is_shut_out { mirror::SHUT_OUT_IN_PART } else { mirror::INCOMPLETE };
-                    mirror::told(&next, told, now).unwrap_or(next)
-                }
-            }
+            let told = if self.is_shut_out { mirror::SHUT_OUT_IN_PART } else { mirror::INCOMPLETE };
+            if self.missing == 0 { next } else { mirror::told(&next, told, now).unwrap_or(next) }
         };
         keep_copy(tx, &self.exchange, &self.requester, (&stored, next)).await?;
         Ok(true)

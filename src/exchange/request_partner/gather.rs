@@ -17,9 +17,9 @@ use crate::cdex::signature::has_signature;
 use crate::exchange::ask_partner::{self, Giving, NoAnswer};
 use crate::exchange::check_signatures;
 use crate::exchange::follow_agenda::FollowError;
-use crate::exchange::{BodyError, Exchange};
 use crate::exchange::interaction::{BinaryHeader, Content, InteractionError, Requester, shape_of};
 use crate::exchange::store_resource::{Prepared, Received};
+use crate::exchange::{BodyError, Exchange};
 use crate::fhir::datatype::Attachment;
 use crate::fhir::{self, Issue, StructureMode, reference};
 use crate::id::ResourceId;
@@ -301,7 +301,8 @@ impl<'a> Gatherer<'a> {
             return Ok(Some(known.clone()));
         }
         let limit = self.exchange.settings.payload_limit_bytes;
-        let Giving { content_type, body } = match ask_partner::stream(self.partner, &url, "*/*", limit).await {
+        let Giving { content_type, body } = match ask_partner::stream(self.partner, &url, "*/*", limit).await
+        {
             Ok(giving) => giving,
             Err(error) => return self.lack(error).map(|()| None),
         };
@@ -385,5 +386,3 @@ fn local(place: &str) -> Option<(&'static str, String)> {
     let id = segments.next().filter(|id| fhir::datatype::is_id(id))?;
     Some((resource_type, id.to_owned()))
 }
-
-

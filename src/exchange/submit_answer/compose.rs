@@ -164,19 +164,14 @@ impl Writing<'_> {
     async fn pieces(&self, needed: usize, record: &Record) -> Result<Vec<Piece>, ComposeError> {
         let mut tree = record.tree.clone();
         let mut marks = Marks::default();
-        match record.tree["resourceType"].as_str() {
-            Some("DocumentReference") => {
-                if !self.fill_all(&mut tree, &mut marks).await? {
-                    return Err(ComposeError::Unreadable(needed));
-                }
-            }
-            Some("Binary") => {
-                if let Some(id) = record.bytes {
-                    let length = self.content_length(id).await?.ok_or(ComposeError::Unreadable(needed))?;
-                    tree["data"] = marks.set(Piece::Content(id, length));
-                }
-            }
-            _ => {}
+        if !self.fill_all(&mut tree, &mut marks).await? {
+            return Err(ComposeError::Unreadable(needed));
+        }
+        if tree["resourceType"] == "Binary"
+            && let Some(id) = record.bytes
+        {
+            let length = self.content_length(id).await?.ok_or(ComposeError::Unreadable(needed))?;
+            tree["data"] = marks.set(Piece::Content(id, length));
         }
         if tree == record.tree {
             return Ok(vec![Piece::Text(record.text.clone())]);
@@ -184,7 +179,8 @@ impl Writing<'_> {
         Ok(marks.split(&tree.to_string()))
     }
 
-    /// Puts the bytes of the attachments of a document where their URLs are, as [`Self::fill`] does.
+    /// Puts the bytes of the attachments of a document where their URLs are, as [`Self::fill`] does. Other resources stay
+    /// as they are.
     async fn fill_all(&self, document: &mut Value, marks: &mut Marks) -> Result<bool, ComposeError> {
         if document["resourceType"] != "DocumentReference" {
             return Ok(true);

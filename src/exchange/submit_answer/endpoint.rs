@@ -44,17 +44,19 @@ impl Exchange {
         let Some(partner) = self.partners.of_url(named) else {
             return nowhere("The server in the input payer-url is none of a configured partner");
         };
-        let published = match partner.is_base(named) {
-            true => self.published_endpoint(item, partner).await?,
-            false => None,
-        };
+        let published =
+            if partner.is_base(named) { self.published_endpoint(item, partner).await? } else { None };
         let url = published.or_else(|| request.submit_url()).unwrap_or_default();
         Ok(Ok(Endpoint { partner: partner.clone(), url }))
     }
 
     /// What the partner's entry or its discovery document says. To publish one is a SHOULD: a partner that cannot be
     /// asked for long is taken for one that does not.
-    async fn published_endpoint(&self, item: &Item, partner: &Partner) -> Result<Option<String>, FollowError> {
+    async fn published_endpoint(
+        &self,
+        item: &Item,
+        partner: &Partner,
+    ) -> Result<Option<String>, FollowError> {
         match self.endpoints.submit_url(partner, self.clock.now()).await {
             Err(error) if item.attempts < ATTEMPTS => Err(FollowError::Unavailable(error.to_string())),
             found => Ok(found.unwrap_or_default()),

@@ -398,7 +398,9 @@ fn waiting(request: &AttachmentRequest, missing: &[(usize, Unready)]) -> Stage {
     let told = missing.iter().map(|(index, why)| {
         let what = match why {
             Unready::Missing => "nothing answers it yet",
-            Unready::Unknown => "nothing answers it yet, and no Patient here is certainly the one in Task.for",
+            Unready::Unknown => {
+                "nothing answers it yet, and no Patient here is certainly the one in Task.for"
+            }
             Unready::Ambiguous => {
                 "nothing answers it yet, and several Patients here may be the one in Task.for"
             }
@@ -409,11 +411,13 @@ fn waiting(request: &AttachmentRequest, missing: &[(usize, Unready)]) -> Stage {
     });
     let is_unsigned = !missing.is_empty() && missing.iter().all(|(_, why)| *why == Unready::Unsigned);
     let lacks_patient = |(_, why): &(usize, Unready)| matches!(why, Unready::Unknown | Unready::Ambiguous);
-    let code = match is_unsigned {
-        true => "waiting-for-signature",
+    let code = if is_unsigned {
+        "waiting-for-signature"
+    } else if missing.iter().any(lacks_patient) {
         // Without the patient no document is looked for: whoever puts that right comes first.
-        false if missing.iter().any(lacks_patient) => "waiting-for-patient",
-        false => "waiting-for-documents",
+        "waiting-for-patient"
+    } else {
+        "waiting-for-documents"
     };
     Stage::new(code, told.collect::<Vec<_>>().join("; "))
 }
