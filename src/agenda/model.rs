@@ -44,7 +44,7 @@ errands! {
     FollowDelivery = "follow-delivery",
     /// An attachment request was kept, or what it waits for may have come. The subject is the Task.
     SubmitAttachments = "submit-attachments",
-    /// A document was kept that a Task may wait for. The subject is the document.
+    /// A document or Patient was kept that a Task may wait for. The subject is that.
     MatchDocument = "match-document",
     /// A Task that waits for documents looks around. The subject is the Task.
     LookAgain = "look-again",

@@ -148,7 +148,7 @@ pub(crate) async fn later(tx: &mut Tx<'_>, item: &Item, due_at: Timestamp) -> Re
     put_off(tx, item, due_at, 0).await
 }
 
-/// Keeps an item that failed for another attempt; `false` as with [`done`].
+/// Keeps an item that failed, or led to nothing yet, for another attempt; `false` as with [`done`].
 pub(crate) async fn failed(tx: &mut Tx<'_>, item: &Item, due_at: Timestamp) -> Result<bool, DbError> {
     put_off(tx, item, due_at, item.attempts.saturating_add(1)).await
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::Stream;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, stream};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url, redirect};
 
@@ -194,16 +195,30 @@ impl Call<'_> {
     ///
     /// *Cancellation*: the other side may have acted.
     pub(crate) async fn send(self) -> Result<Answer, OutboundError> {
+        let limit = self.answer_bytes as u64;
+        let Arriving { status, headers, body: mut arriving } = self.open(limit).await?;
+        let mut body = BytesMut::new();
+        while let Some(block) = arriving.next().await {
+            body.extend_from_slice(&block?);
+        }
+        Ok(Answer { status, headers, body: body.freeze() })
+    }
+
+    /// Makes the call and gives the answer as it arrives, at most `limit` bytes of its body. Any status is an answer.
+    ///
+    /// *Cancellation*: as with [`Call::send`]; dropping the body hangs up.
+    pub(crate) async fn open(self, limit: u64) -> Result<Arriving, OutboundError> {
         let mut response = self.client.http.execute(self.request?).await.map_err(|error| classify(&error))?;
         let headers = std::mem::take(response.headers_mut());
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-            if chunk.len() > self.answer_bytes - body.len() {
-                return Err(OutboundError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { status: response.status().as_u16(), headers, body: body.freeze() })
+        let status = response.status().as_u16();
+        let body = stream::try_unfold((response, limit), |(mut response, left)| async move {
+            let Some(block) = response.chunk().await.map_err(|error| classify(&error))? else {
+                return Ok(None);
+            };
+            let left = left.checked_sub(block.len() as u64).ok_or(OutboundError::TooLarge)?;
+            Ok(Some((block, (response, left))))
+        });
+        Ok(Arriving { status, headers, body: body.boxed() })
     }
 }
 
@@ -232,6 +247,37 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     std::iter::successors(error.source(), |&cause| cause.source())
 }
 
+/// What comes back, while it arrives.
+pub(crate) struct Arriving {
+    /// The status.
+    pub(crate) status: u16,
+    headers: HeaderMap,
+    /// The body, or why no more of it comes.
+    pub(crate) body: BoxStream<'static, Result<Bytes, OutboundError>>,
+}
+
+impl Arriving {
+    /// As with an [`Answer`].
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        text_of(&self.headers, name)
+    }
+
+    /// As with an [`Answer`].
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        wait_of(&self.headers)
+    }
+}
+
+/// The first value of a header field, if it is text.
+fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn wait_of(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = text_of(headers, "retry-after")?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+}
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -245,12 +291,11 @@ pub(crate) struct Answer {
 impl Answer {
     /// The first value of a header field, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        text_of(&self.headers, name)
     }
 
     /// When the other side wants to be asked again, in seconds (RFC 9110, 10.2.3); dates are not read.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.header("retry-after")?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+        wait_of(&self.headers)
     }
 }

@@ -10,7 +10,7 @@ use crate::auth::{AccessToken, Credentials};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, Secret};
 use crate::outbound::testing::{FakeServer, Reply};
-use crate::outbound::{OutboundError, Reach};
+use crate::outbound::{Base, OutboundError, Reach};
 
 fn settings(url: &str, reach: Reach) -> PartnerSettings {
     let config = Config::defaults_in(std::path::Path::new("/srv/gateway")).expect("the defaults are sound");
@@ -29,6 +29,24 @@ fn settings(url: &str, reach: Reach) -> PartnerSettings {
 
 fn clock() -> SharedClock {
     Arc::new(SystemClock)
+}
+
+#[test]
+fn a_base_is_a_server_of_the_partner_or_its_fhir_base_and_nothing_below() {
+    let mut settings = settings("https://fhir.acme.example/r4", Reach::Public);
+    settings.fhir_base = Base::parse("https://fhir.acme.example/r4").ok();
+    let partner = Partner::new(settings, &clock()).expect("a partner");
+    for (url, is_base) in [
+        ("https://fhir.acme.example", true),
+        ("https://fhir.acme.example/", true),
+        ("https://FHIR.acme.example:443/r4/", true),
+        ("https://fhir.acme.example/r4/$submit-attachment", false),
+        ("https://fhir.acme.example/cdex", false),
+        ("https://fhir.acme.example/r4?payer=7", false),
+        ("https://other.example", false),
+    ] {
+        assert_eq!(partner.is_base(url), is_base, "{url}");
+    }
 }
 
 #[test]

@@ -10,11 +10,11 @@ use crate::agenda::Item;
 use crate::auth::Access;
 use crate::db::DbError;
 use crate::exchange::Exchange;
+use crate::exchange::ask_partner::{self, NoAnswer};
 use crate::exchange::follow_agenda::FollowError;
 use crate::fhir::search::reference::Target;
-use crate::fhir::{self, FHIR_JSON, Spooled};
+use crate::fhir::{self, Spooled};
 use crate::id::UploadId;
-use crate::outbound::Answer;
 use crate::partner::Partner;
 use crate::repository::{self, StoredResource};
 use crate::screening::HEAD_BYTES;
@@ -59,6 +59,19 @@ pub(super) enum Lacking {
     ForGood(&'static str),
     /// It may be later, up to so many attempts.
     Now(&'static str, u32),
+}
+
+impl From<NoAnswer> for Lacking {
+    fn from(error: NoAnswer) -> Self {
+        match error {
+            NoAnswer::NotNow(_) => Self::Now(UNREACHABLE, MOST_ATTEMPTS),
+            NoAnswer::Forbidden => Self::ForGood("the server that has it must not be called"),
+            NoAnswer::Unreadable => Self::ForGood("what is referred to is not FHIR JSON"),
+            NoAnswer::Gone | NoAnswer::NotLetIn(_) | NoAnswer::Refused(_) => {
+                Self::ForGood("the server that has it does not give it")
+            }
+        }
+    }
 }
 
 impl Exchange {
@@ -176,7 +189,10 @@ impl Exchange {
             };
         }
         let accept = said.media_type.clone().unwrap_or_else(|| "*/*".to_owned());
-        let answer = self.ask_partner(url, &accept).await?;
+        let answer = ask_partner::bytes(self.partner_at(url)?, url, &accept).await?;
+        if answer.body.is_empty() {
+            return Err(Lacking::ForGood("there are no bytes at the url"));
+        }
         if said.media_type.is_none() {
             said.media_type = answer.header("content-type").map(str::to_owned);
         }
@@ -207,13 +223,8 @@ impl Exchange {
             }
             Target::Url(url) => url.to_owned(),
         };
-        let answer = self.ask_partner(&url, FHIR_JSON).await?;
-        let malformed = Lacking::ForGood("what is referred to is not FHIR JSON");
-        if fhir::scan::check(self.settings.rest.scan, &answer.body).is_err() {
-            return Err(malformed);
-        }
-        let Ok(resource) = fhir::parse(&answer.body) else { return Err(malformed) };
-        Ok(Referred { resource, written: answer.body, bytes: None, is_stored: false })
+        let given = ask_partner::resource(self.settings.rest.scan, self.partner_at(&url)?, &url).await?;
+        Ok(Referred { resource: given.tree, written: given.text, bytes: None, is_stored: false })
     }
 
     async fn read_here(
@@ -233,24 +244,9 @@ impl Exchange {
         Ok(Some(Referred { resource, written, bytes, is_stored: true }))
     }
 
-    async fn ask_partner(&self, url: &str, accept: &str) -> Result<Answer, Lacking> {
-        let Some(partner) = self.partners.of_url(url) else {
-            return Err(Lacking::ForGood("the url names no server of a partner"));
-        };
-        match partner.get(url, accept).await {
-            Ok(answer) if answer.status == 200 && answer.body.is_empty() => {
-                Err(Lacking::ForGood("there are no bytes at the url"))
-            }
-            Ok(answer) if answer.status == 200 => Ok(answer),
-            Ok(answer) if matches!(answer.status, 408 | 425 | 429 | 500..) => {
-                Err(Lacking::Now(UNREACHABLE, MOST_ATTEMPTS))
-            }
-            Ok(_) => Err(Lacking::ForGood("the server that has it does not give it")),
-            Err(error) if error.is_lasting() => {
-                Err(Lacking::ForGood("the server that has it must not be called"))
-            }
-            Err(_) => Err(Lacking::Now(UNREACHABLE, MOST_ATTEMPTS)),
-        }
+    fn partner_at(&self, url: &str) -> Result<&Partner, Lacking> {
+        let partner = self.partners.of_url(url);
+        partner.map(AsRef::as_ref).ok_or(Lacking::ForGood("the url names no server of a partner"))
     }
 
     /// The upload of ours that a URL names.

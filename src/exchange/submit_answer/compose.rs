@@ -13,6 +13,7 @@ use crate::cdex::attachment_request::{AttachmentRequest, Needed};
 use crate::db::DbError;
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
+use crate::exchange::interaction::Requester;
 use crate::fhir::base64::Encoder;
 use crate::fhir::reference::is_absolute;
 use crate::fhir::search::reference::Target;
@@ -22,30 +23,33 @@ use crate::upload::{ContentReader, Source, SourceError, Sources, UploadSpool};
 
 /// Why no body was written. Nothing of it stays.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ComposeError {
-    /// An attachment leads to nothing that can be read; what answers is of this index in [`AttachmentRequest::needed`].
+pub(in crate::exchange) enum ComposeError {
+    /// An attachment leads to nothing that can be read; of an answer, what it answers is of this index in
+    /// [`AttachmentRequest::needed`].
     #[error("an attachment leads to nothing that can be read")]
     Unreadable(usize),
-    /// It may be written later.
+    /// The records cannot be looked at now.
     #[error(transparent)]
-    Later(#[from] FollowError),
+    Records(#[from] FollowError),
+    /// What is here cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// What is written cannot be kept.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
 }
 
-impl From<DbError> for ComposeError {
-    fn from(error: DbError) -> Self {
-        Self::Later(error.into())
-    }
-}
-
-impl From<SpoolError> for ComposeError {
-    fn from(error: SpoolError) -> Self {
-        Self::Later(FollowError::Unavailable(error.to_string()))
-    }
-}
-
-impl From<SourceError> for ComposeError {
-    fn from(error: SourceError) -> Self {
-        Self::Later(FollowError::Unavailable(error.to_string()))
+/// It may be written later.
+impl From<ComposeError> for FollowError {
+    fn from(error: ComposeError) -> Self {
+        match error {
+            ComposeError::Records(error) => error,
+            ComposeError::Db(error) => error.into(),
+            error => Self::Unavailable(error.to_string()),
+        }
     }
 }
 
@@ -85,7 +89,44 @@ pub(super) async fn compose(
     let writing = Writing { exchange, records };
     let mut spool = exchange.uploads.spool(owner);
     spool.begin().await?;
-    match writing.body(&mut spool, request, (ready, is_last)).await {
+    let written = writing.body(&mut spool, request, (ready, is_last)).await;
+    ended(spool, written).await
+}
+
+impl Exchange {
+    /// Writes Parameters that somebody else wrote into a spool of that owner's, with the bytes that their attachments
+    /// name here, as far as `requester` may see them.
+    pub(in crate::exchange) async fn compose_submission(
+        &self,
+        requester: &Requester,
+        mut parameters: Value,
+    ) -> Result<(UploadSpool, Spooled), ComposeError> {
+        let owner = requester.access();
+        let records = Records::seen_by(self, requester.clone());
+        let writing = Writing { exchange: self, records: &records };
+        let mut marks = Marks::default();
+        let attachments = parameters.get_mut("parameter").and_then(Value::as_array_mut).into_iter().flatten();
+        for (index, attachment) in attachments.enumerate() {
+            let parts = attachment.get_mut("part").and_then(Value::as_array_mut).into_iter().flatten();
+            for content in parts.filter_map(|part| part.get_mut("resource")) {
+                if !writing.fill_all(content, &mut marks).await? {
+                    return Err(ComposeError::Unreadable(index));
+                }
+            }
+        }
+        let mut spool = self.uploads.spool(&owner);
+        spool.begin().await?;
+        let written = writing.write_all(&mut spool, marks.split(&parameters.to_string())).await;
+        ended(spool, written).await
+    }
+}
+
+/// Ends a spool into which everything was written, or removes it.
+async fn ended(
+    mut spool: UploadSpool,
+    written: Result<(), ComposeError>,
+) -> Result<(UploadSpool, Spooled), ComposeError> {
+    match written {
         Ok(()) => {
             let spooled = spool.end().await?;
             Ok((spool, spooled))
@@ -112,9 +153,7 @@ impl Writing<'_> {
         spool.write(request.opening().into()).await?;
         for Ready { needed, record } in ready {
             spool.write(request.needed[*needed].opening().into()).await?;
-            for piece in self.pieces(*needed, record).await? {
-                self.write(spool, piece).await?;
-            }
+            self.write_all(spool, self.pieces(*needed, record).await?).await?;
             spool.write(Needed::CLOSING.into()).await?;
         }
         Ok(spool.write(AttachmentRequest::closing(is_last).into()).await?)
@@ -125,29 +164,36 @@ impl Writing<'_> {
     async fn pieces(&self, needed: usize, record: &Record) -> Result<Vec<Piece>, ComposeError> {
         let mut tree = record.tree.clone();
         let mut marks = Marks::default();
-        match record.tree["resourceType"].as_str() {
-            Some("DocumentReference") => {
-                let contents = tree.get_mut("content").and_then(Value::as_array_mut);
-                for content in contents.into_iter().flatten() {
-                    if let Some(attachment) = content.get_mut("attachment").and_then(Value::as_object_mut)
-                        && !self.fill(attachment, &mut marks).await?
-                    {
-                        return Err(ComposeError::Unreadable(needed));
-                    }
-                }
-            }
-            Some("Binary") => {
-                if let Some(id) = record.bytes {
-                    let length = self.content_length(id).await?.ok_or(ComposeError::Unreadable(needed))?;
-                    tree["data"] = marks.set(Piece::Content(id, length));
-                }
-            }
-            _ => {}
+        if !self.fill_all(&mut tree, &mut marks).await? {
+            return Err(ComposeError::Unreadable(needed));
+        }
+        if tree["resourceType"] == "Binary"
+            && let Some(id) = record.bytes
+        {
+            let length = self.content_length(id).await?.ok_or(ComposeError::Unreadable(needed))?;
+            tree["data"] = marks.set(Piece::Content(id, length));
         }
         if tree == record.tree {
             return Ok(vec![Piece::Text(record.text.clone())]);
         }
         Ok(marks.split(&tree.to_string()))
+    }
+
+    /// Puts the bytes of the attachments of a document where their URLs are, as [`Self::fill`] does. Other resources stay
+    /// as they are.
+    async fn fill_all(&self, document: &mut Value, marks: &mut Marks) -> Result<bool, ComposeError> {
+        if document["resourceType"] != "DocumentReference" {
+            return Ok(true);
+        }
+        let contents = document.get_mut("content").and_then(Value::as_array_mut);
+        for content in contents.into_iter().flatten() {
+            if let Some(attachment) = content.get_mut("attachment").and_then(Value::as_object_mut)
+                && !self.fill(attachment, marks).await?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Puts the bytes of an attachment where its URL is, if they are ours; `false` if the URL leads to nothing.
@@ -200,6 +246,13 @@ impl Writing<'_> {
     async fn content_length(&self, id: UploadId) -> Result<Option<u64>, ComposeError> {
         let found = self.exchange.uploads.find_content(self.records.access(), id).await?;
         Ok(found.map(|content| content.length))
+    }
+
+    async fn write_all(&self, spool: &mut UploadSpool, pieces: Vec<Piece>) -> Result<(), ComposeError> {
+        for piece in pieces {
+            self.write(spool, piece).await?;
+        }
+        Ok(())
     }
 
     async fn write(&self, spool: &mut UploadSpool, piece: Piece) -> Result<(), ComposeError> {

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::records::{Record, Records};
+use super::records::{Meant, Record, Records};
 use crate::cdex::attachment_request::{
     self as rules, AttachmentRequest, Needed, What, care_includes, document_date,
 };
@@ -28,6 +28,10 @@ pub(super) struct Ready {
 pub(super) enum Unready {
     /// Nothing answers it.
     Missing,
+    /// Nothing answers it, and whose documents could is not known: the patient is not among the records.
+    Unknown,
+    /// The same: several of the records may be the patient's.
+    Ambiguous,
     /// What answers it is not finished: a draft, or one that was withdrawn.
     Unfinished,
     /// What answers it must be signed.
@@ -64,8 +68,13 @@ pub(super) async fn gather(
     let is_missing =
         |(needed, own): (&Needed, &Vec<Record>)| own.is_empty() && matches!(needed.what, What::Attachment(_));
     let looks = request.needed.iter().zip(&answers).any(is_missing);
+    let mut nothing = Unready::Missing;
     if looks {
-        gathered.patient = records.patient(&request.patient).await?;
+        match records.patient(&request.patient).await? {
+            Meant::One(patient) => gathered.patient = Some(patient),
+            Meant::Nobody => nothing = Unready::Unknown,
+            Meant::Several => nothing = Unready::Ambiguous,
+        }
     }
     for (index, (needed, mut own)) in request.needed.iter().zip(answers).enumerate() {
         if own.is_empty()
@@ -76,6 +85,9 @@ pub(super) async fn gather(
         }
         let must_be_signed = request.must_be_signed || demands_signature(records, needed, &own).await?;
         match obstacle(&own, must_be_signed) {
+            Some(Unready::Missing) if matches!(needed.what, What::Attachment(_)) => {
+                gathered.unready.push((index, nothing));
+            }
             Some(unready) => gathered.unready.push((index, unready)),
             None => gathered.ready.extend(own.into_iter().map(|record| Ready { needed: index, record })),
         }

@@ -2,6 +2,7 @@
 //! which is all that a payer needs to be, and to another gateway.
 
 mod crash;
+mod discovered;
 mod documents;
 mod payers;
 mod published;
