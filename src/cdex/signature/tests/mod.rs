@@ -2,6 +2,7 @@
 //! and what we sign ourselves.
 
 mod canonical;
+mod demand;
 mod elements;
 mod forms;
 mod published;
