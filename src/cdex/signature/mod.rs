@@ -27,7 +27,7 @@ pub(crate) use demand::{Unsigned, may_be_attested, passes_as_signed, unsigned};
 pub(crate) use document::{attest, sign_document};
 pub(crate) use element::{covers, has_signature};
 pub(crate) use sign::{SignError, Signer, SignerError};
-pub(crate) use trust::TrustAnchors;
+pub(crate) use trust::{TrustAnchors, TrustError};
 #[cfg(test)]
 pub(crate) use verdict::{CertificateFault, LineResult};
 pub(crate) use verdict::{Judgement, Verdict};

@@ -6,6 +6,7 @@ mod demand;
 mod elements;
 mod forms;
 mod published;
+mod revocation;
 mod rules;
 mod sign;
 mod tampering;
