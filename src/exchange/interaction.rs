@@ -387,7 +387,9 @@ impl Exchange {
             self.may_read(requester, &address)?;
         }
         if let Some(upstream) = self.upstream_of(&address) {
-            return self.ask_upstream(requester, upstream, (method, address), &parameters, strict).await;
+            let done = self.ask_upstream(requester, upstream, (method, address), &parameters, strict).await?;
+            self.may_show(requester, &done)?;
+            return Ok(done);
         }
         match (method, address) {
             (Method::Post, Address::System) => {
@@ -426,9 +428,7 @@ impl Exchange {
                 let mut reader = self.db.reader().await?;
                 let done =
                     self.find(&mut reader.tx(), requester, address, &parameters, &conditions, strict).await?;
-                if let Done::Read(resource, _) = &done {
-                    self.may_show(requester, resource)?;
-                }
+                self.may_show(requester, &done)?;
                 Ok(done)
             }
         }

@@ -18,7 +18,7 @@ use super::task::{CdexTask, Input};
 use crate::fhir::datatype::{self, Coding, codings};
 use crate::fhir::{Issue, IssueType};
 
-pub(crate) use content::{care_includes, document_date, fits, is_signed, linked, requires_signature};
+pub(crate) use content::{care_includes, document_date, fits, linked};
 
 /// Where identifiers are said to be member numbers (MB).
 const IDENTIFIER_TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
@@ -56,7 +56,7 @@ pub(crate) struct AttachmentRequest {
     pub(crate) payer_url: Option<String>,
     /// What is asked for, in the order of the inputs.
     pub(crate) needed: Vec<Needed>,
-    /// The input signature-flag.
+    /// Whether a signature is asked for: by the input signature-flag, or by agreement with whoever asks.
     pub(crate) must_be_signed: bool,
     /// The input multiple-submits-flag: whether what is ready may be sent before the rest.
     pub(crate) may_be_several: bool,

@@ -235,28 +235,6 @@ fn a_resource_fits_what_it_says_it_is() {
 }
 
 #[test]
-fn conf_026_what_is_signed_and_what_must_be_is_told_apart() {
-    let signature =
-        json!([{ "url": "http://hl7.org/fhir/StructureDefinition/questionnaireresponse-signature" }]);
-    for (resource, signed) in [
-        (json!({ "resourceType": "DocumentReference" }), true),
-        (json!({ "resourceType": "Binary" }), true),
-        (json!({ "resourceType": "Bundle", "signature": {} }), true),
-        (json!({ "resourceType": "Bundle" }), false),
-        (json!({ "resourceType": "QuestionnaireResponse", "extension": signature }), true),
-        (json!({ "resourceType": "QuestionnaireResponse" }), false),
-        (json!({ "resourceType": "Observation" }), false),
-    ] {
-        assert_eq!(is_signed(&resource), signed, "{resource}");
-    }
-    let demand =
-        json!([{ "url": "http://hl7.org/fhir/StructureDefinition/questionnaire-signatureRequired" }]);
-    assert!(requires_signature(&json!({ "extension": demand })));
-    assert!(requires_signature(&json!({ "item": [{}, { "item": [{ "extension": demand }] }] })));
-    assert!(!requires_signature(&json!({ "item": [{}] })));
-}
-
-#[test]
 fn a_document_is_about_the_days_of_its_period() {
     let about = |period: Value| json!({ "context": { "period": period } });
     for (period, day, includes) in [

@@ -2,16 +2,18 @@
 //! are stored, and the bytes of attachments as base64 straight from the upload store. The memory that it takes does not
 //! depend on how long they are (design 4.1).
 
-use bytes::Bytes;
-use serde_json::{Map, Value};
+use bytes::{Bytes, BytesMut};
+use serde_json::{Map, Value, json};
 
 use super::gather::Ready;
 use super::records::{Record, Records};
 use crate::auth::Access;
 use crate::cdex::OwnUploads;
 use crate::cdex::attachment_request::{AttachmentRequest, Needed};
+use crate::cdex::signature::SignError;
 use crate::db::DbError;
 use crate::exchange::Exchange;
+use crate::exchange::check_signatures::LARGEST;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::interaction::Requester;
 use crate::fhir::base64::Encoder;
@@ -28,6 +30,9 @@ pub(in crate::exchange) enum ComposeError {
     /// [`AttachmentRequest::needed`].
     #[error("an attachment leads to nothing that can be read")]
     Unreadable(usize),
+    /// What answers must be signed and cannot be: it is too long, or has a number that no signature covers.
+    #[error("a resource cannot be signed")]
+    Unsignable(usize),
     /// The records cannot be looked at now.
     #[error(transparent)]
     Records(#[from] FollowError),
@@ -63,18 +68,37 @@ enum Piece {
     Upload(UploadId),
 }
 
-/// The bytes of a piece on their way.
-enum Reading {
+/// Bytes on their way out of the upload store.
+enum Reader {
     Content(ContentReader),
     Upload(Box<dyn Source>),
 }
 
+/// A piece on its way.
+enum Reading {
+    /// What is left of a text.
+    Text(Bytes),
+    /// Bytes, and what encodes them; nothing after their end.
+    Encoded(Option<(Reader, Encoder)>),
+}
+
 impl Reading {
+    /// The next stretch of its text.
     async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
-        match self {
-            Self::Content(reader) => reader.next().await,
-            Self::Upload(source) => source.next().await,
+        let (reader, encoder) = match self {
+            Self::Text(text) => return Ok(Some(std::mem::take(text)).filter(|text| !text.is_empty())),
+            Self::Encoded(None) => return Ok(None),
+            Self::Encoded(Some(encoded)) => (&mut encoded.0, &mut encoded.1),
+        };
+        let block = match reader {
+            Reader::Content(reader) => reader.next().await?,
+            Reader::Upload(source) => source.next().await?,
+        };
+        if let Some(block) = block {
+            return Ok(Some(encoder.encode(&block).into()));
         }
+        let Self::Encoded(encoded) = self else { return Ok(None) };
+        Ok(encoded.take().map(|(_, encoder)| encoder.finish().into()))
     }
 }
 
@@ -151,9 +175,13 @@ impl Writing<'_> {
         (ready, is_last): (&[Ready], bool),
     ) -> Result<(), ComposeError> {
         spool.write(request.opening().into()).await?;
-        for Ready { needed, record } in ready {
+        for Ready { needed, record, is_attested } in ready {
             spool.write(request.needed[*needed].opening().into()).await?;
-            self.write_all(spool, self.pieces(*needed, record).await?).await?;
+            let mut pieces = self.pieces(*needed, record).await?;
+            if *is_attested {
+                pieces = vec![Piece::Text(self.attested(request, *needed, pieces).await?)];
+            }
+            self.write_all(spool, pieces).await?;
             spool.write(Needed::CLOSING.into()).await?;
         }
         Ok(spool.write(AttachmentRequest::closing(is_last).into()).await?)
@@ -194,6 +222,39 @@ impl Writing<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// A resource in a Bundle with the signature of the gateway's organisation (cdex.md 8.1). What is signed is held
+    /// whole, so it is not longer than what a receiver verifies.
+    async fn attested(
+        &self,
+        request: &AttachmentRequest,
+        needed: usize,
+        pieces: Vec<Piece>,
+    ) -> Result<Bytes, ComposeError> {
+        let mut text = BytesMut::new();
+        for piece in pieces {
+            let mut reading = self.read(piece).await?;
+            while let Some(block) = reading.next().await? {
+                if (text.len() + block.len()) as u64 > LARGEST {
+                    return Err(ComposeError::Unsignable(needed));
+                }
+                text.extend_from_slice(&block);
+            }
+        }
+        let member = &request.member_id;
+        let mut identifier = json!({ "value": member.value });
+        if let Some(system) = &member.system {
+            identifier["system"] = system.as_str().into();
+        }
+        let subject = json!({ "type": "Patient", "identifier": identifier });
+        let stopping = |_| FollowError::Unavailable("the gateway is stopping".to_owned());
+        match self.exchange.attest(text.freeze(), subject).await.map_err(stopping)? {
+            Ok(signed) if signed.len() as u64 <= LARGEST => Ok(signed),
+            Ok(_) | Err(SignError::Unsignable) => Err(ComposeError::Unsignable(needed)),
+            // Somebody has to see to the key or its certificate; the Task waits for that.
+            Err(error) => Err(FollowError::Unavailable(error.to_string()).into()),
+        }
     }
 
     /// Puts the bytes of an attachment where its URL is, if they are ours; `false` if the URL leads to nothing.
@@ -256,19 +317,24 @@ impl Writing<'_> {
     }
 
     async fn write(&self, spool: &mut UploadSpool, piece: Piece) -> Result<(), ComposeError> {
-        let uploads = &self.exchange.uploads;
-        let mut reading = match piece {
-            Piece::Text(text) => return Ok(spool.write(text).await?),
-            Piece::Content(id, length) => {
-                Reading::Content(uploads.read_content(self.records.access(), id, (0, length)).await?)
-            }
-            Piece::Upload(id) => Reading::Upload(uploads.open(self.records.access(), id).await?),
-        };
-        let mut encoder = Encoder::default();
-        while let Some(block) = reading.next().await? {
-            spool.write(encoder.encode(&block).into()).await?;
+        let mut reading = self.read(piece).await?;
+        while let Some(text) = reading.next().await? {
+            spool.write(text).await?;
         }
-        Ok(spool.write(encoder.finish().into()).await?)
+        Ok(())
+    }
+
+    /// The text of a piece, block by block.
+    async fn read(&self, piece: Piece) -> Result<Reading, SourceError> {
+        let uploads = &self.exchange.uploads;
+        let bytes = match piece {
+            Piece::Text(text) => return Ok(Reading::Text(text)),
+            Piece::Content(id, length) => {
+                Reader::Content(uploads.read_content(self.records.access(), id, (0, length)).await?)
+            }
+            Piece::Upload(id) => Reader::Upload(uploads.open(self.records.access(), id).await?),
+        };
+        Ok(Reading::Encoded(Some((bytes, Encoder::default()))))
     }
 }
 

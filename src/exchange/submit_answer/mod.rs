@@ -160,7 +160,7 @@ impl Exchange {
             return Ok(Plan::Leave);
         }
         let is_new = status == Some(TaskStatus::Requested);
-        let request = match AttachmentRequest::read(&task.tree) {
+        let mut request = match AttachmentRequest::read(&task.tree) {
             Ok(request) => request,
             Err(issues) => {
                 let elements: Vec<_> =
@@ -188,6 +188,8 @@ impl Exchange {
         if is_ended(&before, request.may_be_several) {
             return Ok(Plan::Leave);
         }
+        let partner = self.partners.of_url(&request.submit_url());
+        request.must_be_signed |= self.partners.policy(partner.map(AsRef::as_ref)).sign;
         self.plan_answer(item, task, &request, &before).await
     }
 
@@ -202,7 +204,9 @@ impl Exchange {
         // Before anything is looked up: a document that is kept from here on comes by its own errand.
         self.awaiting.begin();
         let records = Records::new(self, self.requester(&Access::of_worker(&item.tenant)));
-        let Gathered { ready, unready, patient } = gather(&records, (&task.tree, &task.id), request).await?;
+        let signs = self.signatures.signer().is_some();
+        let Gathered { ready, unready, patient } =
+            gather(&records, (&task.tree, &task.id), request, signs).await?;
         let names = wait::names(request, patient.as_deref(), &task.tree);
         let new: Vec<Ready> = ready.into_iter().filter(|ready| !is_sent(before, request, ready)).collect();
         let missing: Vec<(usize, Unready)> = unready
@@ -249,10 +253,13 @@ impl Exchange {
         let (spool, spooled) = match compose(self, records, &access, request, (ready, is_last)).await {
             Ok(composed) => composed,
             Err(ComposeError::Unreadable(index)) => {
-                let input = request.needed[index].input;
                 let text = "an attachment of what answers it leads to nothing that can be read";
-                let stage = Stage::new("waiting-for-documents", format!("Task.input[{input}]: {text}"));
-                return Ok(Plan::Wait(Advance::to(TaskStatus::InProgress, stage), names));
+                return Ok(Plan::Wait(held_up("waiting-for-documents", request, index, text), names));
+            }
+            Err(ComposeError::Unsignable(index)) => {
+                let text =
+                    "what answers it is too long to be signed here, or has a number that no signature covers";
+                return Ok(Plan::Wait(held_up("waiting-for-signature", request, index, text), names));
             }
             Err(error) => return Err(error.into()),
         };
@@ -391,6 +398,12 @@ fn is_sent(before: &[Answer], request: &AttachmentRequest, ready: &Ready) -> boo
 
 fn is_answered(before: &[Answer], input: usize) -> bool {
     sent(before).any(|known| known.input == input)
+}
+
+/// A Task that waits because of one of its inputs.
+fn held_up(code: &'static str, request: &AttachmentRequest, index: usize, text: &str) -> Advance {
+    let stage = Stage::new(code, format!("Task.input[{}]: {text}", request.needed[index].input));
+    Advance::to(TaskStatus::InProgress, stage)
 }
 
 /// What a person reads of a Task that waits: which inputs, and for what.

@@ -7,6 +7,7 @@ mod documents;
 mod payers;
 mod published;
 mod requirements;
+mod signed;
 
 use serde_json::{Value, json};
 
