@@ -23,7 +23,7 @@ use crate::report::{self, Report, StreamFields};
 #[cfg(test)]
 pub(super) use statement::STATEMENTS;
 
-pub(crate) use order::{cancel_ordered, is_ordered_under_way};
+pub(crate) use order::{CallOff, Order, cancel_ordered, followed, is_ordered_under_way};
 use row::{AttemptRow, DeliveryRow, UploadRow};
 use statement::{
     ATTEMPTS, CANCEL, CLAIM_POSTGRES, CLAIM_SQLITE, COUNTS, ENQUEUE, FIND, FREE_ALL_LEASES, HOLD,

@@ -333,12 +333,13 @@ async fn what_follows_an_earlier_asking_changes_nothing() {
 
 #[test]
 fn what_a_delivery_is_followed_by_is_read_as_it_was_written() {
-    for purpose in [Purpose::Handshake, Purpose::Heartbeat, Purpose::Events(3, 17)] {
+    let told = Told { range: (3, 17), at: Timestamp::from_nanos(1_700_000_000_000_000_001) };
+    for purpose in [Purpose::Handshake, Purpose::Heartbeat, Purpose::Events(told)] {
         let text = purpose.followed_by("s-1.x", 7);
         let rest = text.strip_prefix("Subscription/").expect("its prefix");
         assert_eq!(Purpose::parse(rest), Some(("s-1.x", 7, purpose)));
     }
-    for text in ["", "s1", "s1/1", "s1/x/handshake", "s1/1/greeting", "s1/1/events/1", "s1/1/events/a-b"] {
+    for text in ["", "s1", "s1/1", "s1/x/handshake", "s1/1/greeting", "s1/1/events/1-2", "s1/1/events/a-b@1"] {
         assert_eq!(Purpose::parse(text), None, "{text}");
     }
 }
