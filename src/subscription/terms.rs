@@ -12,6 +12,9 @@ use crate::fhir::{self, Issue, IssueType};
 /// How the canonical URLs of the extensions of the backport begin.
 const BACKPORT: &str = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/";
 
+/// The longest time that an attempt to notify may be given.
+const LONGEST_TIMEOUT_SECS: u32 = 600;
+
 /// More header fields than an endpoint needs.
 const MOST_HEADERS: usize = 20;
 
@@ -99,7 +102,7 @@ pub(crate) fn read(resource: &Value, base: &str, now: Timestamp) -> Result<Terms
         content: reader.content(),
         criteria: reader.criteria(base),
         heartbeat_secs: reader.number("backport-heartbeat-period", "valueUnsignedInt", 0),
-        timeout_secs: reader.number("backport-timeout", "valueUnsignedInt", 0),
+        timeout_secs: reader.timeout(),
         max_count: reader.number("backport-max-count", "valuePositiveInt", 1),
         end: reader.end(now),
     };
@@ -259,6 +262,22 @@ impl<'a> Reader<'a> {
             self.refuse(IssueType::Value, &format!("{at}[{index}].value"), &text);
             without
         })
+    }
+
+    /// How long an attempt may take: none may hold back the others of its endpoint for ever.
+    fn timeout(&mut self) -> u32 {
+        let name = "backport-timeout";
+        let timeout_secs = self.number(name, "valueUnsignedInt", 0);
+        if timeout_secs > LONGEST_TIMEOUT_SECS
+            && let Some((index, _)) = self.extensions("/channel/extension", name).first()
+        {
+            let at = format!("Subscription.channel.extension[{index}].value");
+            let text = "An attempt to notify is not given so much time";
+            let issue = Issue::error(IssueType::BusinessRule, &at, text);
+            let advice = format!("Ask for {LONGEST_TIMEOUT_SECS} seconds at most, or leave {name} out");
+            self.issues.push(issue.advising(advice));
+        }
+        timeout_secs
     }
 
     fn end(&mut self, now: Timestamp) -> Option<Timestamp> {

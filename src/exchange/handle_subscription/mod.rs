@@ -13,12 +13,15 @@ mod activate;
 mod check;
 mod follow;
 mod notify;
+#[cfg(test)]
+mod order_tests;
 mod status;
 mod tend;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -148,6 +151,7 @@ impl Exchange {
             partner: partner.name.clone(),
             url: terms.endpoint.clone(),
             headers: terms.headers.clone(),
+            timeout: (terms.timeout_secs > 0).then(|| Duration::from_secs(terms.timeout_secs.into())),
             ordering_key: Some(key_of(access.tenant(), id, generation)),
             followed_by: Some(purpose.followed_by(id, generation)),
         };

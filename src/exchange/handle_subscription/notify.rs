@@ -195,11 +195,7 @@ impl Exchange {
 
     /// Notifications from before the client asked again may still arrive, and events go in order. Those that nobody
     /// has begun to send are called off; for an attempt that is being made this waits, and looks again.
-    async fn wait_for_before(
-        self: &Arc<Self>,
-        item: &Item,
-        found: Subscription,
-    ) -> Result<(), FollowError> {
+    async fn wait_for_before(self: &Arc<Self>, item: &Item, found: Subscription) -> Result<(), FollowError> {
         let now = self.clock.now();
         let written: Result<(), DbError> = self
             .db
