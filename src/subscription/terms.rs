@@ -133,11 +133,23 @@ impl<'a> Reader<'a> {
     }
 
     fn topic(&mut self) {
-        if self.text("/criteria").is_some_and(|topic| topic != TASK_TOPIC) {
-            let at = "Subscription.criteria";
+        let Some(criteria) = self.text("/criteria").filter(|criteria| *criteria != TASK_TOPIC) else {
+            return;
+        };
+        let at = "Subscription.criteria";
+        // FHIR R4 Subscription: a search, where the backport has the URL of a topic.
+        let is_search = !criteria.contains(':') || criteria.contains('?');
+        let issue = if is_search {
+            let text = "A Subscription here is one to a topic, not to the results of a search";
+            Issue::error(IssueType::NotSupported, at, text).advising(format!(
+                "Send {TASK_TOPIC} as the criteria, and a search for Tasks as a filter beside it: \
+                 _criteria.extension, {BACKPORT}backport-filter-criteria with the valueString Task?…"
+            ))
+        } else {
             let issue = Issue::error(IssueType::NotSupported, at, "There is no such topic here");
-            self.issues.push(issue.advising(format!("Subscribe to {TASK_TOPIC}")));
-        }
+            issue.advising(format!("Subscribe to {TASK_TOPIC}"))
+        };
+        self.issues.push(issue);
     }
 
     fn criteria(&mut self, base: &str) -> Vec<String> {
