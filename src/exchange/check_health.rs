@@ -20,6 +20,8 @@ pub(crate) enum Part {
     UploadStore,
     /// A delivery target, by its configured name.
     Target(String),
+    /// What looks for malicious content.
+    Scanner,
 }
 
 impl Part {
@@ -29,6 +31,7 @@ impl Part {
             Self::Database => "database".to_owned(),
             Self::UploadStore => "upload-store".to_owned(),
             Self::Target(name) => format!("target {name}"),
+            Self::Scanner => "scanner".to_owned(),
         }
     }
 
@@ -38,12 +41,13 @@ impl Part {
             Self::Database => "Database".to_owned(),
             Self::UploadStore => "File Storage".to_owned(),
             Self::Target(name) => format!("File Delivery Target {name}"),
+            Self::Scanner => "File Scanner".to_owned(),
         }
     }
 
-    /// Whether requests can be taken without it. Deliveries wait for a target that is down.
+    /// Whether no request can be taken without it. Deliveries wait for a target that is down, and for the scanner.
     pub(crate) fn is_needed_to_accept(&self) -> bool {
-        !matches!(self, Self::Target(_))
+        !matches!(self, Self::Target(_) | Self::Scanner)
     }
 }
 
@@ -70,6 +74,10 @@ impl Exchange {
             let Some(destination) = self.deliveries.destination(name) else { continue };
             let check = destination.check().map(|done| done.map_err(|error| error.to_string()));
             checks.push((Part::Target(name.to_owned()), check.boxed()));
+        }
+        if let Some(scanner) = &self.screening.scanner {
+            let check = scanner.check().map(|done| done.map_err(|error| error.to_string()));
+            checks.push((Part::Scanner, check.boxed()));
         }
         join_all(checks.into_iter().map(|(part, check)| async move {
             let issue = match tokio::time::timeout(PATIENCE, check).await {

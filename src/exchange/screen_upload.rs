@@ -20,6 +20,7 @@ use crate::manifest::{SenderManifest, media_type_for};
 use crate::report::{self, Report, Stage, StreamFields};
 use crate::screening::scanner::{Scanned, Scanner, ScannerError};
 use crate::screening::{self, HEAD_BYTES, Screened, Verdict};
+use crate::telemetry::metrics::count_scans;
 use crate::upload::{Source, Sources, Upload};
 
 /// What is reported of an upload that is held because of what is seen of it.
@@ -28,10 +29,13 @@ const HELD: &str =
 /// What is reported of one that the scanner stops.
 const HELD_INFECTED: &str = "the deliveries are held: the scanner calls the content malicious";
 /// What is reported of one that the scanner cannot judge.
-const HELD_UNKNOWN: &str = "the deliveries are held: the scanner does not take the content";
+const HELD_UNKNOWN: &str = "the deliveries are held: the scanner says nothing of the content";
 /// What is reported of content that is delivered all the same.
 const INFECTED: &str = "the scanner calls the content malicious";
-const UNKNOWN: &str = "the scanner does not take the content";
+const UNKNOWN: &str = "the scanner says nothing of the content";
+/// How often one upload is offered to a scanner that is there, before it counts as one that cannot be judged: with the
+/// waits between errands that is about an hour.
+const MOST_ATTEMPTS: u32 = 15;
 /// How long a scanner may take for one upload.
 const LONGEST_SCAN: Duration = Duration::from_mins(9);
 /// Manifest keys by which senders tell a media type.
@@ -61,11 +65,15 @@ impl Exchange {
         };
         let finding = match self.ask_scanner(scanner, item, id).await {
             Ok(finding) => Some(finding),
-            Err(ScannerError::Refused) => None,
+            Err(error) if is_final(scanner, item, &error).await => {
+                tracing::warn!(upload.id = %id, %error, "the scanner will say nothing of an upload");
+                None
+            }
             Err(error) => return Err(FollowError::Unavailable(error.to_string())),
         };
         let now = self.clock.now();
         let after = self.screening.judged(&before, finding, now);
+        count_scans(after.verdict.as_str());
         if after.verdict == Verdict::Infected {
             tracing::warn!(upload.id = %id, held = after.is_held, "the scanner found something");
         }
@@ -132,6 +140,17 @@ impl Exchange {
             self.db.write(judgement, |judgement, tx| Box::pin(judgement.write(tx))).await;
         self.deliveries.wake();
         Ok(judged?)
+    }
+}
+
+/// Whether asking again leads to nothing. A scanner that is away is waited for, however long it takes; what it fails at
+/// again and again while it is there, or what cannot be read, is not.
+async fn is_final(scanner: &Scanner, item: &Item, error: &ScannerError) -> bool {
+    let is_worn_out = item.attempts >= MOST_ATTEMPTS;
+    match error {
+        ScannerError::Refused => true,
+        ScannerError::Bytes(_) => is_worn_out,
+        ScannerError::Unreachable => is_worn_out && scanner.check().await.is_ok(),
     }
 }
 

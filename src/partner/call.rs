@@ -70,7 +70,7 @@ impl Partner {
         }
     }
 
-    /// Posts what a stream brings, `length` bytes in all. What was read cannot be sent again: a token that is refused
+    /// Posts what a stream brings, `length` bytes in all, within `timeout`, or as long as a slow line may take. What was read cannot be sent again: a token that is refused
     /// makes the call fail, and the next one brings another.
     ///
     /// *Cancellation*: the other side may have acted.
@@ -79,8 +79,8 @@ impl Partner {
         url: &str,
         headers: &[(String, String)],
         content_type: &str,
-        stream: S,
-        length: u64,
+        (stream, length): (S, u64),
+        timeout: Option<Duration>,
     ) -> Result<Answer, PartnerError>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
@@ -89,7 +89,8 @@ impl Partner {
         // Whoever says in the header fields who we are means it: no token goes beside that.
         let is_signed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let token = if is_signed { None } else { self.token_for(url).await? };
-        let timeout = Duration::from_mins(1) + Duration::from_secs(length / SLOWEST);
+        let timeout =
+            timeout.unwrap_or_else(|| Duration::from_mins(1) + Duration::from_secs(length / SLOWEST));
         let call = self.posted(url, headers, content_type).stream(stream, length).timeout(timeout);
         let answer = sign(call, token.as_ref()).send().await?;
         if answer.status == 401 && !is_signed {

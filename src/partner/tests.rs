@@ -85,14 +85,14 @@ async fn a_call_carries_our_credentials_and_goes_to_the_partner_alone() {
     let headers = [("idempotency-key".to_owned(), "1".to_owned())];
     assert_eq!(partner.get(&url, "*/*").await.expect("an answer").status, 202);
     let body = stream::iter([Ok(Bytes::from("ab")), Ok(Bytes::from("c"))]);
-    let posted = partner.post_stream(&url, &headers, "text/plain", body, 3).await;
+    let posted = partner.post_stream(&url, &headers, "text/plain", (body, 3), None).await;
     assert_eq!(posted.expect("an answer").status, 202);
     let seen = server.seen();
     assert_eq!(seen[0].header("authorization"), Some("Bearer secret"));
     assert_eq!(seen[1].header("idempotency-key"), Some("1"));
     assert_eq!((seen[1].header("content-length"), &*seen[1].body), (Some("3"), "abc"));
     let own = [("Authorization".to_owned(), "Bearer theirs".to_owned())];
-    let posted = partner.post_stream(&url, &own, "text/plain", stream::iter([]), 0).await;
+    let posted = partner.post_stream(&url, &own, "text/plain", (stream::iter([]), 0), None).await;
     assert_eq!(posted.expect("an answer").status, 202);
     assert_eq!(server.seen()[2].head.matches("earer").count(), 1, "one says who we are, not two");
     let elsewhere = partner.get("http://127.0.0.1:9/x", "*/*").await;

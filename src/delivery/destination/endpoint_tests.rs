@@ -39,6 +39,7 @@ async fn deliver(url: &str, path: &str, source: MemorySource) -> Result<Delivere
         path,
         media_type: Some("application/fhir+json"),
         headers: &[("x-subscription".to_owned(), "7".to_owned())],
+        timeout: None,
         manifest: b"{}",
         source: Box::new(source),
     };

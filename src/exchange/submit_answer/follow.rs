@@ -13,7 +13,7 @@ use crate::cdex::attachment_request::AttachmentRequest;
 use crate::cdex::task::TaskStatus;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
-use crate::delivery::{AttemptOutcome, DeliveryStatus, HELD};
+use crate::delivery::{self, AttemptOutcome, DeliveryStatus, HELD};
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::follow_delivery::Settled;
@@ -92,6 +92,7 @@ impl Unit {
             return Ok(Written::Changed);
         }
         store::settle(tx, (access, task), *number, *state).await?;
+        delivery::followed(tx, access, &item.subject, *now).await?;
         Ok(Written::All)
     }
 }

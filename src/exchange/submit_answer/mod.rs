@@ -269,6 +269,7 @@ impl Exchange {
             partner: partner.name.clone(),
             url,
             headers: Vec::new(),
+            timeout: None,
             ordering_key: Some(format!("Task/{}", task.id)),
             followed_by: Some(format!("Task/{}/{}", task.id, answers_before + 1)),
         };
