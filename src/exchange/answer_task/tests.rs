@@ -78,12 +78,12 @@ async fn data_request(gateway: &Gateway) -> Value {
     .await
 }
 
-/// The Tasks that are to be answered; what else their parties beget is no matter here.
+/// What is due; whether anybody waits for a patient is no matter here.
 async fn due(gateway: &Gateway) -> Vec<Item> {
     let now = gateway.exchange.clock.now();
     let taken = gateway.exchange.db.write((), move |(), tx| Box::pin(agenda::take(tx, now, LEASE, 10))).await;
     let mut taken = taken.map_err(|error: DbError| error).expect("the agenda is there");
-    taken.retain(|item| item.errand == Errand::AnswerTask);
+    taken.retain(|item| item.errand != Errand::MatchDocument);
     taken
 }
 

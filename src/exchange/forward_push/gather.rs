@@ -1,7 +1,8 @@
 //! The bytes of a resource's payloads: from the resource, from others here, from uploads, or from a partner's server.
 //! Nobody else is called; what cannot be had is told and not lost.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use serde_json::Value;
 
 use super::piece::{self, Piece, Place, Said};
@@ -9,11 +10,11 @@ use super::unavailable;
 use crate::agenda::Item;
 use crate::auth::Access;
 use crate::db::DbError;
-use crate::exchange::Exchange;
 use crate::exchange::ask_partner::{self, NoAnswer};
 use crate::exchange::follow_agenda::FollowError;
+use crate::exchange::{Body, BodyError, Exchange};
 use crate::fhir::search::reference::Target;
-use crate::fhir::{self, Spooled};
+use crate::fhir::{self, Spool, SpoolError, Spooled};
 use crate::id::UploadId;
 use crate::partner::Partner;
 use crate::repository::{self, StoredResource};
@@ -49,6 +50,7 @@ pub(super) enum PushedBytes {
 /// Bytes as they are found.
 enum Found {
     Here(Bytes),
+    Arriving(Body),
     Stored(Content),
     Upload(UploadId),
 }
@@ -138,6 +140,10 @@ impl Exchange {
                 let spooled = spool.add(bytes).await.map_err(unavailable)?;
                 Ok(PushedBytes::Spooled(spooled, head))
             }
+            Ok(Found::Arriving(body)) => {
+                let arrived = arrive(spool, body).await.map_err(unavailable)?;
+                settled(item, arrived)?.map(|(spooled, head)| PushedBytes::Spooled(spooled, head))
+            }
             Ok(Found::Stored(content)) => Ok(PushedBytes::Stored(content)),
             Ok(Found::Upload(id)) => Ok(PushedBytes::Upload(id)),
             Err(reason) => Err(reason),
@@ -189,14 +195,12 @@ impl Exchange {
             };
         }
         let accept = said.media_type.clone().unwrap_or_else(|| "*/*".to_owned());
-        let answer = ask_partner::bytes(self.partner_at(url)?, url, &accept).await?;
-        if answer.body.is_empty() {
-            return Err(Lacking::ForGood("there are no bytes at the url"));
-        }
+        let limit = self.settings.payload_limit_bytes;
+        let giving = ask_partner::stream(self.partner_at(url)?, url, &accept, limit).await?;
         if said.media_type.is_none() {
-            said.media_type = answer.header("content-type").map(str::to_owned);
+            said.media_type = giving.content_type;
         }
-        Ok(Found::Here(answer.body))
+        Ok(Found::Arriving(giving.body))
     }
 
     /// The resource that a reference leads to: here, or at a partner's. What is relative and not here is looked for
@@ -255,6 +259,36 @@ impl Exchange {
         let own = crate::cdex::OwnUploads { origins: vec![origin.to_owned()] };
         own.upload(url)
     }
+}
+
+/// Takes bytes into the spool as they arrive; gives them with how they begin.
+async fn arrive(
+    spool: &mut UploadSpool,
+    mut body: Body,
+) -> Result<Result<(Spooled, Bytes), Lacking>, SpoolError> {
+    spool.begin().await?;
+    let mut head = BytesMut::new();
+    while let Some(block) = body.next().await {
+        let lacking = match block {
+            Ok(block) => {
+                head.extend_from_slice(&block[..block.len().min(HEAD_BYTES - head.len())]);
+                spool.write(block).await?;
+                continue;
+            }
+            Err(BodyError::TooLarge) => {
+                Lacking::ForGood("what is at the url is longer than a payload may be")
+            }
+            Err(_) => Lacking::Now(UNREACHABLE, MOST_ATTEMPTS),
+        };
+        spool.abort().await;
+        return Ok(Err(lacking));
+    }
+    let spooled = spool.end().await?;
+    if spooled.length == 0 {
+        spool.discard(&spooled).await;
+        return Ok(Err(Lacking::ForGood("there are no bytes at the url")));
+    }
+    Ok(Ok((spooled, head.freeze())))
 }
 
 /// A resource that was referred to.

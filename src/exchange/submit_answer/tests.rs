@@ -223,7 +223,17 @@ async fn a_patient_who_is_missing_is_told_and_who_comes_or_is_put_right_wakes_th
         assert_eq!(run(&gateway).await, [Errand::MatchDocument, Errand::SubmitAttachments]);
         assert_eq!(stage(&gateway).await, "waiting-for-patient");
         patient["identifier"] = task["contained"][0]["identifier"].take();
-        keep(&gateway, "Patient", "p1", patient).await;
+        // Between two who both are the member only a person can decide.
+        keep(&gateway, "Patient", "p1", patient.clone()).await;
+        keep(&gateway, "Patient", "p2", patient.clone()).await;
+        run(&gateway).await;
+        assert_eq!(stage(&gateway).await, "waiting-for-patient");
+        let told = self::task(&gateway).await["businessStatus"]["text"].to_string();
+        assert!(told.contains("several Patients"), "{told}");
+        if let Some(other) = patient.as_object_mut() {
+            other.shift_remove("identifier");
+        }
+        keep(&gateway, "Patient", "p2", patient).await;
         run(&gateway).await;
         assert_eq!(stage(&gateway).await, "submitting");
     })
