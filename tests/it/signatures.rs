@@ -421,6 +421,7 @@ fn settings_that_cannot_sign_are_told_at_start() {
         ),
         (vec![("CDEX_POLICY__TRUST__ANCHORS", &*anchors)], "policy.trust.anchors[0]: "),
         (vec![("CDEX_POLICY__TRUST__PINNED", "[\"x\"]")], "policy.trust.pinned[0]: "),
+        (vec![("CDEX_POLICY__TRUST__REVOCATION_LISTS", &*anchors)], "policy.trust.revocation_lists[0]: "),
     ] {
         let output = Gateway::prepare(&settings).command().output().expect("the binary under test runs");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

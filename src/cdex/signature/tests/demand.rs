@@ -7,7 +7,7 @@ use super::super::{QUESTIONNAIRE_RESPONSE_SIGNATURE, Unsigned, may_be_attested, 
 
 const REQUIRED: &str = "http://hl7.org/fhir/StructureDefinition/questionnaire-signatureRequired";
 
-fn response(items: Value, is_signed: bool) -> Value {
+fn response(items: &Value, is_signed: bool) -> Value {
     let mut response = json!({ "resourceType": "QuestionnaireResponse", "item": items });
     if is_signed {
         response["extension"] = json!([{ "url": QUESTIONNAIRE_RESPONSE_SIGNATURE }]);
@@ -16,7 +16,7 @@ fn response(items: Value, is_signed: bool) -> Value {
 }
 
 /// An item with this link, signed or not, and the items in it.
-fn item(link: &str, is_signed: bool, within: Value) -> Value {
+fn item(link: &str, is_signed: bool, within: &Value) -> Value {
     let mut item = json!({ "linkId": link, "item": within });
     if is_signed {
         item["extension"] = json!([{ "url": QUESTIONNAIRE_RESPONSE_SIGNATURE }]);
@@ -32,15 +32,14 @@ fn conf_026_a_response_is_signed_as_a_whole_or_in_all_of_its_items_and_where_the
         { "linkId": "c", "extension": [{ "url": REQUIRED }] },
     ] }] });
     let none = json!([]);
-    let all = json!([item("a", true, none.clone()), item("b", true, json!([item("c", false, json!([]))]))]);
-    let inner =
-        json!([item("a", false, none.clone()), item("b", false, json!([item("c", true, json!([]))]))]);
-    let outer =
-        json!([item("a", false, none.clone()), item("b", true, json!([item("c", false, json!([]))]))]);
-    let bare = json!([item("b", false, json!([item("c", false, json!([]))]))]);
+    let nested = |is_signed| json!([item("c", is_signed, &json!([]))]);
+    let all = json!([item("a", true, &none), item("b", true, &nested(false))]);
+    let inner = json!([item("a", false, &none), item("b", false, &nested(true))]);
+    let outer = json!([item("a", false, &none), item("b", true, &nested(false))]);
+    let bare = json!([item("b", false, &nested(false))]);
     let in_answer =
         json!([{ "linkId": "b", "answer": [{ "valueString": "x", "item": [{ "linkId": "c" }] }] }]);
-    let unanswered = json!([item("a", false, none.clone())]);
+    let unanswered = json!([item("a", false, &none)]);
     for (items, is_signed, form, is_flagged, expected) in [
         (&bare, false, None, false, vec![]),
         (&bare, false, None, true, vec![Unsigned::Whole]),
@@ -57,7 +56,7 @@ fn conf_026_a_response_is_signed_as_a_whole_or_in_all_of_its_items_and_where_the
         (&unanswered, false, Some(&one), false, vec![]),
         (&none, false, Some(&one), true, vec![Unsigned::Whole]),
     ] {
-        let found = unsigned(&response(items.clone(), is_signed), form, is_flagged);
+        let found = unsigned(&response(items, is_signed), form, is_flagged);
         assert_eq!(found, expected, "{items} {is_signed} {is_flagged}");
     }
 }
@@ -80,8 +79,8 @@ fn what_nobody_has_signed_may_be_attested_but_for_forms_and_what_may_hold_a_sign
         (json!({ "resourceType": "Observation" }), false, true),
         (bundle.clone(), false, true),
         (signed.clone(), true, false),
-        (response(json!([]), false), false, false),
-        (response(json!([]), true), true, false),
+        (response(&json!([]), false), false, false),
+        (response(&json!([]), true), true, false),
         (document("text/plain; charset=utf-8", "x"), true, true),
         (document("application/pdf", "x"), true, false),
         (document("image/png", "x"), true, false),
