@@ -292,11 +292,8 @@ fn readiness(exchange: Arc<Exchange>) -> Readiness {
     Arc::new(move || {
         let exchange = exchange.clone();
         Box::pin(async move {
-            let checked = exchange.check_health().await.into_iter();
-            checked
-                .filter(|checked| checked.part.is_needed_to_accept())
-                .map(|checked| Check { name: checked.part.name(), up: checked.issue.is_none() })
-                .collect()
+            let checked = exchange.check_readiness().await.into_iter();
+            checked.map(|checked| Check { name: checked.part.name(), up: checked.issue.is_none() }).collect()
         })
     })
 }

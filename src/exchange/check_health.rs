@@ -46,7 +46,7 @@ impl Part {
     }
 
     /// Whether no request can be taken without it. Deliveries wait for a target that is down, and for the scanner.
-    pub(crate) fn is_needed_to_accept(&self) -> bool {
+    fn is_needed_to_accept(&self) -> bool {
         !matches!(self, Self::Target(_) | Self::Scanner)
     }
 }
@@ -63,6 +63,15 @@ pub(crate) struct Checked {
 impl Exchange {
     /// Looks at every part.
     pub(crate) async fn check_health(&self) -> Vec<Checked> {
+        self.check_parts(|_| true).await
+    }
+
+    /// Looks at those without which no request can be taken.
+    pub(crate) async fn check_readiness(&self) -> Vec<Checked> {
+        self.check_parts(Part::is_needed_to_accept).await
+    }
+
+    async fn check_parts(&self, is_wanted: impl Fn(&Part) -> bool) -> Vec<Checked> {
         let mut checks: Vec<(Part, BoxFuture<'_, Result<(), String>>)> = vec![
             (Part::Database, self.check_database().boxed()),
             (
@@ -79,7 +88,8 @@ impl Exchange {
             let check = scanner.check().map(|done| done.map_err(|error| error.to_string()));
             checks.push((Part::Scanner, check.boxed()));
         }
-        join_all(checks.into_iter().map(|(part, check)| async move {
+        let wanted = checks.into_iter().filter(|(part, _)| is_wanted(part));
+        join_all(wanted.map(|(part, check)| async move {
             let issue = match tokio::time::timeout(PATIENCE, check).await {
                 Ok(Ok(())) => None,
                 Ok(Err(issue)) => Some(issue),

@@ -90,6 +90,24 @@ async fn an_answer_says_whether_to_come_again() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_is_silent_for_as_long_as_the_delivery_allows_is_tried_again() {
+    let server = FakeServer::start(|_| Reply::Stall(String::new())).await;
+    let request = DeliveryRequest {
+        delivery_id: DeliveryId::new(),
+        lease_epoch: 1,
+        upload_id: UploadId::new(),
+        path: server.url(),
+        media_type: None,
+        headers: &[],
+        timeout: Some(Duration::from_millis(20)),
+        manifest: b"{}",
+        source: Box::new(MemorySource::new(b"x")),
+    };
+    let silent = endpoint(server.url()).deliver(request).await.expect_err("it says nothing");
+    assert_eq!(silent.retry(), Retry::OnSchedule, "{silent}");
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_is_not_delivered() {
     let server = FakeServer::start(|_| Reply::new(200, "", "")).await;
     let source = MemorySource::new(vec![7; 100_000]).failing_at(50_000);
