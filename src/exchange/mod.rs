@@ -44,6 +44,7 @@ pub(crate) mod inspect_upload;
 pub(crate) mod interaction;
 mod match_member;
 pub(crate) mod match_patient;
+mod move_task;
 pub(crate) mod operation;
 pub(crate) mod precondition;
 pub(crate) mod read_binary;

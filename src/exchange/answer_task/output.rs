@@ -48,7 +48,14 @@ impl Exchange {
             patient: None,
         };
         let is_signed = open.signer.is_some();
-        if open.policy.task_output == TaskOutput::References && found.has_matches() && !is_signed {
+        if is_signed && (found.is_too_long || found.is_number()) {
+            let text = "The answer must be signed and cannot be put into one document: a person must answer";
+            return Ok(Answer::without_data(TaskStatus::OnHold, text));
+        }
+        // Of a number there is nothing to refer to; and what is too long for one Bundle (cdex.md 6.3 has all three forms)
+        // can be read one by one.
+        let is_referred = open.policy.task_output == TaskOutput::References && !is_signed;
+        if (is_referred || found.is_too_long) && !found.entries.is_empty() {
             let outputs = found.entries.iter().map(|entry| format!("{}/{}", entry.resource_type, entry.id));
             return Ok(Answer { outputs: outputs.collect(), ..answer });
         }
@@ -105,7 +112,7 @@ impl Exchange {
 
     /// The Bundle that answers a search.
     fn searchset(&self, seeker: &Seeker, found: Found) -> Vec<u8> {
-        let Found { entries, total, url, remarks } = found;
+        let Found { entries, total, url, remarks, .. } = found;
         let resources = entries.into_iter().map(|Entry { resource_type, id, text, mode }| BundleEntry {
             full_url: Some(format!("{}/{resource_type}/{id}", seeker.requester.base)),
             resource: Some(text),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::progress::{Advance, Stage, status_of};
+use super::progress::{Advance, Stage};
 use super::store::{self, Answer, AnswerState, SentContent};
 use super::{Present, Written, again, keep_versions};
 use crate::agenda::{self, Item};
@@ -58,7 +58,7 @@ impl Exchange {
             None => None,
         };
         let drafts = present
-            .filter(|task| status_of(&task.tree).is_some_and(|status| !status.is_terminal()))
+            .filter(|task| TaskStatus::of(&task.tree).is_some_and(|status| !status.is_terminal()))
             .and_then(|task| {
                 let step = if delivered {
                     after(&task.tree, (&answers, number), is_held(settled))

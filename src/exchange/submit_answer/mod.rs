@@ -24,14 +24,13 @@ use serde_json::Value;
 use self::compose::compose;
 use self::endpoint::Endpoint;
 use self::gather::{Gathered, Ready, Unready, gather};
-use self::progress::{Advance, Stage, status_of};
+use self::progress::{Advance, Stage};
 use self::records::Records;
 use self::store::{Answer, AnswerState, NewAnswer, SentContent};
 use super::Exchange;
 use super::follow_agenda::FollowError;
 use super::match_patient::tree_of;
 use super::send_message::{Composed, Message, Outgoing};
-use super::store_resource::Received;
 use crate::agenda::{self, Errand, Item, NewItem};
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::Access;
@@ -152,7 +151,7 @@ impl Exchange {
 
     /// What is to be done, as far as the Task itself says.
     async fn plan(&self, item: &Item, task: &Present) -> Result<Plan, FollowError> {
-        let status = status_of(&task.tree);
+        let status = TaskStatus::of(&task.tree);
         // Whoever else put it on hold takes it off again.
         let is_held = status == Some(TaskStatus::OnHold) && !Stage::is_at(&task.tree, Stage::NO_PARTNER);
         let Some(cdex) = CdexTask::read(&task.tree) else { return Ok(Plan::Leave) };
@@ -160,6 +159,10 @@ impl Exchange {
             return Ok(Plan::Leave);
         }
         let is_new = status == Some(TaskStatus::Requested);
+        // Not even a refusal goes out before a person has looked at it.
+        if is_new && self.policy_of_task(None, &cdex).tasks == TaskPolicy::Review {
+            return Ok(Plan::Leave);
+        }
         let mut request = match AttachmentRequest::read(&task.tree) {
             Ok(request) => request,
             Err(issues) => {
@@ -176,9 +179,6 @@ impl Exchange {
             url.strip_prefix(&*self.settings.fhir_base).is_some_and(|rest| rest.starts_with('/'))
         };
         if request.submit_url().as_ref().is_some_and(own) {
-            return Ok(Plan::Leave);
-        }
-        if is_new && self.policy_of_task(None, &cdex).tasks == TaskPolicy::Review {
             return Ok(Plan::Leave);
         }
         let before = {
@@ -226,7 +226,7 @@ impl Exchange {
                 .await;
         }
         let is_form = request.needed.iter().all(|needed| matches!(needed.what, What::Questionnaire(_)));
-        let is_untouched = status_of(&task.tree) == Some(TaskStatus::Requested)
+        let is_untouched = TaskStatus::of(&task.tree) == Some(TaskStatus::Requested)
             && missing.iter().all(|(_, why)| *why == Unready::Missing);
         // Nobody but a person or the EHR can begin with a form: the Task stays in the work queue. And of one that is
         // answered in part its answers tell how far it is.
@@ -289,16 +289,9 @@ impl Exchange {
         step: &Advance,
         now: Timestamp,
     ) -> Vec<(Draft, Precondition)> {
-        let requester = self.requester(access);
-        let versions = step.versions(&task.tree, now).into_iter().zip(task.version..);
-        versions
-            .map(|(tree, version)| {
-                let received = Received::of_text(tree.to_string().into(), tree);
-                let mut draft = self.draft(&requester, "Task", task.id.clone(), &received).draft;
-                draft.errands.retain(|errand| *errand != Errand::SubmitAttachments);
-                (draft, Precondition::Version(vec![version]))
-            })
-            .collect()
+        let versions = step.versions(&task.tree, now);
+        let follows = (&*task.id, task.version);
+        self.task_drafts(access.tenant(), follows, &versions, Errand::SubmitAttachments)
     }
 }
 

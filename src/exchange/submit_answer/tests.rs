@@ -11,6 +11,7 @@ use crate::cdex::attachment_request::tests::full;
 use crate::db::Db;
 use crate::db::testing::{assert_prepares, for_each_database};
 use crate::delivery;
+use crate::exchange::store_resource::Received;
 use crate::exchange::testing::Gateway;
 use crate::partner::{PartnerSettings, Partners};
 use crate::repository::{Kept, StoredResource};
