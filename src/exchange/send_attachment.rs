@@ -46,6 +46,7 @@ impl Exchange {
             partner: partner.name.clone(),
             url: url.clone(),
             headers: Vec::new(),
+            timeout: None,
             ordering_key: None,
             followed_by: None,
         };
@@ -96,6 +97,10 @@ impl From<ComposeError> for InteractionError {
                 IssueType::NotFound,
                 "An attachment of the submission leads to nothing that can be read here",
             ),
+            // Only what answers a Task is signed here.
+            ComposeError::Unsignable(_) => {
+                refused(IssueType::BusinessRule, "A resource of the submission cannot be signed")
+            }
             ComposeError::Db(error) | ComposeError::Records(FollowError::Db(error)) => error.into(),
             ComposeError::Spool(error) => error.into(),
             ComposeError::Source(SourceError::Storage(error)) => Self::Storage(error),

@@ -30,24 +30,27 @@ impl Exchange {
         request: &AttachmentRequest,
     ) -> Result<Result<Endpoint, Stage>, FollowError> {
         let nowhere = |text: &str| Ok(Err(Stage::new(Stage::NO_PARTNER, text)));
-        let Some(named) = &request.payer_url else {
-            let payer = request.payer_id.as_ref();
-            let partner = payer.and_then(|id| self.partners.of_identifier(id.system.as_deref(), &id.value));
-            let Some(partner) = partner else {
-                return nowhere("The input payer-url is missing, and the requester is no configured partner");
-            };
-            return match self.published_endpoint(item, partner).await? {
-                Some(url) => Ok(Ok(Endpoint { partner: partner.clone(), url })),
-                None => nowhere("The input payer-url is missing, and the payer publishes no endpoint"),
-            };
+        let Some(partner) = self.payer_of(request) else {
+            return nowhere(match request.payer_url {
+                Some(_) => "The server in the input payer-url is none of a configured partner",
+                None => "The input payer-url is missing, and the requester is no configured partner",
+            });
         };
-        let Some(partner) = self.partners.of_url(named) else {
-            return nowhere("The server in the input payer-url is none of a configured partner");
-        };
-        let published =
-            if partner.is_base(named) { self.published_endpoint(item, partner).await? } else { None };
-        let url = published.or_else(|| request.submit_url()).unwrap_or_default();
-        Ok(Ok(Endpoint { partner: partner.clone(), url }))
+        let is_named = request.payer_url.as_ref().is_some_and(|named| !partner.is_base(named));
+        let published = if is_named { None } else { self.published_endpoint(item, partner).await? };
+        match published.or_else(|| request.submit_url()) {
+            Some(url) => Ok(Ok(Endpoint { partner: partner.clone(), url })),
+            None => nowhere("The input payer-url is missing, and the payer publishes no endpoint"),
+        }
+    }
+
+    /// The partner that an answer goes to: whose server payer-url names, else who asks.
+    pub(super) fn payer_of(&self, request: &AttachmentRequest) -> Option<&Arc<Partner>> {
+        if let Some(named) = &request.payer_url {
+            return self.partners.of_url(named);
+        }
+        let payer = request.payer_id.as_ref()?;
+        self.partners.of_identifier(payer.system.as_deref(), &payer.value)
     }
 
     /// What the partner's entry or its discovery document says. To publish one is a SHOULD: a partner that cannot be

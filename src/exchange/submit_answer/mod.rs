@@ -188,8 +188,8 @@ impl Exchange {
         if is_ended(&before, request.may_be_several) {
             return Ok(Plan::Leave);
         }
-        let partner = self.partners.of_url(&request.submit_url());
-        request.must_be_signed |= self.partners.policy(partner.map(AsRef::as_ref)).sign;
+        let payer = self.payer_of(&request).map(Arc::as_ref);
+        request.must_be_signed |= self.partners.policy(payer).sign;
         self.plan_answer(item, task, &request, &before).await
     }
 
