@@ -16,7 +16,7 @@ pub(crate) mod communication;
 pub(crate) mod discovery;
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 pub(crate) mod matching;
 pub(crate) mod member;
 pub(crate) mod operation;

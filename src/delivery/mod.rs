@@ -11,7 +11,7 @@ mod config;
 mod destination;
 mod error;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod model;
 mod path_template;
 mod routing;
