@@ -94,7 +94,9 @@ mod tests {
         }
     }
 
-    fn keys(partners: &[(&str, PartnerConfig)]) -> Vec<String> {
+    type Named<'a> = &'a [(&'a str, PartnerConfig)];
+
+    fn keys(partners: Named<'_>) -> Vec<String> {
         let partners = partners.iter().map(|(name, own)| ((*name).to_owned(), own.clone())).collect();
         let told = of_partners(&partners).into_iter();
         told.filter_map(|warning| warning.split(": ").next().map(str::to_owned)).collect()
@@ -108,7 +110,7 @@ mod tests {
             own.credentials.token_url = Some("https://tokens.example/token".to_owned());
             own
         };
-        let cases: [(&[(&str, PartnerConfig)], &[&str]); 6] = [
+        let cases: [(Named<'_>, &[&str]); 6] = [
             (&[("a", public.clone()), ("b", partner("https://b.example", &[])), ("c", private)], &[]),
             (
                 &[("a", partner("http://10.0.0.1/fhir", &["https://localhost"]))],

@@ -269,7 +269,7 @@ proptest! {
             let url = format!("sqlite:{}", folder.path().join("gateway.db").display());
             let settings = crate::db::DbSettings { durable: false, ..settings(url) };
             let db = Db::open(&settings).await.expect("the database opens");
-            let mut world = World::new(&db, max_count).await;
+            let mut world = Box::pin(World::new(&db, max_count)).await;
             for step in steps {
                 world.take(step).await;
             }
@@ -282,7 +282,7 @@ proptest! {
 #[tokio::test]
 async fn what_is_dead_holds_back_what_comes_after_it_until_that_is_called_off() {
     for_each_database(|db| async move {
-        let mut world = World::new(&db, 1).await;
+        let mut world = Box::pin(World::new(&db, 1)).await;
         for _ in 0..3 {
             world.take(Step::Event).await;
         }
@@ -306,7 +306,7 @@ async fn what_is_dead_holds_back_what_comes_after_it_until_that_is_called_off() 
 #[tokio::test]
 async fn what_is_on_its_way_when_the_client_asks_again_goes_before_what_is_told_anew() {
     for_each_database(|db| async move {
-        let mut world = World::new(&db, 1).await;
+        let mut world = Box::pin(World::new(&db, 1)).await;
         for _ in 0..3 {
             world.take(Step::Event).await;
         }
@@ -330,7 +330,7 @@ async fn what_is_on_its_way_when_the_client_asks_again_goes_before_what_is_told_
 #[tokio::test]
 async fn a_notification_that_is_sent_again_by_hand_takes_back_nothing_that_was_told_since() {
     for_each_database(|db| async move {
-        let mut world = World::new(&db, 1).await;
+        let mut world = Box::pin(World::new(&db, 1)).await;
         world.endpoint.set(Mood::Refuses);
         world.take(Step::Event).await;
         world.settle().await;
