@@ -38,6 +38,8 @@ errands! {
     Associate = "associate",
     /// A resource carries something that goes on. The subject is the resource.
     ForwardPush = "forward-push",
+    /// An upload waits for the bytes of its parts. The subject is its id.
+    ConcatenateUpload = "concatenate-upload",
     /// An upload waits for the scanner. The subject is its id.
     ScanUpload = "scan-upload",
     /// A delivery that somebody waits for was settled. The subject is its id.
