@@ -11,7 +11,9 @@ use crate::db::testing::for_each_database;
 use crate::manifest::ManifestFields;
 use crate::upload::{AppendRequest, Content};
 
+/// The time after which an upload expires, and a little less.
 const DAY: Duration = Duration::from_hours(24);
+const NEARLY_A_DAY: Duration = Duration::from_hours(23);
 
 /// T-24, W-23
 #[tokio::test]
@@ -22,7 +24,7 @@ async fn an_upload_that_nobody_goes_on_with_expires_and_one_that_moves_does_not(
         gateway.append(left, 0, b"abc").await;
         for offset in [0, 3] {
             gateway.append(moving, offset, b"abc").await;
-            gateway.clock.advance(DAY - Duration::from_hours(1));
+            gateway.clock.advance(NEARLY_A_DAY);
             gateway.exchange.retain_once().await.expect("a round");
         }
         assert_eq!(state(&gateway, left).await, UploadState::Expired);
@@ -78,7 +80,7 @@ async fn a_part_stays_as_long_as_something_is_to_be_made_of_it() {
     for_each_database(|db| async move {
         let gateway = Gateway::new(&db);
         let part = part(&gateway, b"abc").await;
-        gateway.clock.advance(DAY - Duration::from_hours(1));
+        gateway.clock.advance(NEARLY_A_DAY);
         let whole = concatenate(&gateway, &[part, part]).await.expect("it is created");
         gateway.clock.advance(Duration::from_hours(2));
         assert_eq!(expire(&gateway).await, 0);

@@ -234,16 +234,15 @@ impl Run<'_> {
             }
         };
         let is_kept = match (&ended, self.hashing.take()) {
-            (Ended::BeyondLength, _) => false,
-            (_, None) => true,
+            // Nobody can say of a part of a body whether it is the one that was meant.
+            (Ended::BeyondLength, _) | (Ended::Broken(_) | Ended::Wanted | Ended::Stopping, Some(_)) => false,
             (Ended::Whole, Some(hashing)) => {
                 if !hashing.agrees()? {
                     return Err(UploadError::ChecksumMismatch);
                 }
                 true
             }
-            // Nobody can say of a part of a body whether it is the one that was meant.
-            (Ended::Broken(_) | Ended::Wanted | Ended::Stopping, Some(_)) => false,
+            (_, None) => true,
         };
         if !is_kept {
             return Ok((ended, None));

@@ -94,12 +94,13 @@ impl Uploads {
         writer: &mut dyn BlobWriter,
         stopping: &CancellationToken,
     ) -> Result<Option<Segment>, ConcatError> {
+        let from = upload.offset;
         let (mut begin, mut since_checkpoint) = (0, 0);
         for part in parts {
             let part = self.find(access, *part).await?.ok_or(ConcatError::PartLost)?;
             let end = begin + part.offset;
-            if end > upload.offset {
-                let mut source = self.part_from(access, &part, upload.offset.saturating_sub(begin)).await?;
+            if end > from.max(begin) {
+                let mut source = self.part_from(access, &part, from.saturating_sub(begin)).await?;
                 while let Some(block) = source.next().await? {
                     if stopping.is_cancelled() {
                         return Err(UploadError::Stopping.into());

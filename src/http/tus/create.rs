@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::concat::Wanted;
 use super::error::TusError;
-use super::{DoorState, checksum, concat, headers, location};
+use super::{DoorState, checksum, collection_url, concat, headers};
 use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::exchange::concatenate_upload::ConcatenateRequest;
@@ -28,7 +28,7 @@ pub(super) async fn create(
         Wanted::Partial => true,
         Wanted::Final { parts, field } => return concatenate(state, caller, request, parts, field).await,
     };
-    let collection = request.uri().path().trim_end_matches('/').to_owned();
+    let collection = collection_url(state, request.headers(), request.uri());
     let fields = request.headers();
     let length = length(fields)?;
     if length.is_some_and(|length| length > state.limits.upload_bytes) {
@@ -67,7 +67,7 @@ pub(super) async fn create(
         };
         response.headers_mut().insert("upload-offset", HeaderValue::from(offset));
     }
-    tell_location(response.headers_mut(), state, &collection, id)?;
+    tell_location(response.headers_mut(), &collection, id)?;
     headers::tell_expiry(response.headers_mut(), expires_at);
     Ok(response)
 }
@@ -94,8 +94,8 @@ async fn concatenate(
         ConcatenateRequest { parts, field, fields: headers::metadata(fields, state.metadata_mode)? };
     let (id, expires_at) = created(state.exchange.concatenate_upload(caller, concatenation).await?)?;
     let mut response = StatusCode::CREATED.into_response();
-    let collection = request.uri.path().trim_end_matches('/');
-    tell_location(response.headers_mut(), state, collection, id)?;
+    let collection = collection_url(state, fields, &request.uri);
+    tell_location(response.headers_mut(), &collection, id)?;
     headers::tell_expiry(response.headers_mut(), expires_at);
     Ok(response)
 }
@@ -130,13 +130,8 @@ pub(super) fn created(creation: Creation) -> Result<(UploadId, Option<Timestamp>
 }
 
 /// Says where an upload is that was created at `collection`.
-pub(super) fn tell_location(
-    headers: &mut HeaderMap,
-    state: &DoorState,
-    collection: &str,
-    id: UploadId,
-) -> Result<(), TusError> {
-    let location = HeaderValue::try_from(location(state, collection, id));
+pub(super) fn tell_location(headers: &mut HeaderMap, collection: &str, id: UploadId) -> Result<(), TusError> {
+    let location = HeaderValue::try_from(format!("{collection}/{id}"));
     headers.insert(header::LOCATION, location.map_err(|error| TusError::Internal(error.into()))?);
     Ok(())
 }

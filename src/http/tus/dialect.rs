@@ -30,10 +30,9 @@ impl Dialect {
     pub(super) fn of(headers: &HeaderMap, method: &Method) -> Result<Self, TusError> {
         match (headers.get("tus-resumable"), Draft::of(headers)) {
             (Some(version), _) if version == VERSION => Ok(Self::Tus),
-            (Some(_), _) => Err(TusError::UnsupportedVersion),
             (None, Some(draft)) => Ok(Self::Draft(draft)),
             (None, None) if matches!(*method, Method::HEAD | Method::GET) => Ok(Self::Tus),
-            (None, None) => Err(TusError::UnsupportedVersion),
+            (Some(_), _) | (None, None) => Err(TusError::UnsupportedVersion),
         }
     }
 }
@@ -108,7 +107,9 @@ pub(super) fn parse_boolean(field: &[u8]) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+    type Fields = &'static [(&'static str, &'static str)];
+
+    fn headers(fields: Fields) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
@@ -119,9 +120,12 @@ mod tests {
     #[test]
     fn who_says_tus_resumable_means_tus() {
         let draft = |version| Some(Dialect::Draft(Draft { version }));
-        let both = [("tus-resumable", "1.0.0"), ("upload-draft-interop-version", "5")];
-        let cases: [(&[(&str, &str)], Method, Option<Dialect>); 9] = [
-            (&both, Method::POST, Some(Dialect::Tus)),
+        let cases: [(Fields, Method, Option<Dialect>); 9] = [
+            (
+                &[("tus-resumable", "1.0.0"), ("upload-draft-interop-version", "5")],
+                Method::POST,
+                Some(Dialect::Tus),
+            ),
             (&[("tus-resumable", "0.2.2"), ("upload-draft-interop-version", "5")], Method::POST, None),
             (&[("upload-draft-interop-version", "3")], Method::POST, draft(3)),
             (&[("upload-draft-interop-version", "6")], Method::HEAD, draft(6)),
@@ -138,7 +142,7 @@ mod tests {
 
     #[test]
     fn each_version_has_its_own_word_for_the_end() {
-        let cases: [(u8, &[(&str, &str)], Option<bool>); 9] = [
+        let cases: [(u8, Fields, Option<bool>); 9] = [
             (3, &[("upload-incomplete", "?0")], Some(true)),
             (3, &[("upload-incomplete", "?1")], Some(false)),
             (3, &[("upload-complete", "?1")], Some(false)),

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::dialect::Draft;
 use super::error::TusError;
-use super::{DoorState, create, headers};
+use super::{DoorState, collection_url, create, headers};
 use crate::auth::Caller;
 use crate::exchange::receive_upload::{CreateRequest, Reception};
 use crate::http::routes;
@@ -26,7 +26,7 @@ pub(super) async fn create(
     request: Request,
     draft: Draft,
 ) -> Result<Response, TusError> {
-    let collection = request.uri().path().trim_end_matches('/').to_owned();
+    let collection = collection_url(state, request.headers(), request.uri());
     let fields = request.headers();
     let is_last = draft.is_complete(fields)?;
     let carried = request.body().size_hint().exact();
@@ -57,7 +57,7 @@ pub(super) async fn create(
     let mut response = StatusCode::CREATED.into_response();
     tell(&mut response, draft, offset, is_complete);
     draft.tell_limit(response.headers_mut(), state.limits.upload_bytes);
-    create::tell_location(response.headers_mut(), state, &collection, id)?;
+    create::tell_location(response.headers_mut(), &collection, id)?;
     Ok(response)
 }
 
@@ -85,14 +85,13 @@ pub(super) async fn append(
         ..AppendRequest::new(caller.access(), id, offset)
     };
     let reception = append_body(state, append, request).await?;
-    let (offset, is_complete) = (reception.offset, reception.is_complete);
-    super::patch::taken(reception)?;
-    if is_last && !is_complete {
+    super::patch::taken(&reception)?;
+    if is_last && !reception.is_complete {
         // It was said to be the end, and is not where the length says.
         return Err(TusError::InvalidUploadLength);
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
-    tell(&mut response, draft, offset, is_complete);
+    tell(&mut response, draft, reception.offset, reception.is_complete);
     Ok(response)
 }
 

@@ -20,7 +20,7 @@ mod terminate;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
@@ -135,9 +135,49 @@ fn finish(answer: Result<Response, TusError>, method: &Method, dialect: Option<D
     response
 }
 
-/// The URL of an upload for a client that created it at the path `collection`: absolute where a public URL is configured,
-/// otherwise relative to the server, because only the client knows by which name it came (dex-upload W-09).
-fn location(state: &DoorState, collection: &str, id: UploadId) -> String {
-    let base = state.public_url.as_deref().unwrap_or_default();
-    format!("{base}{collection}/{id}")
+/// The URL under which uploads are created that this request went to, without a slash at its end; the uploads lie below
+/// it. Absolute where a public URL is configured, otherwise relative to the server, because only the client knows by
+/// which name it came (dex-upload W-09) — unless it came by the very address that we listen on: aiotus takes no relative
+/// URL, and there is nothing between it and us that would have another name.
+fn collection_url(state: &DoorState, headers: &HeaderMap, uri: &Uri) -> String {
+    let base = match &state.public_url {
+        Some(url) => url,
+        None if is_direct(headers, &state.base_url) => &*state.base_url,
+        None => "",
+    };
+    format!("{base}{}", uri.path().trim_end_matches('/'))
+}
+
+/// Whether a request names the address that we listen on, and nobody says to have passed it on.
+fn is_direct(headers: &HeaderMap, base_url: &str) -> bool {
+    let passed_on = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.is_some_and(|host| base_url.strip_prefix("http://") == Some(host))
+        && !passed_on.into_iter().any(|name| headers.contains_key(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// W-09
+    #[test]
+    fn only_who_comes_by_our_own_address_is_told_it() {
+        let cases: [(&[(&str, &str)], bool); 7] = [
+            (&[("host", "127.0.0.1:8080")], true),
+            (&[("host", "127.0.0.1:8081")], false),
+            (&[("host", "localhost:8080")], false),
+            (&[("host", "attacker.example")], false),
+            (&[("host", "127.0.0.1:8080"), ("x-forwarded-host", "gateway.example")], false),
+            (&[("host", "127.0.0.1:8080"), ("via", "1.1 proxy")], false),
+            (&[], false),
+        ];
+        for (fields, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_direct(&headers, "http://127.0.0.1:8080"), expected, "{fields:?}");
+        }
+    }
 }

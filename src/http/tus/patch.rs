@@ -36,15 +36,15 @@ pub(super) async fn patch(
     let fields = response.headers_mut();
     fields.insert("upload-offset", HeaderValue::from(reception.offset));
     headers::tell_expiry(fields, reception.expires_at);
-    taken(reception)?;
+    taken(&reception)?;
     Ok(response)
 }
 
 /// Whether the whole body was taken.
-pub(super) fn taken(reception: Reception) -> Result<(), TusError> {
-    match reception.ended {
+pub(super) fn taken(reception: &Reception) -> Result<(), TusError> {
+    match &reception.ended {
         Ended::Whole => Ok(()),
-        Ended::Broken(error) => Err(TusError::Body(error)),
+        Ended::Broken(error) => Err(TusError::Body(*error)),
         Ended::BeyondLength => Err(TusError::SizeExceeded),
         Ended::Wanted => Err(TusError::Interrupted),
         Ended::Stopping => Err(TusError::Stopping),
