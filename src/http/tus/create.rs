@@ -1,7 +1,7 @@
 //! POST: creation, creation-with-upload, creation-defer-length and concatenation (tus 1.0.0).
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::concat::Wanted;
@@ -57,7 +57,7 @@ pub(super) async fn create(
             }
             Err(error @ (UploadError::ChecksumMismatch | UploadError::Checksum(_))) => {
                 // Told as what it is; the upload is there without bytes, and can be gone on with (T-26).
-                response = TusError::from(error).into_response_to(&axum::http::Method::POST);
+                response = TusError::from(error).into_response_to(&Method::POST);
                 0
             }
             Err(error) => {

@@ -9,12 +9,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::dialect::Draft;
 use super::error::TusError;
-use super::{DoorState, collection_url, create, headers};
+use super::{DoorState, collection_url, create, head, headers, patch};
 use crate::auth::Caller;
 use crate::exchange::receive_upload::{CreateRequest, Reception};
 use crate::http::routes;
 use crate::id::UploadId;
-use crate::upload::{AppendRequest, UploadState};
+use crate::upload::{AppendRequest, UploadError, UploadState};
 
 /// The media type of a piece, from version 6 on.
 const PIECE: &str = "application/partial-upload";
@@ -85,7 +85,7 @@ pub(super) async fn append(
         ..AppendRequest::new(caller.access(), id, offset)
     };
     let reception = append_body(state, append, request).await?;
-    super::patch::taken(&reception)?;
+    patch::taken(&reception)?;
     if is_last && !reception.is_complete {
         // It was said to be the end, and is not where the length says.
         return Err(TusError::InvalidUploadLength);
@@ -106,7 +106,7 @@ pub(super) async fn offset(
     if draft.forbids_in_head(fields) {
         return Err(TusError::InvalidOffset);
     }
-    let upload = super::head::look(state, caller, id).await?;
+    let upload = head::look(state, caller, id).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     let is_complete = matches!(upload.state, UploadState::Complete | UploadState::Ready);
     tell(&mut response, draft, upload.offset, is_complete);
@@ -121,7 +121,7 @@ async fn append_body(
     state: &DoorState,
     append: AppendRequest,
     request: Request,
-) -> Result<Reception, crate::upload::UploadError> {
+) -> Result<Reception, UploadError> {
     state.exchange.append_upload(append, routes::body(request, u64::MAX)).await
 }
 

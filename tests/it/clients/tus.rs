@@ -45,7 +45,7 @@ fn tuspy_resumes_after_the_gateway_was_killed() {
     interrupted_upload(client, "/upload/files", Interruption::Kill);
 }
 
-/// T-29 to T-33
+/// T-29, T-30, T-31, T-33
 #[test]
 fn tus_js_client_uploads_in_parallel_parts() {
     let Some(client) = javascript("tus-js-parallel.mjs") else { return };
@@ -70,7 +70,7 @@ fn uppy_uploads_a_file_and_removes_one_that_is_under_way() {
     });
 }
 
-/// T-16 to T-19, T-26
+/// T-16, T-17, T-18, T-19, T-26
 #[test]
 fn a_script_of_curl_uploads_with_checksums_and_a_deferred_length() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/tus_curl.sh");

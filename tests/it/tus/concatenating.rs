@@ -8,7 +8,7 @@ use crate::support::tus::{
 };
 use crate::support::{rows, wait};
 
-/// T-29, T-37
+/// T-29, T-37, W-06
 #[test]
 fn a_part_needs_no_manifest_and_is_neither_delivered_nor_reported() {
     for_each_database(&[], |gateway| {
@@ -138,7 +138,7 @@ fn a_final_upload_survives_a_kill_at_any_moment_of_its_making() {
     });
 }
 
-/// T-29 to T-33 with parts that come at the same time, as tus-js-client sends them.
+/// T-29, T-30: as tus-js-client sends them.
 #[test]
 fn parts_may_come_side_by_side_with_their_bytes_in_the_creation() {
     let gateway = Gateway::start();
