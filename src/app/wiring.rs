@@ -26,7 +26,7 @@ use crate::partner::{Partner, PartnerSettings, Partners, Policy};
 use crate::screening::Screening;
 use crate::screening::scanner::{Clamd, HttpScanner, Scanner};
 use crate::telemetry;
-use crate::upload::{MetadataMode, UploadSettings, Uploads};
+use crate::upload::{Expiry, MetadataMode, UploadSettings, Uploads};
 use crate::upstream::UpstreamSettings;
 
 /// Values of one FHIR body that are held in memory as a tree: enough for a Bundle of thousands of resources, and
@@ -300,9 +300,11 @@ pub(super) fn deliveries(
     )
 }
 
-/// How uploads acknowledge.
+/// How uploads are taken in.
 pub(super) fn upload_settings(config: &Config) -> UploadSettings {
     UploadSettings {
+        max_bytes: config.upload.max_size_bytes,
+        expiry: Expiry::new(config.upload.expiry, &config.upload.stream_expiry),
         checkpoint_bytes: config.upload.checkpoint_bytes,
         checkpoint_interval: config.upload.checkpoint_interval,
     }
@@ -319,6 +321,7 @@ pub(super) fn exchange_settings(config: &Config, base_url: &str) -> ExchangeSett
     ExchangeSettings {
         fhir_base: fhir_base(base_url),
         refuse_unrouted: config.delivery.unrouted == Unrouted::Refuse,
+        terminate_during_delivery: config.upload.terminate_during_delivery,
         payload_limit_bytes: config.fhir.payload_limit_bytes,
         scan: ScanLimits {
             inline_data_bytes: config.fhir.inline_data_bytes,

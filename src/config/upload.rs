@@ -1,5 +1,6 @@
 //! `[upload]`: where the bytes of uploads are kept, and how much of them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,14 @@ pub struct UploadConfig {
     /// … or after this time, whichever comes first.
     #[serde(rename = "checkpoint_interval_ms", deserialize_with = "unit::milliseconds")]
     pub checkpoint_interval: Duration,
+    /// How long an upload that is not complete is kept after its last byte; zero is for ever.
+    #[serde(rename = "expiry_hours", deserialize_with = "unit::hours")]
+    pub expiry: Duration,
+    /// The same for single data streams, by the names of their files without `.json`.
+    #[serde(rename = "stream_expiry_hours", deserialize_with = "unit::map_of_hours")]
+    pub stream_expiry: BTreeMap<String, Duration>,
+    /// Whether the removal of an upload calls its deliveries off, instead of being refused while they are under way.
+    pub terminate_during_delivery: bool,
 }
 
 impl UploadConfig {

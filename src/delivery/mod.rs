@@ -37,11 +37,9 @@ pub(crate) use progress::Progress;
 pub(crate) use routing::Routing;
 pub(crate) use schedule::Schedule;
 pub(crate) use store::{
-    CallOff, Order, Repeated, attempts, cancel_ordered, counts, enqueue, find, followed, free_all_leases,
-    hold, is_ordered_under_way, release, repeat,
+    CallOff, Order, Repeated, attempts, cancel, cancel_ordered, counts, enqueue, find, followed,
+    free_all_leases, hold, is_ordered_under_way, list, release, repeat,
 };
-#[cfg(test)]
-pub(crate) use store::{cancel, list};
 
 use crate::agenda::Agenda;
 use crate::clock::SharedClock;

@@ -311,7 +311,6 @@ pub(crate) async fn free_all_leases(tx: &mut Tx<'_>, now: Timestamp) -> Result<u
 
 /// Calls off what is under way for an upload, and returns how many deliveries that were. A worker that has
 /// one finds its lease lost.
-#[cfg_attr(not(test), expect(dead_code, reason = "terminating an upload will call its deliveries off"))]
 pub(crate) async fn cancel(
     tx: &mut Tx<'_>,
     access: &Access,
@@ -369,7 +368,6 @@ async fn set_free_or_back(
 }
 
 /// The deliveries of one upload, in the order in which they were first asked for.
-#[cfg_attr(not(test), expect(dead_code, reason = "the view of deliveries comes with the dead-letter list"))]
 pub(crate) async fn list(
     tx: &mut Tx<'_>,
     access: &Access,

@@ -135,7 +135,9 @@ impl Exchange {
             finishings: uploads
                 .iter()
                 .zip(screenings)
-                .map(|(upload, screened)| Finishing::new(self, upload.clone(), None, now).screened(screened))
+                .map(|(upload, screened)| {
+                    Finishing::new(self, upload.clone(), Vec::new(), now).screened(screened)
+                })
                 .collect(),
             uploads,
             key,
