@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use super::storage;
 use crate::agenda::Agenda;
 use crate::auth::{AccessToken, ClientSettings, Credentials, SigningKey, TokenEndpoint};
 use crate::clock::SharedClock;
@@ -14,8 +15,8 @@ use crate::config::{
 };
 use crate::db::{Db, DbSettings};
 use crate::delivery::{
-    Deliveries, Destination, EndpointDestination, FileDestination, FileSettings, Routing, Schedule,
-    TargetConfig, WorkerSettings,
+    Deliveries, Destination, EndpointDestination, FileDestination, ObjectDestination, Routing, Schedule,
+    WorkerSettings,
 };
 use crate::exchange::export_data::ExportSettings;
 use crate::exchange::{ExchangeSettings, RestSettings, Signatures};
@@ -77,6 +78,8 @@ pub(super) fn files(config: &Config) -> Result<Files, FileProblems> {
 pub(super) struct DexFiles {
     pub(super) streams: StreamConfigs,
     pub(super) routing: Routing,
+    /// Targets that are buckets, by name.
+    pub(super) buckets: HashMap<String, ObjectDestination>,
 }
 
 impl DexFiles {
@@ -106,8 +109,12 @@ impl DexFiles {
         };
         match routing {
             Ok(routing) => {
-                problems.extend(routing.unavailable_targets());
-                if problems.is_empty() { Ok(Self { streams, routing }) } else { Err(FileProblems(problems)) }
+                let buckets = storage::bucket_targets(&routing, &mut problems);
+                if problems.is_empty() {
+                    Ok(Self { streams, routing, buckets })
+                } else {
+                    Err(FileProblems(problems))
+                }
             }
             Err(found) => {
                 problems.extend(found);
@@ -263,35 +270,21 @@ pub(super) fn is_durable(config: &Config) -> bool {
     config.durability == Durability::Full
 }
 
-/// Targets that this version can deliver to, by name. Files alone need tending at start, so they come as
-/// what they are.
-pub(super) fn file_targets(config: &Config, routing: &Routing) -> HashMap<String, FileDestination> {
-    let file = |target: &TargetConfig| match target {
-        TargetConfig::File(file) => Some(FileDestination::new(FileSettings {
-            root: file.root(&config.data_dir),
-            clash_policy: file.clash_policy,
-            metadata_sidecar: file.metadata_sidecar,
-            durable: is_durable(config),
-        })),
-        TargetConfig::S3(_) | TargetConfig::AzureBlob(_) => None,
-    };
-    routing.targets().iter().filter_map(|(name, target)| Some((name.clone(), file(target)?))).collect()
-}
-
 /// The delivery engine.
 pub(super) fn deliveries(
     config: &Config,
     db: &Db,
     clock: &SharedClock,
     uploads: &Arc<Uploads>,
-    targets: HashMap<String, FileDestination>,
+    (files, buckets): (HashMap<String, FileDestination>, HashMap<String, ObjectDestination>),
     (partners, agenda): (&Partners, &Arc<Agenda>),
 ) -> Deliveries {
     let endpoint = |partner: &Arc<Partner>| -> (String, Arc<dyn Destination>) {
         (partner.target(), Arc::new(EndpointDestination::new(partner.clone())))
     };
-    let files = targets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
-    let destinations = files.chain(partners.iter().map(endpoint)).collect();
+    let files = files.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let buckets = buckets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let destinations = files.chain(buckets).chain(partners.iter().map(endpoint)).collect();
     let settings = WorkerSettings {
         concurrency: config.delivery.concurrency,
         concurrency_per_target: config.delivery.concurrency_per_target,

@@ -64,6 +64,16 @@ impl Client {
         Ok(Self { http: http.map_err(|_| OutboundError::Tls)?, limits })
     }
 
+    /// The client below, for calls that another crate puts together.
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Which addresses it may call.
+    pub(super) fn reach(&self) -> Reach {
+        self.limits.reach
+    }
+
     /// Begins a GET.
     pub(crate) fn get(&self, url: &str) -> Call<'_> {
         self.call(Method::GET, url)
@@ -250,7 +260,11 @@ impl Answer {
 
     /// When the other side wants to be asked again, in seconds (RFC 9110, 10.2.3); dates are not read.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.header("retry-after")?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+        retry_after(self.header("retry-after")?)
     }
+}
+
+/// The wait that a `Retry-After` asks for in seconds.
+pub(super) fn retry_after(text: &str) -> Option<Duration> {
+    Some(Duration::from_secs(text.trim().parse().ok()?).min(LONGEST_WAIT))
 }

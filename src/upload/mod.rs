@@ -36,12 +36,12 @@ use crate::id::UploadId;
 use crate::report::{self, Report, Stage};
 
 pub(crate) use append::{AppendRequest, Appended, Ended};
-pub(crate) use blob::{BlobStore, FileBlobs, Segment, StorageKey};
+pub(crate) use blob::{BlobStore, FileBlobs, ObjectBlobs, Segment, StorageKey};
 pub(crate) use content::{Content, ContentReader};
 pub(crate) use error::UploadError;
 pub(crate) use metadata::{MetadataMode, UploadMetadata};
 pub(crate) use model::{Door, Upload, UploadState, stream_fields};
-pub(crate) use source::{Source, SourceError, Sources};
+pub(crate) use source::{Source, SourceError, Sources, Stored};
 pub(crate) use spool::UploadSpool;
 
 use verified::{VerifiedSource, source_error};

@@ -7,11 +7,15 @@
 mod directory;
 mod endpoint;
 mod file;
+mod name;
+mod object;
 
 use async_trait::async_trait;
 
 pub(crate) use endpoint::{EndpointDestination, HELD};
 pub(crate) use file::{FileDestination, FileSettings};
+pub(crate) use object::labels::{Holder, misfits};
+pub(crate) use object::{MetadataPlace, ObjectDestination, ObjectSettings};
 
 use super::{DeliveryError, Progress};
 use crate::id::{DeliveryId, UploadId};
@@ -73,3 +77,5 @@ mod contract;
 mod endpoint_tests;
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod object_tests;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::{available, node, python};
+use super::available;
 use crate::support::environment::large;
 use crate::support::gateway::Gateway;
+use crate::support::install::{node, python};
 use crate::support::random::Random;
 use crate::support::{tus, wait};
 
