@@ -383,6 +383,7 @@ async fn d_04_bytes_that_the_service_changed_are_no_delivery() {
     let error =
         Job::to("name").attempt(&destination, MemorySource::new(b"content")).await.expect_err("other bytes");
     assert!(matches!(error, DeliveryError::HashMismatch), "{error:?}");
+    assert_eq!(server.lines().last().map(String::as_str), Some("DELETE /bucket/name"), "nobody may find it");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use sha1::{Digest, Sha1};
@@ -162,13 +162,14 @@ impl Folder {
     }
 
     async fn spans(&self) -> Result<Vec<Span>, BucketError> {
-        let objects: Vec<_> = self.bucket.list(&self.name).try_collect().await?;
-        let names = objects.iter().filter_map(|object| object.name.rsplit_once('/'));
-        // An object that is not as long as it says is none of ours.
-        let spans = names.zip(&objects).filter_map(|((_, name), object)| {
-            Span::parse(name).filter(|span| span.length() == object.length)
-        });
-        Ok(spans.collect())
+        let mut objects = self.bucket.list(&self.name);
+        let mut spans = Vec::new();
+        while let Some(object) = objects.try_next().await? {
+            let name = object.name.rsplit_once('/').map_or("", |(_, name)| name);
+            // An object that is not as long as it says is none of ours.
+            spans.extend(Span::parse(name).filter(|span| span.length() == object.length));
+        }
+        Ok(spans)
     }
 
     /// Removes everything after `offset` and everything that is there twice, and returns what is left. Bytes before
@@ -363,29 +364,48 @@ struct ObjectReader {
     rest: Bytes,
 }
 
-#[async_trait]
-impl BlobReader for ObjectReader {
-    async fn next(&mut self, max: usize) -> Result<Bytes, BlobError> {
+impl ObjectReader {
+    /// Sees to it that there is something to take; `false` at the end.
+    async fn fill(&mut self) -> Result<bool, BlobError> {
         while self.rest.is_empty() {
             if let Some(current) = &mut self.current {
-                if let Some(bytes) = current.next().await {
-                    self.rest = bytes?;
-                } else {
-                    self.current = None;
+                match current.next().await {
+                    Some(bytes) => self.rest = bytes?,
+                    None => self.current = None,
                 }
                 continue;
             }
-            let Some(span) = self.ahead.pop_front() else { return Ok(Bytes::new()) };
+            let Some(span) = self.ahead.pop_front() else { return Ok(false) };
             // An object that ended early leaves a gap.
             let Some(begin) = self.position.checked_sub(span.first_byte) else {
                 return Err(BlobError::Short { expected: span.first_byte, found: self.position });
             };
-            let range = begin..span.length();
-            self.current = Some(self.folder.bucket.read(&self.folder.name_of(span), range).await?);
+            let name = self.folder.name_of(span);
+            self.current = Some(self.folder.bucket.read(&name, begin..span.length()).await?);
         }
+        Ok(true)
+    }
+
+    fn take(&mut self, max: usize) -> Bytes {
         let block = self.rest.split_to(max.min(self.rest.len()));
         self.position += block.len() as u64;
-        Ok(block)
+        block
+    }
+}
+
+#[async_trait]
+impl BlobReader for ObjectReader {
+    /// Fills the block as far as there are bytes: a connection brings them in small pieces.
+    async fn next(&mut self, max: usize) -> Result<Bytes, BlobError> {
+        if !self.fill().await? || self.rest.len() >= max {
+            return Ok(self.take(max));
+        }
+        let mut block = BytesMut::new();
+        while block.len() < max && self.fill().await? {
+            let piece = self.take(max - block.len());
+            block.extend_from_slice(&piece);
+        }
+        Ok(block.freeze())
     }
 
     fn object(&self) -> Option<(Bucket, String)> {

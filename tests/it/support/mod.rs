@@ -2,6 +2,7 @@
 //!
 //! Nothing here asserts what the gateway should do beyond being able to talk to it; that is for the tests.
 
+pub(crate) mod buckets;
 pub(crate) mod content;
 pub(crate) mod endpoint;
 pub(crate) mod environment;

@@ -155,13 +155,10 @@ impl Job<'_> {
         }
         let copy = bucket.look(&name).await?;
         let is_same = |copy: &Object| copy.length == self.length && has_same_content(&original, copy);
-        if copy.as_ref().is_some_and(is_same) {
-            self.beside(&name, is_whole).await?;
-            return Ok(Some(self.delivered(&name, stored.sha256)));
+        if !copy.as_ref().is_some_and(is_same) {
+            self.sound(&name, self.read_back(&name, stored.sha256).await).await?;
         }
-        self.read_back(&name, stored.sha256).await?;
-        self.beside(&name, is_whole).await?;
-        Ok(Some(self.delivered(&name, stored.sha256)))
+        self.finish(&name, stored.sha256, is_whole).await.map(Some)
     }
 
     /// The names that the upload may get, the first that is free first.
@@ -225,16 +222,30 @@ impl Job<'_> {
         sha256: [u8; 32],
         holds_manifest: bool,
     ) -> Result<Delivered, DeliveryError> {
-        if self.settings.read_back {
-            self.read_back(&name, sha256).await?;
+        let compared = if self.settings.read_back {
+            self.read_back(&name, sha256).await
         } else {
-            let written = self.settings.bucket.look(&name).await?.map_or(0, |object| object.length);
-            if written != self.length {
-                return Err(DeliveryError::LengthMismatch { expected: self.length, written });
-            }
+            self.has_length(&name).await
+        };
+        self.sound(&name, compared).await?;
+        self.finish(&name, sha256, holds_manifest).await
+    }
+
+    /// Takes an object of ours away that is not what was sent: nobody may find it, and the next attempt must not.
+    async fn sound(&self, name: &str, compared: Result<(), DeliveryError>) -> Result<(), DeliveryError> {
+        if let Err(DeliveryError::HashMismatch | DeliveryError::LengthMismatch { .. }) = compared {
+            self.settings.bucket.remove(vec![name.to_owned()]).await?;
         }
-        self.beside(&name, holds_manifest).await?;
-        Ok(self.delivered(&name, sha256))
+        compared
+    }
+
+    async fn has_length(&self, name: &str) -> Result<(), DeliveryError> {
+        let written = self.settings.bucket.look(name).await?.map_or(0, |object| object.length);
+        if written == self.length {
+            Ok(())
+        } else {
+            Err(DeliveryError::LengthMismatch { expected: self.length, written })
+        }
     }
 
     async fn read_back(&self, name: &str, sha256: [u8; 32]) -> Result<(), DeliveryError> {
@@ -253,19 +264,20 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Puts the manifest beside an object that does not hold it.
-    async fn beside(&self, name: &str, holds_manifest: bool) -> Result<(), DeliveryError> {
-        if holds_manifest {
-            return Ok(());
+    /// Puts the manifest beside an object that does not hold it; then it is delivered.
+    async fn finish(
+        &self,
+        name: &str,
+        sha256: [u8; 32],
+        holds_manifest: bool,
+    ) -> Result<Delivered, DeliveryError> {
+        let bucket = &self.settings.bucket;
+        if !holds_manifest {
+            let content = vec![Bytes::copy_from_slice(self.manifest)];
+            let labels = Labels { media_type: Some("application/json".to_owned()), metadata: Vec::new() };
+            bucket.put(&sidecar_of(name), content, &labels, Place::Over).await?;
         }
-        let content = vec![Bytes::copy_from_slice(self.manifest)];
-        let labels = Labels { media_type: Some("application/json".to_owned()), metadata: Vec::new() };
-        Ok(self.settings.bucket.put(&sidecar_of(name), content, &labels, Place::Over).await?)
-    }
-
-    fn delivered(&self, name: &str, sha256: [u8; 32]) -> Delivered {
-        let location = self.settings.bucket.location(name);
-        Delivered { location, length: self.length, sha256, remark: None }
+        Ok(Delivered { location: bucket.location(name), length: self.length, sha256, remark: None })
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Job, ONE_CALL, Spot};
@@ -15,7 +16,7 @@ use crate::outbound::bucket::BucketError;
 use crate::upload::Source;
 
 /// Parts on their way at once.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 2;
 /// Parts of an object: S3 takes 10,000.
 const MOST_PARTS: u64 = 9_900;
 
@@ -85,38 +86,44 @@ impl Job<'_> {
 
     /// Sends the parts that are missing, and returns the SHA-256 of all.
     async fn send(&self, begun: &mut Begun, source: Box<dyn Source>) -> Result<[u8; 32], DeliveryError> {
-        let mut reader = Reader::new(source, self.length, begun.part_bytes);
-        for _ in 0..begun.parts.len() {
-            reader.next_part().await?;
-        }
-        // Each on its own, so that they go on while the next one is read; dropping the set calls them off.
+        // On their own, so that neither a slow source nor a slow bucket holds up what the other has ready; dropping the
+        // sets calls them off.
+        let (parts, mut arriving) = mpsc::channel(1);
+        let mut reading = JoinSet::new();
+        reading.spawn(Reader::new(source, self.length, begun.part_bytes).hand_on(begun.parts.len(), parts));
         let mut sending: JoinSet<(usize, Result<String, BucketError>)> = JoinSet::new();
         let mut overtook = BTreeMap::new();
-        let mut index = begun.parts.len();
-        let mut has_more = true;
-        while has_more || !sending.is_empty() {
-            if has_more && sending.len() < AT_ONCE {
-                let Some(content) = reader.next_part().await? else {
-                    has_more = false;
-                    continue;
-                };
-                let (bucket, name, id) = (self.settings.bucket.clone(), begun.name.clone(), begun.id.clone());
-                sending.spawn(async move { (index, bucket.put_part(&name, &id, index, content).await) });
-                index += 1;
-                continue;
-            }
-            let Some(sent) = sending.join_next().await else { continue };
-            let (index, part) = sent.map_err(|_| DeliveryError::Panicked)?;
-            overtook.insert(index, part?);
-            let before = begun.parts.len();
-            while let Some(part) = overtook.remove(&begun.parts.len()) {
-                begun.parts.push(part);
-            }
-            if begun.parts.len() > before {
-                self.keep(begun).await?;
+        let (mut next, mut has_more) = (begun.parts.len(), true);
+        loop {
+            tokio::select! {
+                Some(sent) = sending.join_next() => {
+                    let (index, part) = sent.map_err(|_| DeliveryError::Panicked)?;
+                    overtook.insert(index, part?);
+                    let before = begun.parts.len();
+                    while let Some(part) = overtook.remove(&begun.parts.len()) {
+                        begun.parts.push(part);
+                    }
+                    if begun.parts.len() > before {
+                        self.keep(begun).await?;
+                    }
+                }
+                content = arriving.recv(), if has_more && sending.len() < AT_ONCE => {
+                    let Some(content) = content else {
+                        has_more = false;
+                        continue;
+                    };
+                    let (bucket, name, id) = (self.settings.bucket.clone(), begun.name.clone(), begun.id.clone());
+                    let index = next;
+                    sending.spawn(async move { (index, bucket.put_part(&name, &id, index, content).await) });
+                    next += 1;
+                }
+                else => break,
             }
         }
-        reader.finish().await
+        match reading.join_next().await {
+            Some(Ok(read)) => read,
+            Some(Err(_)) | None => Err(DeliveryError::Panicked),
+        }
     }
 
     /// What an attempt that failed leaves: what can be gone on with, unless that would fail again or is worthless.
@@ -187,6 +194,23 @@ impl Reader {
             self.rest = block;
         }
         Ok((!part.is_empty()).then_some(part))
+    }
+
+    /// Hands the parts after the first `skipped` on, and returns the SHA-256 of all.
+    async fn hand_on(
+        mut self,
+        skipped: usize,
+        parts: mpsc::Sender<Vec<Bytes>>,
+    ) -> Result<[u8; 32], DeliveryError> {
+        let mut index = 0;
+        while let Some(part) = self.next_part().await? {
+            // Whoever does not take it any more has a reason of its own to tell.
+            if index >= skipped && parts.send(part).await.is_err() {
+                return Err(DeliveryError::Panicked);
+            }
+            index += 1;
+        }
+        self.finish().await
     }
 
     async fn next_block(&mut self) -> Result<Option<Bytes>, DeliveryError> {
