@@ -209,16 +209,16 @@ async fn exchange(
     clock: &SharedClock,
     lifecycle: &Lifecycle,
 ) -> Result<Arc<Exchange>, AppError> {
+    let Files { dex, upstream, partners, signatures, store } = files;
     let is_shared = db.dialect() != Dialect::Sqlite;
     let uploads = Arc::new(Uploads::new(
         db.clone(),
         clock.clone(),
-        storage::blob_store(config, clock, is_shared).map_err(AppError::UploadStore)?,
+        storage::blob_store(config, store, clock, is_shared)?,
         wiring::upload_settings(config),
         lifecycle.tracker().clone(),
     ));
     uploads.tie_store().await?;
-    let Files { dex, upstream, partners, signatures } = files;
     let targets = storage::file_targets(config, &dex.routing);
     for (name, target) in &targets {
         match target.sweep().await {

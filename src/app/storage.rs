@@ -1,6 +1,7 @@
 //! From settings to the places where bytes are: the store of uploads, and the targets that are folders or buckets.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::wiring::is_durable;
@@ -60,55 +61,88 @@ pub(super) fn bucket_targets(
     targets
 }
 
-/// The store of the bytes of uploads. `is_shared` says that other gateways may have the same database, and so the same
-/// store.
-pub(super) fn blob_store(
-    config: &Config,
-    clock: &SharedClock,
-    is_shared: bool,
-) -> Result<Arc<dyn BlobStore>, String> {
-    let (bucket, prefix) = match config.upload_store() {
-        UploadStore::Folder(folder) => {
-            let files = FileBlobs::open(folder, is_durable(config)).map_err(UploadError::from);
-            return Ok(Arc::new(files.map_err(|error| error.to_string())?));
-        }
-        UploadStore::S3 { bucket, prefix } => (s3_store(&config.upload.store, bucket)?, prefix),
-        UploadStore::Azure { container, prefix } => (azure_store(&config.upload.store, container)?, prefix),
-    };
-    let bucket = Bucket::open(bucket, Reach::Everywhere, Place::Over).map_err(|error| error.to_string())?;
-    let others_since =
-        is_shared.then(|| Timestamp::from_nanos(clock.now().as_nanos().saturating_sub(LONGEST_REQUEST)));
-    Ok(Arc::new(ObjectBlobs::new(bucket, &prefix, others_since)))
+/// Where the bytes of uploads are, ready to be used.
+pub(super) enum Store {
+    /// In a folder.
+    Folder(PathBuf),
+    /// In a bucket, below a prefix.
+    Bucket(Bucket, String),
 }
 
-fn s3_store(section: &StoreConfig, bucket: String) -> Result<BucketSettings, String> {
-    let secret = |set: &Option<Secret>, name| set.clone().or_else(|| environment(name).map(Secret::new));
-    let text = |set: &Option<String>, name| set.clone().or_else(|| environment(name));
-    let missing = |key: &str| format!("upload.store.{key} is missing");
+/// Where the settings say that the bytes of uploads are; nothing is called yet.
+pub(super) fn upload_store(config: &Config) -> Result<Store, Vec<ConfigProblem>> {
+    let section = &config.upload.store;
+    let (settings, prefix) = match config.upload_store() {
+        UploadStore::Folder(folder) => return Ok(Store::Folder(folder)),
+        UploadStore::S3 { bucket, prefix } => (s3_store(section, bucket)?, prefix),
+        UploadStore::Azure { container, prefix } => (azure_store(section, container)?, prefix),
+    };
+    match Bucket::open(settings, Reach::Everywhere, Place::Over) {
+        Ok(bucket) => Ok(Store::Bucket(bucket, prefix)),
+        Err(error) => Err(vec![ConfigProblem::new("upload.store", error.to_string())]),
+    }
+}
+
+/// The store of the bytes of uploads. `is_shared` says that other gateways may have the same database, and so the same
+/// bucket.
+pub(super) fn blob_store(
+    config: &Config,
+    store: Store,
+    clock: &SharedClock,
+    is_shared: bool,
+) -> Result<Arc<dyn BlobStore>, UploadError> {
+    match store {
+        Store::Folder(folder) => Ok(Arc::new(FileBlobs::open(folder, is_durable(config))?)),
+        Store::Bucket(bucket, prefix) => {
+            let a_day_ago = Timestamp::from_nanos(clock.now().as_nanos().saturating_sub(LONGEST_REQUEST));
+            Ok(Arc::new(ObjectBlobs::new(bucket, &prefix, is_shared.then_some(a_day_ago))))
+        }
+    }
+}
+
+fn s3_store(section: &StoreConfig, bucket: String) -> Result<BucketSettings, Vec<ConfigProblem>> {
+    let (key, secret) = (section.access_key_id.clone(), section.secret_access_key.clone());
+    // Temporary keys come as three: a token of the environment belongs to a key of the environment.
+    let token = || key.is_none().then(|| variable("AWS_SESSION_TOKEN")).flatten().map(Secret::new);
+    let session_token = section.session_token.clone().or_else(token);
+    let key = key.or_else(|| variable("AWS_ACCESS_KEY_ID"));
+    let secret = secret.or_else(|| variable("AWS_SECRET_ACCESS_KEY").map(Secret::new));
+    let (Some(key), Some(secret_access_key)) = (&key, &secret) else {
+        return Err(missing(&[("access_key_id", key.is_some()), ("secret_access_key", secret.is_some())]));
+    };
     Ok(BucketSettings::S3(S3Settings {
         bucket,
-        endpoint: text(&section.endpoint, "AWS_ENDPOINT_URL"),
-        region: text(&section.region, "AWS_REGION"),
-        access_key_id: text(&section.access_key_id, "AWS_ACCESS_KEY_ID")
-            .map(Secret::new)
-            .ok_or_else(|| missing("access_key_id"))?,
-        secret_access_key: secret(&section.secret_access_key, "AWS_SECRET_ACCESS_KEY")
-            .ok_or_else(|| missing("secret_access_key"))?,
-        session_token: secret(&section.session_token, "AWS_SESSION_TOKEN"),
+        endpoint: section.endpoint.clone().or_else(|| variable("AWS_ENDPOINT_URL")),
+        region: section.region.clone().or_else(|| variable("AWS_REGION")),
+        access_key_id: Secret::new(key.as_str()),
+        secret_access_key: secret_access_key.clone(),
+        session_token,
     }))
 }
 
-fn azure_store(section: &StoreConfig, container: String) -> Result<BucketSettings, String> {
-    let account = section.storage_account.clone().or_else(|| environment("AZURE_STORAGE_ACCOUNT"));
-    let key = section.storage_key.clone().or_else(|| environment("AZURE_STORAGE_KEY").map(Secret::new));
-    let storage_account = account.ok_or("upload.store.storage_account is missing")?;
+fn azure_store(section: &StoreConfig, container: String) -> Result<BucketSettings, Vec<ConfigProblem>> {
+    let account = section.storage_account.clone().or_else(|| variable("AZURE_STORAGE_ACCOUNT"));
+    let key = section.storage_key.clone().or_else(|| variable("AZURE_STORAGE_KEY").map(Secret::new));
+    let (Some(storage_account), Some(storage_key)) = (&account, &key) else {
+        return Err(missing(&[("storage_account", account.is_some()), ("storage_key", key.is_some())]));
+    };
     let endpoint = section.endpoint.clone();
     Ok(BucketSettings::Azure(AzureSettings {
         endpoint: endpoint.unwrap_or_else(|| format!("https://{storage_account}.blob.core.windows.net")),
         container,
         credential: AzureCredential::SharedKey {
-            storage_account,
-            storage_key: key.ok_or("upload.store.storage_key is missing")?,
+            storage_account: storage_account.clone(),
+            storage_key: storage_key.clone(),
         },
     }))
+}
+
+/// A variable that the service's own tools know; empty is not set.
+fn variable(name: &str) -> Option<String> {
+    environment(name).filter(|value| !value.is_empty())
+}
+
+fn missing(keys: &[(&str, bool)]) -> Vec<ConfigProblem> {
+    let missing = keys.iter().filter(|(_, is_there)| !is_there);
+    missing.map(|(key, _)| ConfigProblem::new(format!("upload.store.{key}"), "is missing")).collect()
 }

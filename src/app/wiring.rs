@@ -52,23 +52,26 @@ impl fmt::Display for FileProblems {
 
 impl std::error::Error for FileProblems {}
 
-/// What the files that the settings name say.
+/// What the files that the settings name say, and the store that they describe.
 pub(super) struct Files {
     pub(super) dex: DexFiles,
     pub(super) upstream: Option<UpstreamSettings>,
     pub(super) partners: Vec<PartnerSettings>,
     pub(super) signatures: Signatures,
+    pub(super) store: storage::Store,
 }
 
 /// Reads the files that the settings name; everything that is wrong with them is told at once.
 pub(super) fn files(config: &Config) -> Result<Files, FileProblems> {
     let signatures = super::signatures::signatures(config).map_err(FileProblems);
-    match (DexFiles::load(config), upstream_settings(config), partner_settings(config), signatures) {
-        (Ok(dex), Ok(upstream), Ok(partners), Ok(signatures)) => {
-            Ok(Files { dex, upstream, partners, signatures })
+    let store = storage::upload_store(config).map_err(FileProblems);
+    match (DexFiles::load(config), upstream_settings(config), partner_settings(config), signatures, store) {
+        (Ok(dex), Ok(upstream), Ok(partners), Ok(signatures), Ok(store)) => {
+            Ok(Files { dex, upstream, partners, signatures, store })
         }
-        (dex, upstream, partners, signatures) => {
-            let found = [dex.err(), upstream.err(), partners.err(), signatures.err()].into_iter().flatten();
+        (dex, upstream, partners, signatures, store) => {
+            let found = [dex.err(), upstream.err(), partners.err(), signatures.err(), store.err()];
+            let found = found.into_iter().flatten();
             Err(FileProblems(found.flat_map(|problems| problems.0).collect()))
         }
     }

@@ -148,12 +148,7 @@ fn w_33_a_manifest_that_a_bucket_cannot_keep_is_refused_at_creation() {
 fn w_30_a_bucket_that_is_gone_is_told_and_waited_for() {
     let [store, target] = [S3Server::start(), S3Server::start()];
     let gateway = routed(&s3_store(&store), &[("lake", s3_target("lake", &target, ""))]);
-    let away = |server: &S3Server| {
-        let (here, there) = (server.folder(), server.folder().with_extension("away"));
-        std::fs::rename(&here, &there).expect("the bucket is there");
-        move || std::fs::rename(there, here).expect("the bucket comes back")
-    };
-    let back = away(&target);
+    let back = target.go_away();
     let id = send(&gateway, b"a note");
     wait::until("an attempt to fail", || {
         gateway.info(&id)["deliveries"]
@@ -166,7 +161,7 @@ fn w_30_a_bucket_that_is_gone_is_told_and_waited_for() {
     back();
     gateway.wait_delivered(&id, 1);
 
-    let back = away(&store);
+    let back = store.go_away();
     assert_eq!(gateway.get("/health/ready").status, 503);
     let creation = tus::creation("/upload/files", 1, &tus::metadata(ROUTED));
     let upload = tus::created(&gateway.ask(&creation));

@@ -329,15 +329,15 @@ async fn w_40_what_lies_in_the_same_bucket_is_copied_there() {
 async fn a_bucket_that_is_gone_fails_until_somebody_puts_it_back() {
     let target = Target::s3();
     let destination = target.with(MetadataPlace::Auto, ClashPolicy::Fail);
-    let folder = target.server.as_ref().expect("it is S3").folder();
-    std::fs::remove_dir(&folder).expect("the bucket is empty");
+    let server = target.server.as_ref().expect("it is S3");
+    let back = server.go_away();
     destination.check().await.expect_err("the bucket is gone");
     for content in [b"x".to_vec(), long()] {
         let error =
             Job::to("name").attempt(&destination, MemorySource::new(&content)).await.expect_err("it is gone");
         assert!(error.retry() == Retry::OnSchedule, "{error:?}");
     }
-    std::fs::create_dir(&folder).expect("it comes back");
+    back();
     Job::to("name").attempt(&destination, MemorySource::new(b"x")).await.expect("it is delivered");
 }
 

@@ -40,7 +40,7 @@ pub(crate) enum BucketError {
     Failed,
 }
 
-/// An answer that is not worth asking again for at once; travels through the client's own error.
+/// An answer that says no; travels through the client's own error, which would forget most of it.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("status {status}")]
 pub(super) struct Refusal {
@@ -48,26 +48,34 @@ pub(super) struct Refusal {
     pub(super) retry_after: Option<Duration>,
 }
 
+impl From<Refusal> for BucketError {
+    fn from(Refusal { status, retry_after }: Refusal) -> Self {
+        match status {
+            401 | 403 => Self::Forbidden,
+            404 => Self::NotFound,
+            409 | 412 => Self::Exists,
+            _ => Self::Refused { status, retry_after },
+        }
+    }
+}
+
+impl BucketError {
+    /// What is known of an error by its causes, the first of which is the error itself.
+    pub(super) fn caused_by(error: &(dyn Error + 'static)) -> Self {
+        let mut causes = std::iter::successors(Some(error), |&cause| cause.source());
+        let known = causes.find_map(|cause| {
+            let refusal = cause.downcast_ref::<Refusal>().map(|&refusal| refusal.into());
+            refusal.or_else(|| cause.downcast_ref::<OutboundError>().map(|&outbound| outbound.into()))
+        });
+        known.unwrap_or(Self::Failed)
+    }
+}
+
 impl From<object_store::Error> for BucketError {
     fn from(error: object_store::Error) -> Self {
-        let causes =
-            || std::iter::successors(Some(&error as &(dyn Error + 'static)), |&cause| cause.source());
-        if let Some(refusal) = causes().find_map(|cause| cause.downcast_ref::<Refusal>()) {
-            return Self::Refused { status: refusal.status, retry_after: refusal.retry_after };
-        }
-        if let Some(&outbound) = causes().find_map(|cause| cause.downcast_ref::<OutboundError>()) {
-            return Self::Outbound(outbound);
-        }
         match error {
-            object_store::Error::NotFound { .. } => Self::NotFound,
-            object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => {
-                Self::Exists
-            }
-            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-                Self::Forbidden
-            }
             object_store::Error::InvalidPath { .. } => Self::Name,
-            _ => Self::Failed,
+            error => Self::caused_by(&error),
         }
     }
 }

@@ -195,8 +195,8 @@ impl Bucket {
     /// What is known of an object; `None` if it is not there.
     pub(crate) async fn look(&self, name: &str) -> Result<Option<Object>, BucketError> {
         let options = GetOptions { head: true, ..GetOptions::default() };
-        let found = match self.objects().get_opts(&path(name)?, options).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        let found = match self.objects().get_opts(&path(name)?, options).await.map_err(BucketError::from) {
+            Err(BucketError::NotFound) => return Ok(None),
             found => found?,
         };
         let metadata = found.attributes.iter().filter_map(|(attribute, value)| match attribute {
@@ -223,11 +223,9 @@ impl Bucket {
 
     /// The objects below a folder: those whose names go on with `/` after it.
     pub(crate) fn list(&self, folder: &str) -> BoxStream<'static, Result<Object, BucketError>> {
-        match path(folder) {
-            Ok(folder) => {
-                let found = self.objects().list((!folder.as_ref().is_empty()).then_some(&folder));
-                found.map(|found| Ok(object(found?))).boxed()
-            }
+        let folder = if folder.is_empty() { Ok(None) } else { path(folder).map(Some) };
+        match folder {
+            Ok(folder) => self.objects().list(folder.as_ref()).map(|found| Ok(object(found?))).boxed(),
             Err(error) => futures_util::stream::once(std::future::ready(Err(error))).boxed(),
         }
     }
@@ -276,7 +274,7 @@ impl Bucket {
 }
 
 fn path(name: &str) -> Result<Path, BucketError> {
-    if name.len() > LONGEST_NAME {
+    if name.is_empty() || name.len() > LONGEST_NAME {
         return Err(BucketError::Name);
     }
     let path = Path::parse(name)?;

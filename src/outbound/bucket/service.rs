@@ -62,22 +62,17 @@ impl HttpService for Service {
             .map_err(classify)?;
         match refusal(response.status().as_u16(), response.headers()) {
             None => Ok(response),
-            // Not worth a retry inside the call: the schedule of deliveries waits as long as was asked.
             Some(refusal) => Err(HttpError::new(HttpErrorKind::Unknown, refusal)),
         }
     }
 }
 
-/// The answers that the client above would hide: it knows the statuses that mean something to it, and asks again after
-/// those of a moment, unless the service said when.
+/// What an answer says that says no. The client above asks again after the statuses of a moment, unless the service
+/// said when.
 fn refusal(status: u16, headers: &HeaderMap) -> Option<Refusal> {
     let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(retry_after);
-    let is_told_above = match status {
-        0..=399 | 401 | 403 | 404 | 409 | 412 => true,
-        408 | 429 | 500.. => retry_after.is_none(),
-        _ => false,
-    };
-    (!is_told_above).then_some(Refusal { status, retry_after })
+    let is_of_a_moment = matches!(status, 408 | 429 | 500..) && retry_after.is_none();
+    (status >= 400 && !is_of_a_moment).then_some(Refusal { status, retry_after })
 }
 
 /// The client's error with ours inside, so that it is known again above, and of the same kind, so that it is repeated

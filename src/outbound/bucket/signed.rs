@@ -131,25 +131,12 @@ impl Bucket {
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, BucketError> {
-        let answer = self.http.execute(request).await.map_err(|error| {
-            // What the service below said is the cause of this error.
-            let cause = std::error::Error::source(&error);
-            let refusal = cause.and_then(|cause| cause.downcast_ref::<Refusal>());
-            let outbound = cause.and_then(|cause| cause.downcast_ref::<OutboundError>());
-            match (refusal, outbound) {
-                (Some(refusal), _) => {
-                    BucketError::Refused { status: refusal.status, retry_after: refusal.retry_after }
-                }
-                (None, Some(&outbound)) => outbound.into(),
-                (None, None) => BucketError::Failed,
-            }
-        })?;
-        match answer.status().as_u16() {
-            200..300 => Ok(answer),
-            404 => Err(BucketError::NotFound),
-            409 | 412 => Err(BucketError::Exists),
-            401 | 403 => Err(BucketError::Forbidden),
-            status => Err(BucketError::Refused { status, retry_after: None }),
+        let answer = self.http.execute(request).await.map_err(|error| BucketError::caused_by(&error))?;
+        let status = answer.status().as_u16();
+        if answer.status().is_success() {
+            Ok(answer)
+        } else {
+            Err(Refusal { status, retry_after: None }.into())
         }
     }
 }

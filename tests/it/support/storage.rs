@@ -80,6 +80,13 @@ impl S3Server {
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().join(BUCKET)
     }
+
+    /// Takes all that it has away until what this returns is called: it answers, and everything fails.
+    pub(crate) fn go_away(&self) -> impl FnOnce() {
+        let (here, there) = (self.folder.path().to_owned(), self.folder.path().with_extension("away"));
+        std::fs::rename(&here, &there).expect("the folder is there");
+        move || std::fs::rename(there, here).expect("the folder comes back")
+    }
 }
 
 impl Drop for S3Server {

@@ -127,14 +127,27 @@ impl Job<'_> {
                 Err(BucketError::Exists) => match self.settings.bucket.look(&name).await? {
                     Some(object) if self.is_ours(&object) => {}
                     Some(_) => continue,
-                    // Somebody has it and nobody has it: the next attempt will see.
-                    None => return Err(BucketError::Exists.into()),
+                    // At Azure the blocks of an attempt that died, which nobody sees, stand in the way of one call
+                    // but not of a list of blocks.
+                    None => self.put_as_part(&name, content.clone(), &labels).await?,
                 },
                 Err(error) => return Err(error.into()),
             }
             return self.confirm(name, sha256, is_whole).await;
         }
         Err(DeliveryError::PathTaken)
+    }
+
+    async fn put_as_part(
+        &self,
+        name: &str,
+        content: Vec<Bytes>,
+        labels: &Labels,
+    ) -> Result<(), DeliveryError> {
+        let bucket = &self.settings.bucket;
+        let id = bucket.begin(name, labels).await?;
+        let part = bucket.put_part(name, &id, 0, content).await?;
+        Ok(bucket.complete(name, &id, &[part], labels).await?)
     }
 
     /// Has the service copy what lies in the same bucket; `None` if it does not, so that the bytes go the long way
