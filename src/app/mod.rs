@@ -8,6 +8,7 @@ mod data_dir;
 mod lifecycle;
 mod signatures;
 mod sound;
+mod storage;
 mod wiring;
 
 use std::io;
@@ -36,7 +37,7 @@ use crate::manifest::FhirMapping;
 use crate::partner::Partners;
 use crate::subscription;
 use crate::telemetry::Metrics;
-use crate::upload::{FileBlobs, UploadError, Uploads};
+use crate::upload::{UploadError, Uploads};
 use crate::upstream::Upstream;
 
 use data_dir::DataDir;
@@ -203,18 +204,17 @@ async fn exchange(
     clock: &SharedClock,
     lifecycle: &Lifecycle,
 ) -> Result<Arc<Exchange>, AppError> {
-    let blobs =
-        FileBlobs::open(config.upload_dir(), wiring::is_durable(config)).map_err(UploadError::from)?;
+    let Files { dex, upstream, partners, signatures, store } = files;
+    let is_shared = db.dialect() != Dialect::Sqlite;
     let uploads = Arc::new(Uploads::new(
         db.clone(),
         clock.clone(),
-        Arc::new(blobs),
+        storage::blob_store(config, store, clock, is_shared)?,
         wiring::upload_settings(config),
         lifecycle.tracker().clone(),
     ));
     uploads.tie_store().await?;
-    let Files { dex, upstream, partners, signatures } = files;
-    let targets = wiring::file_targets(config, &dex.routing);
+    let targets = storage::file_targets(config, &dex.routing);
     for (name, target) in &targets {
         match target.sweep().await {
             Ok(0) => {}
@@ -222,7 +222,6 @@ async fn exchange(
             Err(error) => tracing::warn!(target = %name, %error, "the target cannot be swept"),
         }
     }
-    let is_shared = db.dialect() != Dialect::Sqlite;
     if !is_shared {
         // The lock on the data folder proves that nobody else runs: whoever held these leases is gone.
         let now = clock.now();
@@ -235,7 +234,14 @@ async fn exchange(
     let partners = partners.map_err(|error| AppError::Partner(error.to_string()))?;
     let agenda = Arc::new(Agenda::default());
     let exchange = Arc::new(Exchange {
-        deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets, (&partners, &agenda))),
+        deliveries: Arc::new(wiring::deliveries(
+            config,
+            db,
+            clock,
+            &uploads,
+            (targets, dex.buckets),
+            (&partners, &agenda),
+        )),
         partners: Arc::new(partners),
         agenda,
         awaiting: Awaiting::at_start(db).await?,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::storage;
 use crate::agenda::Agenda;
 use crate::auth::{AccessToken, ClientSettings, Credentials, SigningKey, TokenEndpoint};
 use crate::clock::SharedClock;
@@ -13,8 +14,8 @@ use crate::config::{
 };
 use crate::db::{Db, DbSettings};
 use crate::delivery::{
-    Deliveries, Destination, EndpointDestination, FileDestination, FileSettings, Routing, Schedule,
-    TargetConfig, WorkerSettings,
+    Deliveries, Destination, EndpointDestination, FileDestination, ObjectDestination, Routing, Schedule,
+    WorkerSettings,
 };
 use crate::exchange::export_data::ExportSettings;
 use crate::exchange::{ExchangeSettings, RestSettings, Signatures};
@@ -36,25 +37,27 @@ const NODES: usize = 250_000;
 /// Long bodies that are held in memory at once.
 pub(super) const LONG_BODIES: usize = 4;
 
-/// What the files that the settings name say.
+/// What the files that the settings name say, and the store that they describe.
 pub(super) struct Files {
     pub(super) dex: DexFiles,
     pub(super) upstream: Option<UpstreamSettings>,
     pub(super) partners: Vec<PartnerSettings>,
     pub(super) signatures: Signatures,
+    pub(super) store: storage::Store,
 }
 
 /// Reads the files that the settings name; everything that is wrong with them is told at once.
 pub(super) fn files(config: &Config) -> Result<Files, Problems> {
     let signatures = super::signatures::signatures(config);
-    match (DexFiles::load(config), upstream_settings(config), partner_settings(config), signatures) {
-        (Ok(dex), Ok(upstream), Ok(partners), Ok(signatures)) => {
-            Ok(Files { dex, upstream, partners, signatures })
+    let store = storage::upload_store(config);
+    match (DexFiles::load(config), upstream_settings(config), partner_settings(config), signatures, store) {
+        (Ok(dex), Ok(upstream), Ok(partners), Ok(signatures), Ok(store)) => {
+            Ok(Files { dex, upstream, partners, signatures, store })
         }
-        (dex, upstream, partners, signatures) => {
+        (dex, upstream, partners, signatures, store) => {
             let mut problems = Problems::default();
-            let found = [dex.err(), upstream.err(), partners.err(), signatures.err()].into_iter().flatten();
-            for ConfigProblem { place, rule } in found.flatten() {
+            let found = [dex.err(), upstream.err(), partners.err(), signatures.err(), store.err()];
+            for ConfigProblem { place, rule } in found.into_iter().flatten().flatten() {
                 problems.add(&place, rule);
             }
             Err(problems)
@@ -66,6 +69,8 @@ pub(super) fn files(config: &Config) -> Result<Files, Problems> {
 pub(super) struct DexFiles {
     pub(super) streams: StreamConfigs,
     pub(super) routing: Routing,
+    /// Targets that are buckets, by name.
+    pub(super) buckets: HashMap<String, ObjectDestination>,
 }
 
 impl DexFiles {
@@ -95,8 +100,8 @@ impl DexFiles {
         };
         match routing {
             Ok(routing) => {
-                problems.extend(routing.unavailable_targets());
-                if problems.is_empty() { Ok(Self { streams, routing }) } else { Err(problems) }
+                let buckets = storage::bucket_targets(&routing, &mut problems);
+                if problems.is_empty() { Ok(Self { streams, routing, buckets }) } else { Err(problems) }
             }
             Err(found) => {
                 problems.extend(found);
@@ -252,35 +257,21 @@ pub(super) fn is_durable(config: &Config) -> bool {
     config.durability == Durability::Full
 }
 
-/// Targets that this version can deliver to, by name. Files alone need tending at start, so they come as
-/// what they are.
-pub(super) fn file_targets(config: &Config, routing: &Routing) -> HashMap<String, FileDestination> {
-    let file = |target: &TargetConfig| match target {
-        TargetConfig::File(file) => Some(FileDestination::new(FileSettings {
-            root: file.root(&config.data_dir),
-            clash_policy: file.clash_policy,
-            metadata_sidecar: file.metadata_sidecar,
-            durable: is_durable(config),
-        })),
-        TargetConfig::S3(_) | TargetConfig::AzureBlob(_) => None,
-    };
-    routing.targets().iter().filter_map(|(name, target)| Some((name.clone(), file(target)?))).collect()
-}
-
 /// The delivery engine.
 pub(super) fn deliveries(
     config: &Config,
     db: &Db,
     clock: &SharedClock,
     uploads: &Arc<Uploads>,
-    targets: HashMap<String, FileDestination>,
+    (files, buckets): (HashMap<String, FileDestination>, HashMap<String, ObjectDestination>),
     (partners, agenda): (&Partners, &Arc<Agenda>),
 ) -> Deliveries {
     let endpoint = |partner: &Arc<Partner>| -> (String, Arc<dyn Destination>) {
         (partner.target(), Arc::new(EndpointDestination::new(partner.clone())))
     };
-    let files = targets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
-    let destinations = files.chain(partners.iter().map(endpoint)).collect();
+    let files = files.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let buckets = buckets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let destinations = files.chain(buckets).chain(partners.iter().map(endpoint)).collect();
     let settings = WorkerSettings {
         concurrency: config.delivery.concurrency,
         concurrency_per_target: config.delivery.concurrency_per_target,

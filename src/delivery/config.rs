@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml_ng::{Mapping, Value};
 
+use super::destination::{Holder, MetadataPlace};
 use crate::config::Secret;
 use crate::manifest::ConfigProblem;
+use crate::outbound::bucket::{AzureCredential, AzureSettings, BucketSettings, S3Settings};
 
 /// What happens when another file already has the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,51 +42,27 @@ impl FileTarget {
     }
 }
 
-/// A bucket.
+/// A bucket of S3 or a container of Azure Blob Storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct S3Target {
-    /// The bucket.
-    pub(crate) bucket_name: String,
-    /// Another S3 than Amazon's, addressed by path.
-    pub(crate) endpoint: Option<String>,
-    /// The region.
-    pub(crate) region: Option<String>,
-    /// The static key.
-    pub(crate) access_key_id: Secret,
-    /// Its secret.
-    pub(crate) secret_access_key: Secret,
+pub(crate) struct ObjectTarget {
+    /// Which.
+    pub(crate) bucket: BucketSettings,
+    /// What happens when another object already has the name.
+    pub(crate) clash_policy: ClashPolicy,
+    /// Where the manifest goes.
+    pub(crate) metadata: MetadataPlace,
+    /// Whether what was written is read again and hashed.
+    pub(crate) read_back: bool,
 }
 
-/// How an Azure target proves who we are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AzureCredential {
-    /// The account's shared key.
-    SharedKey {
-        /// The storage account.
-        storage_account: String,
-        /// Its key.
-        storage_key: Secret,
-    },
-    /// A service principal.
-    ServicePrincipal {
-        /// The tenant.
-        tenant_id: String,
-        /// The client.
-        client_id: String,
-        /// Its secret.
-        client_secret: Secret,
-    },
-}
-
-/// A container of Azure Blob Storage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AzureBlobTarget {
-    /// The account's blob service.
-    pub(crate) endpoint: String,
-    /// The container.
-    pub(crate) container_name: String,
-    /// Who we are there.
-    pub(crate) credential: AzureCredential,
+impl ObjectTarget {
+    /// Who holds the metadata of its objects.
+    pub(super) fn holder(&self) -> Holder {
+        match self.bucket {
+            BucketSettings::S3(_) => Holder::S3,
+            BucketSettings::Azure(_) => Holder::Azure,
+        }
+    }
 }
 
 /// Where files can go.
@@ -92,29 +70,8 @@ pub(crate) struct AzureBlobTarget {
 pub(crate) enum TargetConfig {
     /// `type: file`.
     File(FileTarget),
-    /// `type: s3`.
-    S3(S3Target),
-    /// `type: az-blob`.
-    AzureBlob(AzureBlobTarget),
-}
-
-impl TargetConfig {
-    /// The type as the file names it.
-    pub(crate) fn type_name(&self) -> &'static str {
-        match self {
-            Self::File(_) => "file",
-            Self::S3(_) => "s3",
-            Self::AzureBlob(_) => "az-blob",
-        }
-    }
-
-    /// Whether this version can deliver there.
-    pub(crate) fn is_available(&self) -> bool {
-        match self {
-            Self::File(_) => true,
-            Self::S3(_) | Self::AzureBlob(_) => false,
-        }
-    }
+    /// `type: s3` or `type: az-blob`.
+    Object(ObjectTarget),
 }
 
 /// One entry of `targets`.
@@ -240,8 +197,15 @@ fn read_target(place: String, value: Value) -> Result<NamedTarget, Vec<ConfigPro
 }
 
 fn file_target(entry: &mut Entry) -> TargetConfig {
-    let path = entry.text("path").into();
-    let clash_policy = match entry.optional_text("clash_policy").as_deref() {
+    TargetConfig::File(FileTarget {
+        path: entry.text("path").into(),
+        clash_policy: clash_policy(entry),
+        metadata_sidecar: entry.flag("metadata_sidecar").unwrap_or(false),
+    })
+}
+
+fn clash_policy(entry: &mut Entry) -> ClashPolicy {
+    match entry.optional_text("clash_policy").as_deref() {
         None | Some("suffix-upload-id") => ClashPolicy::SuffixUploadId,
         Some("overwrite") => ClashPolicy::Overwrite,
         Some("fail") => ClashPolicy::Fail,
@@ -249,25 +213,37 @@ fn file_target(entry: &mut Entry) -> TargetConfig {
             entry.problem("clash_policy", "must be overwrite, fail or suffix-upload-id");
             ClashPolicy::default()
         }
-    };
-    let metadata_sidecar = match entry.map.remove("metadata_sidecar") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(is_on)) => is_on,
-        Some(_) => {
-            entry.problem("metadata_sidecar", "must be true or false");
-            false
-        }
-    };
-    TargetConfig::File(FileTarget { path, clash_policy, metadata_sidecar })
+    }
 }
 
 fn s3_target(entry: &mut Entry) -> TargetConfig {
-    TargetConfig::S3(S3Target {
-        bucket_name: entry.text("bucket_name"),
+    let bucket = BucketSettings::S3(S3Settings {
+        bucket: entry.text("bucket_name"),
         endpoint: entry.optional_text("endpoint"),
         region: entry.optional_text("region"),
         access_key_id: Secret::new(entry.text("access_key_id")),
         secret_access_key: Secret::new(entry.text("secret_access_key")),
+        session_token: entry.optional_text("session_token").map(Secret::new),
+    });
+    // Each call is signed with the SHA-256 of what it carries, and S3 compares.
+    object_target(entry, bucket, false)
+}
+
+fn object_target(entry: &mut Entry, bucket: BucketSettings, read_back: bool) -> TargetConfig {
+    let metadata = match entry.optional_text("metadata").as_deref() {
+        None | Some("auto") => MetadataPlace::Auto,
+        Some("object") => MetadataPlace::Object,
+        Some("sidecar") => MetadataPlace::Sidecar,
+        Some(_) => {
+            entry.problem("metadata", "must be auto, object or sidecar");
+            MetadataPlace::default()
+        }
+    };
+    TargetConfig::Object(ObjectTarget {
+        bucket,
+        clash_policy: clash_policy(entry),
+        metadata,
+        read_back: entry.flag("read_back").unwrap_or(read_back),
     })
 }
 
@@ -290,11 +266,12 @@ fn azure_blob_target(entry: &mut Entry) -> TargetConfig {
             storage_key: Secret::new(entry.text("storage_key")),
         }
     };
-    TargetConfig::AzureBlob(AzureBlobTarget {
+    let bucket = BucketSettings::Azure(AzureSettings {
         endpoint: entry.text("endpoint"),
-        container_name: entry.text("container_name"),
+        container: entry.text("container_name"),
         credential,
-    })
+    });
+    object_target(entry, bucket, true)
 }
 
 fn read_group(place: String, value: Value) -> Result<RoutingGroup, Vec<ConfigProblem>> {
@@ -363,6 +340,18 @@ impl Entry {
             Value::Number(number) if !number.is_f64() => Some(number.to_string()),
             _ => {
                 self.problem(key, "must be a text: put it in quotes");
+                None
+            }
+        }
+    }
+
+    /// A yes or no that may be absent.
+    fn flag(&mut self, key: &str) -> Option<bool> {
+        match self.map.remove(key)? {
+            Value::Null => None,
+            Value::Bool(is_on) => Some(is_on),
+            _ => {
+                self.problem(key, "must be true or false");
                 None
             }
         }

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::db::DbError;
+use crate::outbound::bucket::BucketError;
 use crate::partner::PartnerError;
 use crate::upload::SourceError;
 
@@ -40,6 +41,12 @@ pub(crate) enum DeliveryError {
     /// The target cannot be read or written.
     #[error("the target refused a file operation: {}", .0.kind())]
     Storage(#[source] io::Error),
+    /// A bucket did not do what was asked.
+    #[error("the target failed: {0}")]
+    Bucket(#[from] BucketError),
+    /// The target does not hold the parts any more that were sent to it.
+    #[error("the target has lost the parts that were sent")]
+    PartsLost,
     /// The partner gave no answer.
     #[error("the partner gave no answer: {0}")]
     Partner(#[source] PartnerError),
@@ -90,6 +97,19 @@ impl DeliveryError {
                 (401 | 403 | 408 | 425 | 429 | 500.., None) => Retry::OnSchedule,
                 _ => Retry::Never,
             },
+            Self::Bucket(error) => match error {
+                BucketError::Name
+                | BucketError::Settings
+                | BucketError::Refused { status: 405 | 413 | 414, .. } => Retry::Never,
+                BucketError::Refused { retry_after: Some(wait), .. } => Retry::NotBefore(*wait),
+                // S3 calls a connection that was slow a bad request, and so a token that has ended.
+                BucketError::Refused { retry_after: None, .. }
+                | BucketError::NotFound
+                | BucketError::Exists
+                | BucketError::Forbidden
+                | BucketError::Outbound(_)
+                | BucketError::Failed => Retry::OnSchedule,
+            },
             // The rest may be the network's or the moment's fault, or an operator can put it right while
             // the schedule runs: a mount that is missing, a folder with the wrong owner.
             Self::Source(SourceError::Truncated | SourceError::Storage(_))
@@ -97,6 +117,7 @@ impl DeliveryError {
             | Self::HashMismatch
             | Self::Full
             | Self::Storage(_)
+            | Self::PartsLost
             | Self::Partner(_)
             | Self::LeaseLost
             | Self::Progress(_)

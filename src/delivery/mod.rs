@@ -30,6 +30,7 @@ use tokio::sync::{Notify, Semaphore};
 pub(crate) use config::{ClashPolicy, TargetConfig};
 pub(crate) use destination::{
     Delivered, DeliveryRequest, Destination, EndpointDestination, FileDestination, FileSettings, HELD,
+    ObjectDestination, ObjectSettings,
 };
 pub(crate) use error::{DeliveryError, Retry};
 pub(crate) use model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus, NewDelivery};

@@ -9,7 +9,7 @@ use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
 use crate::id::UploadId;
-use crate::manifest::{ManifestFields, RejectedManifest, SenderManifest, verify};
+use crate::manifest::{FieldError, ManifestFields, RejectedManifest, SenderManifest, verify};
 use crate::report::{self, Report, ReportIssue, ReportStatus, Stage};
 use crate::upload::{
     AppendRequest, Appended, Concat, Door, Ended, Upload, UploadError, UploadState, Uploads, progress,
@@ -119,7 +119,8 @@ impl Exchange {
         fields: ManifestFields,
         now: Timestamp,
     ) -> Result<Result<SenderManifest, Creation>, DbError> {
-        let manifest = match verify(&self.streams, fields.ingested(id, now)) {
+        let verified = verify(&self.streams, fields.ingested(id, now));
+        let manifest = match verified.and_then(|manifest| self.storable(manifest)) {
             Ok(manifest) => manifest,
             Err(rejected) => {
                 self.report_refusal(caller, id, &rejected.fields, rejected.legacy_messages().join("\n"), now)
@@ -178,6 +179,18 @@ impl Exchange {
     /// Whether an upload with this manifest goes anywhere.
     pub(super) fn is_routed(&self, manifest: &SenderManifest) -> bool {
         !self.routing.targets_for(manifest.data_stream_id(), manifest.data_stream_route()).is_empty()
+    }
+
+    /// Refuses a manifest that a target could not keep with the object: after the last byte it would be too late.
+    fn storable(&self, manifest: SenderManifest) -> Result<SenderManifest, RejectedManifest> {
+        let fields: Vec<(&str, &str)> = manifest.fields().iter().collect();
+        let stream = (manifest.data_stream_id(), manifest.data_stream_route());
+        let misfits = self.routing.misfits(stream, &fields);
+        if misfits.is_empty() {
+            return Ok(manifest);
+        }
+        let errors = misfits.into_iter().map(FieldError::not_storable).collect();
+        Err(RejectedManifest { fields: manifest.fields().clone(), errors })
     }
 
     /// Writes the two reports of a creation that was refused.

@@ -66,6 +66,16 @@ impl Client {
         Ok(Self { http: http.map_err(|_| OutboundError::Tls)?, limits })
     }
 
+    /// The client below, for calls that another crate puts together.
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Which addresses it may call.
+    pub(super) fn reach(&self) -> Reach {
+        self.limits.reach
+    }
+
     /// Begins a GET.
     pub(crate) fn get(&self, url: &str) -> Call<'_> {
         self.call(Method::GET, url)
@@ -293,8 +303,12 @@ fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 fn wait_of(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = text_of(headers, "retry-after")?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+    retry_after(text_of(headers, "retry-after")?)
+}
+
+/// The wait that a `Retry-After` asks for in seconds.
+pub(super) fn retry_after(text: &str) -> Option<Duration> {
+    Some(Duration::from_secs(text.trim().parse().ok()?).min(LONGEST_WAIT))
 }
 
 /// What came back.

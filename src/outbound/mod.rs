@@ -6,6 +6,7 @@
 //! in no error text.
 
 mod base;
+pub(crate) mod bucket;
 mod client;
 mod guard;
 #[cfg(test)]

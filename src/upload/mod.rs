@@ -41,7 +41,7 @@ use crate::id::UploadId;
 use crate::report::{self, Report, Stage};
 
 pub(crate) use append::{AppendRequest, Appended, Ended};
-pub(crate) use blob::{BlobStore, FileBlobs, Segment, StorageKey};
+pub(crate) use blob::{BlobStore, FileBlobs, ObjectBlobs, Segment, StorageKey};
 pub(crate) use checksum::{CHECKSUM_ALGORITHMS, ChecksumError, ExpectedChecksum, UploadChecksum};
 pub(crate) use concat::{ConcatError, Concatenated};
 pub(crate) use content::{Content, ContentReader};
@@ -49,7 +49,7 @@ pub(crate) use error::UploadError;
 pub(crate) use expiry::Expiry;
 pub(crate) use metadata::{MetadataMode, UploadMetadata};
 pub(crate) use model::{Concat, Door, Upload, UploadState, stream_fields};
-pub(crate) use source::{Source, SourceError, Sources};
+pub(crate) use source::{Source, SourceError, Sources, Stored};
 pub(crate) use spool::UploadSpool;
 
 use verified::{VerifiedSource, source_error};

@@ -32,7 +32,7 @@ const RANKS: &[(u8, &[&str])] = &[
 const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["clap"], &["cli/", "demo/", "main.rs"]),
     (&["axum", "hyper", "hyper_util", "http_body", "http_body_util", "tower", "tower_http"], &["http/"]),
-    (&["object_store"], &["delivery/destination/", "upload/blob/"]),
+    (&["object_store"], &["outbound/bucket/"]),
     (&["fhirbolt"], &["fhir/"]),
     (&["jsonwebtoken"], &["auth/", "cdex/signature/"]),
     (&["webpki", "rustls_pki_types", "x509_parser", "serde_json_canonicalizer"], &["cdex/signature/"]),

@@ -7,6 +7,8 @@
 mod directory;
 mod endpoint;
 mod file;
+mod name;
+mod object;
 
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use async_trait::async_trait;
 
 pub(crate) use endpoint::{EndpointDestination, HELD};
 pub(crate) use file::{FileDestination, FileSettings};
+pub(crate) use object::labels::{Holder, misfits};
+pub(crate) use object::{MetadataPlace, ObjectDestination, ObjectSettings};
 
 use super::{DeliveryError, Progress};
 use crate::id::{DeliveryId, UploadId};
@@ -77,3 +81,5 @@ mod contract;
 mod endpoint_tests;
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod object_tests;

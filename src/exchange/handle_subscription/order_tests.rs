@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::tests::{keep, partnered, row, status, task, told, work};
+use super::tests::{keep, partnered, row, status, task, told};
 use super::*;
 use crate::agenda;
 use crate::clock::Clock;

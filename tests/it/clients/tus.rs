@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::{available, node, python};
+use super::available;
+use crate::support::buckets::{azure_store, borrowed, s3_store};
 use crate::support::environment::{large, skipped};
 use crate::support::gateway::Gateway;
+use crate::support::install::{node, python};
 use crate::support::random::Random;
+use crate::support::storage::{Azurite, S3Server};
 use crate::support::{rows, tus, wait};
 
 /// What happens when half of the file is sent.
@@ -24,25 +27,55 @@ enum Interruption {
 #[test]
 fn tus_js_client_resumes_after_an_abort() {
     let Some(client) = tus_js() else { return };
-    interrupted_upload(client, "/upload/files", Interruption::Abort);
+    interrupted_upload(client, "/upload/files", Interruption::Abort, &[]);
 }
 
 #[test]
 fn tus_js_client_resumes_after_the_gateway_was_killed() {
     let Some(client) = tus_js() else { return };
-    interrupted_upload(client, "/files/", Interruption::Kill);
+    interrupted_upload(client, "/files/", Interruption::Kill, &[]);
 }
 
 #[test]
 fn tuspy_resumes_after_an_abort() {
     let Some(client) = tuspy() else { return };
-    interrupted_upload(client, "/files/", Interruption::Abort);
+    interrupted_upload(client, "/files/", Interruption::Abort, &[]);
 }
 
 #[test]
 fn tuspy_resumes_after_the_gateway_was_killed() {
     let Some(client) = tuspy() else { return };
-    interrupted_upload(client, "/upload/files", Interruption::Kill);
+    interrupted_upload(client, "/upload/files", Interruption::Kill, &[]);
+}
+
+#[test]
+fn tus_js_client_resumes_into_a_bucket_of_s3() {
+    for interruption in [Interruption::Abort, Interruption::Kill] {
+        let Some(client) = tus_js() else { return };
+        let server = S3Server::start();
+        interrupted_upload(client, "/files/", interruption, &s3_store(&server));
+    }
+}
+
+#[test]
+fn tuspy_resumes_into_a_bucket_of_s3() {
+    for interruption in [Interruption::Abort, Interruption::Kill] {
+        let Some(client) = tuspy() else { return };
+        let server = S3Server::start();
+        interrupted_upload(client, "/upload/files", interruption, &s3_store(&server));
+    }
+}
+
+#[test]
+fn tus_js_client_resumes_into_a_container_of_azure() {
+    let (Some(client), Some(azurite)) = (tus_js(), Azurite::get()) else { return };
+    interrupted_upload(client, "/files/", Interruption::Kill, &azure_store(azurite));
+}
+
+#[test]
+fn tuspy_resumes_into_a_container_of_azure() {
+    let (Some(client), Some(azurite)) = (tuspy(), Azurite::get()) else { return };
+    interrupted_upload(client, "/files/", Interruption::Abort, &azure_store(azurite));
 }
 
 /// T-29, T-30, T-31, T-33
@@ -129,8 +162,13 @@ fn assert_delivered(gateway: &Gateway, ids: &[String], content: &[u8]) {
     }
 }
 
-fn interrupted_upload(mut client: Command, door: &str, interruption: Interruption) {
-    let mut gateway = Gateway::start();
+fn interrupted_upload(
+    mut client: Command,
+    door: &str,
+    interruption: Interruption,
+    settings: &[(&'static str, String)],
+) {
+    let mut gateway = Gateway::with(&borrowed(settings));
     let (content, file) = content(&gateway);
     let mut child = client
         .arg(format!("{}{door}", gateway.url()))
