@@ -68,6 +68,9 @@ pub enum AppError {
     /// A partner cannot be called.
     #[error("partner: {0}")]
     Partner(String),
+    /// A target cannot be called.
+    #[error("delivery.config_file: {0}")]
+    Target(String),
     /// The scanner cannot be called.
     #[error("screening.scanner: {0}")]
     Screening(String),
@@ -227,6 +230,8 @@ async fn exchange(
             Err(error) => tracing::warn!(target = %name, %error, "the target cannot be swept"),
         }
     }
+    let others =
+        wiring::dex_targets(&dex.routing, clock).map_err(|error| AppError::Target(error.to_string()))?;
     let is_shared = db.dialect() != Dialect::Sqlite;
     if !is_shared {
         // The lock on the data folder proves that nobody else runs: whoever held these leases is gone.
@@ -240,7 +245,15 @@ async fn exchange(
     let partners = partners.map_err(|error| AppError::Partner(error.to_string()))?;
     let agenda = Arc::new(Agenda::default());
     let exchange = Arc::new(Exchange {
-        deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets, (&partners, &agenda))),
+        deliveries: Arc::new(wiring::deliveries(
+            config,
+            db,
+            clock,
+            &uploads,
+            targets,
+            others,
+            (&partners, &agenda),
+        )),
         partners: Arc::new(partners),
         agenda,
         awaiting: Awaiting::at_start(db).await?,

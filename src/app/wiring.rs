@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::agenda::Agenda;
-use crate::auth::{AccessToken, ClientSettings, Credentials, SigningKey, TokenEndpoint};
+use crate::auth::{AccessToken, ClientSettings, Credentials, Grant, SigningKey, TokenEndpoint};
 use crate::clock::SharedClock;
 use crate::config::{
     Config, CredentialsConfig, Durability, PartnerConfig, ScannerAddress, Unrouted, UpstreamConfig,
@@ -14,8 +14,8 @@ use crate::config::{
 };
 use crate::db::{Db, DbSettings};
 use crate::delivery::{
-    Deliveries, Destination, EndpointDestination, FileDestination, FileSettings, Routing, Schedule,
-    TargetConfig, WorkerSettings,
+    Deliveries, Destination, DexDestination, EndpointDestination, FileDestination, FileSettings, Routing,
+    Schedule, TargetConfig, WorkerSettings,
 };
 use crate::exchange::export_data::ExportSettings;
 use crate::exchange::{ExchangeSettings, RestSettings, Signatures};
@@ -197,12 +197,12 @@ fn credentials(
         (None, Some(base)) => TokenEndpoint::Discovered(base.clone()),
         (None, None) => return Err(("token_url", "is missing".to_owned())),
     };
-    Ok(Credentials::Client(Box::new(ClientSettings {
+    Ok(Credentials::Granted(Grant::Assertion(Box::new(ClientSettings {
         client_id: client_id.clone(),
         key,
         scope: section.scope.clone().unwrap_or_else(|| "system/*.cruds".to_owned()),
         endpoint,
-    })))
+    }))))
 }
 
 /// Whom we exchange with.
@@ -273,25 +273,41 @@ pub(super) fn file_targets(config: &Config, routing: &Routing) -> HashMap<String
             metadata_sidecar: file.metadata_sidecar,
             durable: is_durable(config),
         })),
-        TargetConfig::S3(_) | TargetConfig::AzureBlob(_) => None,
+        TargetConfig::S3(_) | TargetConfig::AzureBlob(_) | TargetConfig::Dex(_) => None,
     };
     routing.targets().iter().filter_map(|(name, target)| Some((name.clone(), file(target)?))).collect()
 }
 
-/// The delivery engine.
+/// The other DEX gateways among the targets, by name.
+pub(super) fn dex_targets(
+    routing: &Routing,
+    clock: &SharedClock,
+) -> Result<HashMap<String, Arc<dyn Destination>>, OutboundError> {
+    let mut destinations = HashMap::new();
+    for (name, target) in routing.targets() {
+        if let TargetConfig::Dex(target) = target {
+            let destination: Arc<dyn Destination> = Arc::new(DexDestination::new(target.clone(), clock)?);
+            destinations.insert(name.clone(), destination);
+        }
+    }
+    Ok(destinations)
+}
+
+/// The delivery engine; `files` and `others` are the targets that the delivery file names.
 pub(super) fn deliveries(
     config: &Config,
     db: &Db,
     clock: &SharedClock,
     uploads: &Arc<Uploads>,
-    targets: HashMap<String, FileDestination>,
+    files: HashMap<String, FileDestination>,
+    others: HashMap<String, Arc<dyn Destination>>,
     (partners, agenda): (&Partners, &Arc<Agenda>),
 ) -> Deliveries {
     let endpoint = |partner: &Arc<Partner>| -> (String, Arc<dyn Destination>) {
         (partner.target(), Arc::new(EndpointDestination::new(partner.clone())))
     };
-    let files = targets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
-    let destinations = files.chain(partners.iter().map(endpoint)).collect();
+    let files = files.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let destinations = files.chain(others).chain(partners.iter().map(endpoint)).collect();
     let settings = WorkerSettings {
         concurrency: config.delivery.concurrency,
         concurrency_per_target: config.delivery.concurrency_per_target,

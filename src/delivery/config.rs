@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml_ng::{Mapping, Value};
 
+use super::dex_target::{DexTarget, dex_target};
 use crate::config::Secret;
 use crate::manifest::ConfigProblem;
 
@@ -96,6 +97,8 @@ pub(crate) enum TargetConfig {
     S3(S3Target),
     /// `type: az-blob`.
     AzureBlob(AzureBlobTarget),
+    /// `type: dex`.
+    Dex(DexTarget),
 }
 
 impl TargetConfig {
@@ -105,13 +108,14 @@ impl TargetConfig {
             Self::File(_) => "file",
             Self::S3(_) => "s3",
             Self::AzureBlob(_) => "az-blob",
+            Self::Dex(_) => "dex",
         }
     }
 
     /// Whether this version can deliver there.
     pub(crate) fn is_available(&self) -> bool {
         match self {
-            Self::File(_) => true,
+            Self::File(_) | Self::Dex(_) => true,
             Self::S3(_) | Self::AzureBlob(_) => false,
         }
     }
@@ -225,11 +229,12 @@ fn read_target(place: String, value: Value) -> Result<NamedTarget, Vec<ConfigPro
         "file" => file_target(&mut entry),
         "s3" => s3_target(&mut entry),
         "az-blob" => azure_blob_target(&mut entry),
+        "dex" => dex_target(&mut entry),
         other => {
             if !other.is_empty() {
                 entry.problem(
                     "type",
-                    &format!("Unknown destination type: {other} (known are file, s3 and az-blob)"),
+                    &format!("Unknown destination type: {other} (known are file, s3, az-blob and dex)"),
                 );
             }
             return Err(entry.problems);
@@ -250,14 +255,7 @@ fn file_target(entry: &mut Entry) -> TargetConfig {
             ClashPolicy::default()
         }
     };
-    let metadata_sidecar = match entry.map.remove("metadata_sidecar") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(is_on)) => is_on,
-        Some(_) => {
-            entry.problem("metadata_sidecar", "must be true or false");
-            false
-        }
-    };
+    let metadata_sidecar = entry.flag("metadata_sidecar");
     TargetConfig::File(FileTarget { path, clash_policy, metadata_sidecar })
 }
 
@@ -326,9 +324,10 @@ fn read_delivery_target(place: String, value: Value) -> Result<(String, String),
 }
 
 /// One map of the file while its keys are taken out of it; whatever is left at the end was not expected.
-struct Entry {
+pub(super) struct Entry {
     place: String,
-    map: Mapping,
+    /// The keys that nobody has asked for yet.
+    pub(super) map: Mapping,
     problems: Vec<ConfigProblem>,
 }
 
@@ -340,12 +339,13 @@ impl Entry {
         }
     }
 
-    fn problem(&mut self, key: &str, rule: &str) {
+    /// Notes what is wrong with a key.
+    pub(super) fn problem(&mut self, key: &str, rule: &str) {
         self.problems.push(ConfigProblem::new(format!("{}.{key}", self.place), rule));
     }
 
     /// A text that must be there. The empty one is not: DEX reads unset variables so.
-    fn text(&mut self, key: &str) -> String {
+    pub(super) fn text(&mut self, key: &str) -> String {
         let problems = self.problems.len();
         let text = self.optional_text(key);
         if text.is_none() && self.problems.len() == problems {
@@ -356,7 +356,7 @@ impl Entry {
 
     /// A text that may be absent or empty. Whole numbers are taken as they are; anything else must be
     /// quoted, because YAML would change how it is written.
-    fn optional_text(&mut self, key: &str) -> Option<String> {
+    pub(super) fn optional_text(&mut self, key: &str) -> Option<String> {
         match self.map.remove(key)? {
             Value::Null => None,
             Value::String(text) => Some(text).filter(|text| !text.is_empty()),
@@ -364,6 +364,18 @@ impl Entry {
             _ => {
                 self.problem(key, "must be a text: put it in quotes");
                 None
+            }
+        }
+    }
+
+    /// Whether something is on; it is off unless it says so.
+    pub(super) fn flag(&mut self, key: &str) -> bool {
+        match self.map.remove(key) {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(is_on)) => is_on,
+            Some(_) => {
+                self.problem(key, "must be true or false");
+                false
             }
         }
     }

@@ -1,17 +1,13 @@
 //! A call of a partner: its servers only, with our credentials there; a token that is refused is replaced once.
 
 use std::io;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 
 use super::Partner;
 use crate::auth::{AccessToken, TokenError};
-use crate::outbound::{Answer, Call, OutboundError};
-
-/// The slowest that a long body may go, in bytes a second; its time is bounded by that.
-const SLOWEST: u64 = 16 * 1024;
+use crate::outbound::{Answer, Call, OutboundError, time_to_send};
 
 /// A partner gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -68,8 +64,8 @@ impl Partner {
         // Whoever says in the header fields who we are means it: no token goes beside that.
         let is_signed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let token = if is_signed { None } else { self.token_for(url).await? };
-        let timeout = Duration::from_mins(1) + Duration::from_secs(length / SLOWEST);
-        let call = self.posted(url, headers, content_type).stream(stream, length).timeout(timeout);
+        let call = self.posted(url, headers, content_type).stream(stream, length);
+        let call = call.timeout(time_to_send(length));
         let answer = sign(call, token.as_ref()).send().await?;
         if answer.status == 401 && !is_signed {
             self.tokens.another(token.as_ref()).await.map_err(PartnerError::Token)?;
