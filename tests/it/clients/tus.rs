@@ -97,12 +97,17 @@ fn tus_js() -> Option<Command> {
     Some(command)
 }
 
-/// tuspy in a virtual environment of its own.
+/// The script that uses tuspy.
 fn tuspy() -> Option<Command> {
-    static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let installed = || python("tuspy", &["requirements.txt", "tus_py.py"], "tusclient");
-    let folder = available(INSTALLED.get_or_init(installed))?;
+    let folder = tuspy_folder()?;
     let mut command = Command::new(folder.join("venv/bin/python"));
     command.arg(folder.join("tus_py.py"));
     Some(command)
+}
+
+/// The folder whose virtual environment has tuspy.
+pub(super) fn tuspy_folder() -> Option<PathBuf> {
+    static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let installed = || python("tuspy", &["requirements.txt", "tus_py.py"], "tusclient");
+    available(INSTALLED.get_or_init(installed))
 }

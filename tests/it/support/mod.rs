@@ -11,6 +11,7 @@ pub(crate) mod http;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod random;
+pub(crate) mod relay;
 pub(crate) mod rows;
 pub(crate) mod rust_source;
 pub(crate) mod signing;
