@@ -70,6 +70,9 @@ pub enum AppError {
     /// A partner cannot be called.
     #[error("partner: {0}")]
     Partner(String),
+    /// A target cannot be called.
+    #[error("delivery.config_file: {0}")]
+    Target(String),
     /// The scanner cannot be called.
     #[error("screening.scanner: {0}")]
     Screening(String),
@@ -222,6 +225,8 @@ async fn exchange(
             Err(error) => tracing::warn!(target = %name, %error, "the target cannot be swept"),
         }
     }
+    let dexes =
+        wiring::dex_targets(&dex.routing, clock).map_err(|error| AppError::Target(error.to_string()))?;
     if !is_shared {
         // The lock on the data folder proves that nobody else runs: whoever held these leases is gone.
         let now = clock.now();
@@ -239,7 +244,7 @@ async fn exchange(
             db,
             clock,
             &uploads,
-            (targets, dex.buckets),
+            (targets, dex.buckets, dexes),
             (&partners, &agenda),
         )),
         partners: Arc::new(partners),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::storage;
 use crate::agenda::Agenda;
-use crate::auth::{AccessToken, ClientSettings, Credentials, SigningKey, TokenEndpoint};
+use crate::auth::{AccessToken, ClientSettings, Credentials, Grant, SigningKey, TokenEndpoint};
 use crate::clock::SharedClock;
 use crate::config::{
     Config, CredentialsConfig, Durability, PartnerConfig, Problems, ScannerAddress, Unrouted, UpstreamConfig,
@@ -14,8 +14,8 @@ use crate::config::{
 };
 use crate::db::{Db, DbSettings};
 use crate::delivery::{
-    Deliveries, Destination, EndpointDestination, FileDestination, ObjectDestination, Routing, Schedule,
-    WorkerSettings,
+    Deliveries, Destination, DexDestination, EndpointDestination, FileDestination, ObjectDestination,
+    Routing, Schedule, TargetConfig, WorkerSettings,
 };
 use crate::exchange::export_data::ExportSettings;
 use crate::exchange::{ExchangeSettings, RestSettings, Signatures};
@@ -191,12 +191,12 @@ fn credentials(
         (None, Some(base)) => TokenEndpoint::Discovered(base.clone()),
         (None, None) => return Err(("token_url", "is missing".to_owned())),
     };
-    Ok(Credentials::Client(Box::new(ClientSettings {
+    Ok(Credentials::Granted(Grant::Assertion(Box::new(ClientSettings {
         client_id: client_id.clone(),
         key,
         scope: section.scope.clone().unwrap_or_else(|| "system/*.cruds".to_owned()),
         endpoint,
-    })))
+    }))))
 }
 
 /// Whom we exchange with.
@@ -257,13 +257,31 @@ pub(super) fn is_durable(config: &Config) -> bool {
     config.durability == Durability::Full
 }
 
-/// The delivery engine.
+/// The other DEX gateways among the targets, by name.
+pub(super) fn dex_targets(
+    routing: &Routing,
+    clock: &SharedClock,
+) -> Result<HashMap<String, DexDestination>, OutboundError> {
+    let mut destinations = HashMap::new();
+    for (name, target) in routing.targets() {
+        if let TargetConfig::Dex(target) = target {
+            destinations.insert(name.clone(), DexDestination::new(target.clone(), clock)?);
+        }
+    }
+    Ok(destinations)
+}
+
+/// The delivery engine; the first targets are those of the delivery file.
 pub(super) fn deliveries(
     config: &Config,
     db: &Db,
     clock: &SharedClock,
     uploads: &Arc<Uploads>,
-    (files, buckets): (HashMap<String, FileDestination>, HashMap<String, ObjectDestination>),
+    (files, buckets, dexes): (
+        HashMap<String, FileDestination>,
+        HashMap<String, ObjectDestination>,
+        HashMap<String, DexDestination>,
+    ),
     (partners, agenda): (&Partners, &Arc<Agenda>),
 ) -> Deliveries {
     let endpoint = |partner: &Arc<Partner>| -> (String, Arc<dyn Destination>) {
@@ -271,7 +289,8 @@ pub(super) fn deliveries(
     };
     let files = files.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
     let buckets = buckets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
-    let destinations = files.chain(buckets).chain(partners.iter().map(endpoint)).collect();
+    let dexes = dexes.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let destinations = files.chain(buckets).chain(dexes).chain(partners.iter().map(endpoint)).collect();
     let settings = WorkerSettings {
         concurrency: config.delivery.concurrency,
         concurrency_per_target: config.delivery.concurrency_per_target,

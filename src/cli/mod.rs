@@ -10,6 +10,7 @@ mod serve;
 mod settings;
 mod status;
 mod submit;
+mod upload;
 
 use std::error::Error;
 use std::io::Write;
@@ -43,6 +44,8 @@ enum Command {
     Submit(Box<submit::SubmitArgs>),
     /// Say what is known of an upload or of a request.
     Status(status::StatusArgs),
+    /// Upload files to a tus server, and go on where an earlier run was cut off.
+    Upload(Box<upload::UploadArgs>),
 }
 
 /// What a command ends with; the text is for the operator.
@@ -58,6 +61,8 @@ pub fn run() -> ExitCode {
         Command::Request(args) => request::run(&args),
         Command::Submit(args) => submit::run(&args),
         Command::Status(args) => status::run(&args),
+        // It tells of each file itself, and has an exit code for what is worth another run.
+        Command::Upload(args) => return upload::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_yaml_ng::{Mapping, Value};
 
 use super::destination::{Holder, MetadataPlace};
+use super::dex_target::{DexTarget, dex_target};
 use crate::config::Secret;
 use crate::manifest::ConfigProblem;
 use crate::outbound::bucket::{AzureCredential, AzureSettings, BucketSettings, S3Settings};
@@ -72,6 +73,8 @@ pub(crate) enum TargetConfig {
     File(FileTarget),
     /// `type: s3` or `type: az-blob`.
     Object(ObjectTarget),
+    /// `type: dex`.
+    Dex(DexTarget),
 }
 
 /// One entry of `targets`.
@@ -182,11 +185,12 @@ fn read_target(place: String, value: Value) -> Result<NamedTarget, Vec<ConfigPro
         "file" => file_target(&mut entry),
         "s3" => s3_target(&mut entry),
         "az-blob" => azure_blob_target(&mut entry),
+        "dex" => dex_target(&mut entry),
         other => {
             if !other.is_empty() {
                 entry.problem(
                     "type",
-                    &format!("Unknown destination type: {other} (known are file, s3 and az-blob)"),
+                    &format!("Unknown destination type: {other} (known are file, s3, az-blob and dex)"),
                 );
             }
             return Err(entry.problems);
@@ -303,9 +307,10 @@ fn read_delivery_target(place: String, value: Value) -> Result<(String, String),
 }
 
 /// One map of the file while its keys are taken out of it; whatever is left at the end was not expected.
-struct Entry {
+pub(super) struct Entry {
     place: String,
-    map: Mapping,
+    /// The keys that nobody has asked for yet.
+    pub(super) map: Mapping,
     problems: Vec<ConfigProblem>,
 }
 
@@ -317,12 +322,13 @@ impl Entry {
         }
     }
 
-    fn problem(&mut self, key: &str, rule: &str) {
+    /// Notes what is wrong with a key.
+    pub(super) fn problem(&mut self, key: &str, rule: &str) {
         self.problems.push(ConfigProblem::new(format!("{}.{key}", self.place), rule));
     }
 
     /// A text that must be there. The empty one is not: DEX reads unset variables so.
-    fn text(&mut self, key: &str) -> String {
+    pub(super) fn text(&mut self, key: &str) -> String {
         let problems = self.problems.len();
         let text = self.optional_text(key);
         if text.is_none() && self.problems.len() == problems {
@@ -333,7 +339,7 @@ impl Entry {
 
     /// A text that may be absent or empty. Whole numbers are taken as they are; anything else must be
     /// quoted, because YAML would change how it is written.
-    fn optional_text(&mut self, key: &str) -> Option<String> {
+    pub(super) fn optional_text(&mut self, key: &str) -> Option<String> {
         match self.map.remove(key)? {
             Value::Null => None,
             Value::String(text) => Some(text).filter(|text| !text.is_empty()),
@@ -346,7 +352,7 @@ impl Entry {
     }
 
     /// A yes or no that may be absent.
-    fn flag(&mut self, key: &str) -> Option<bool> {
+    pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
         match self.map.remove(key)? {
             Value::Null => None,
             Value::Bool(is_on) => Some(is_on),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::db::DbError;
 use crate::outbound::bucket::BucketError;
+use crate::outbound::tus::{Remedy, TusError};
 use crate::partner::PartnerError;
 use crate::upload::SourceError;
 
@@ -60,6 +61,26 @@ pub(crate) enum DeliveryError {
         /// The codes of the issues that it told.
         codes: String,
     },
+    /// A tus server, or the way to it.
+    #[error(transparent)]
+    Tus(#[from] TusError),
+    /// The target has all bytes and has not done with them what is waited for.
+    #[error("the target has every byte and has not said that it {wanted} the upload: status {status}")]
+    NotYet {
+        /// What is waited for.
+        wanted: &'static str,
+        /// The status of its answer.
+        status: u16,
+    },
+    /// The target has lost bytes that it had acknowledged, and that this attempt has given up.
+    #[error("the target has lost bytes that it had acknowledged")]
+    Rewound,
+    /// The target has lost the second upload, too.
+    #[error("the target has lost the upload twice")]
+    LostTwice,
+    /// The manifest is not one that the target could keep.
+    #[error("the manifest cannot be sent to the target: {0}")]
+    Manifest(String),
     /// Another worker has the delivery now.
     #[error("another worker has the delivery")]
     LeaseLost,
@@ -83,13 +104,31 @@ pub(crate) enum Retry {
 }
 
 impl DeliveryError {
+    /// The text for whoever sent the upload, in its report and at `/info`: what another DEX says of a manifest is told
+    /// there (dex-upload F-07), and in no log.
+    pub(super) fn issue(&self) -> String {
+        match self {
+            Self::Tus(TusError::Refused(refusal)) if !refusal.messages.is_empty() => {
+                format!("{self}: {}", refusal.messages.join("; "))
+            }
+            _ => self.to_string(),
+        }
+    }
+
     /// Whether trying again can help.
     pub(crate) fn retry(&self) -> Retry {
         match self {
             Self::Source(SourceError::Missing | SourceError::Corrupt)
             | Self::PathTaken
             | Self::PathRefused
-            | Self::NoSuchTarget => Retry::Never,
+            | Self::NoSuchTarget
+            | Self::LostTwice
+            | Self::Manifest(_) => Retry::Never,
+            Self::Tus(error) => match error.remedy() {
+                Remedy::Nothing => Retry::Never,
+                Remedy::Wait(Some(wait)) => Retry::NotBefore(wait),
+                Remedy::Wait(None) | Remedy::Permission | Remedy::NewUpload => Retry::OnSchedule,
+            },
             Self::Partner(error) if error.is_lasting() => Retry::Never,
             Self::Refused { status, retry_after, .. } => match (status, retry_after) {
                 (401 | 403 | 408 | 409 | 425 | 429 | 500.., Some(wait)) => Retry::NotBefore(*wait),
@@ -119,6 +158,8 @@ impl DeliveryError {
             | Self::Storage(_)
             | Self::PartsLost
             | Self::Partner(_)
+            | Self::NotYet { .. }
+            | Self::Rewound
             | Self::LeaseLost
             | Self::Progress(_)
             | Self::Panicked => Retry::OnSchedule,

@@ -9,6 +9,7 @@
 mod attempt;
 mod config;
 mod destination;
+mod dex_target;
 mod error;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -29,8 +30,8 @@ use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use config::{ClashPolicy, TargetConfig};
 pub(crate) use destination::{
-    Delivered, DeliveryRequest, Destination, EndpointDestination, FileDestination, FileSettings, HELD,
-    ObjectDestination, ObjectSettings,
+    Delivered, DeliveryRequest, Destination, DexDestination, EndpointDestination, FileDestination,
+    FileSettings, HELD, ObjectDestination, ObjectSettings,
 };
 pub(crate) use error::{DeliveryError, Retry};
 pub(crate) use model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus, NewDelivery};

@@ -129,7 +129,7 @@ routing_groups:
     let expected = [
         "d.yml: programs: is not a key of a delivery file",
         "d.yml: targets.a.pth: is not a key that is known here",
-        "d.yml: targets.b.type: Unknown destination type: ftp (known are file, s3 and az-blob)",
+        "d.yml: targets.b.type: Unknown destination type: ftp (known are file, s3, az-blob and dex)",
         "d.yml: targets.c.bucket_name: is missing",
         "d.yml: targets.c.secret_access_key: is missing",
         "d.yml: targets.d.client_id: is missing",

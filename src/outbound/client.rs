@@ -14,6 +14,9 @@ use reqwest::{Method, Url, redirect};
 use super::guard::{self, Forbidden, PublicOnly, Reach};
 use super::{OutboundError, form};
 
+/// The slowest that a long body may go, in bytes a second; the time of its call is bounded by that.
+const SLOWEST: u64 = 16 * 1024;
+
 /// No longer wait is believed.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
@@ -86,6 +89,11 @@ impl Client {
         self.call(Method::HEAD, url)
     }
 
+    /// Begins an OPTIONS.
+    pub(crate) fn options(&self, url: &str) -> Call<'_> {
+        self.call(Method::OPTIONS, url)
+    }
+
     /// Begins a POST.
     pub(crate) fn post(&self, url: &str) -> Call<'_> {
         self.call(Method::POST, url)
@@ -127,6 +135,11 @@ fn builder(limits: Limits) -> reqwest::ClientBuilder {
         .timeout(limits.timeout)
         .tcp_nodelay(true)
         .user_agent(concat!("cdex-gateway/", env!("CARGO_PKG_VERSION")))
+}
+
+/// The time that a call may take whose body has so many bytes.
+pub(crate) fn time_to_send(length: u64) -> Duration {
+    Duration::from_mins(1) + Duration::from_secs(length / SLOWEST)
 }
 
 /// The URL, if it is one that may be called: a user in it would become an `Authorization` field.

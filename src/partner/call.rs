@@ -1,17 +1,13 @@
 //! A call of a partner: its servers only, with our credentials there; a token that is refused is replaced once.
 
 use std::io;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 
 use super::Partner;
 use crate::auth::{AccessToken, TokenError};
-use crate::outbound::{Answer, Arriving, Call, OutboundError};
-
-/// The slowest that a long body may go, in bytes a second; its time is bounded by that.
-const SLOWEST: u64 = 16 * 1024;
+use crate::outbound::{Answer, Arriving, Call, OutboundError, time_to_send};
 
 /// The longest that a long answer may take, however long it is.
 const LONGEST_ANSWER: Duration = Duration::from_hours(6);
@@ -89,8 +85,7 @@ impl Partner {
         // Whoever says in the header fields who we are means it: no token goes beside that.
         let is_signed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let token = if is_signed { None } else { self.token_for(url).await? };
-        let timeout =
-            timeout.unwrap_or_else(|| Duration::from_mins(1) + Duration::from_secs(length / SLOWEST));
+        let timeout = timeout.unwrap_or_else(|| time_to_send(length));
         let call = self.posted(url, headers, content_type).stream(stream, length).timeout(timeout);
         let answer = sign(call, token.as_ref()).send().await?;
         if answer.status == 401 && !is_signed {

@@ -4,6 +4,7 @@
 //! only when it is whole, and says "delivered" only after length and SHA-256 were compared. `contract.rs`
 //! holds the tests that each of them must pass.
 
+mod dex;
 mod directory;
 mod endpoint;
 mod file;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub(crate) use dex::DexDestination;
 pub(crate) use endpoint::{EndpointDestination, HELD};
 pub(crate) use file::{FileDestination, FileSettings};
 pub(crate) use object::labels::{Holder, misfits};

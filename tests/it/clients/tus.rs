@@ -209,7 +209,7 @@ fn tus_js() -> Option<Command> {
     javascript("tus-js.mjs")
 }
 
-/// tuspy in a virtual environment of its own.
+/// The script that uses tuspy.
 fn tuspy() -> Option<Command> {
     python_client("tus_py.py")
 }
@@ -226,10 +226,15 @@ fn javascript(script: &str) -> Option<Command> {
 
 /// A script that uses tuspy or aiotus, in a virtual environment of their own.
 fn python_client(script: &str) -> Option<Command> {
-    static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let files = ["requirements.txt", "tus_py.py", "aiotus_parts.py"];
-    let folder = available(INSTALLED.get_or_init(|| python("tuspy", &files, "aiotus, tusclient")))?;
+    let folder = tuspy_folder()?;
     let mut command = Command::new(folder.join("venv/bin/python"));
     command.arg(folder.join(script));
     Some(command)
+}
+
+/// The folder whose virtual environment has tuspy.
+pub(super) fn tuspy_folder() -> Option<PathBuf> {
+    static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let files = ["requirements.txt", "tus_py.py", "aiotus_parts.py"];
+    available(INSTALLED.get_or_init(|| python("tuspy", &files, "aiotus, tusclient")))
 }

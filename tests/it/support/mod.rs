@@ -13,6 +13,7 @@ pub(crate) mod install;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod random;
+pub(crate) mod relay;
 pub(crate) mod rows;
 pub(crate) mod rust_source;
 pub(crate) mod signing;
