@@ -27,7 +27,7 @@ pub(super) fn file_targets(config: &Config, routing: &Routing) -> HashMap<String
             metadata_sidecar: file.metadata_sidecar,
             durable: is_durable(config),
         })),
-        TargetConfig::Object(_) => None,
+        TargetConfig::Object(_) | TargetConfig::Dex(_) => None,
     };
     routing.targets().iter().filter_map(|(name, target)| Some((name.clone(), file(target)?))).collect()
 }

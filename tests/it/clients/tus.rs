@@ -10,7 +10,7 @@ use super::available;
 use crate::support::buckets::{azure_store, borrowed, s3_store};
 use crate::support::environment::{large, skipped};
 use crate::support::gateway::Gateway;
-use crate::support::install::{node, python};
+use crate::support::install::{node, python, run};
 use crate::support::random::Random;
 use crate::support::storage::{Azurite, S3Server};
 use crate::support::{rows, tus, wait};
@@ -108,7 +108,7 @@ fn uppy_uploads_a_file_and_removes_one_that_is_under_way() {
 fn a_script_of_curl_uploads_with_checksums_and_a_deferred_length() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/tus_curl.sh");
     for (needed, version) in [("curl", "--version"), ("openssl", "version")] {
-        if let Err(reason) = super::run(Command::new(needed).arg(version)) {
+        if let Err(reason) = run(Command::new(needed).arg(version)) {
             return skipped(&format!("a client is not available: {reason}"));
         }
     }

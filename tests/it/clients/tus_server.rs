@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use super::{available, node};
+use super::available;
 use crate::support::files;
+use crate::support::install::node;
 
 /// The server. Dropping it ends it.
 pub(super) struct TusServer {

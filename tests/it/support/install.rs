@@ -47,7 +47,7 @@ fn prepare(name: &str, files: &[&str]) -> Result<PathBuf, String> {
 }
 
 /// Runs a command to its end; its last line tells what went wrong.
-fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {
