@@ -59,7 +59,7 @@ impl HttpService for Service {
         let response = tokio::time::timeout(limit, answer)
             .await
             .map_err(|_| HttpError::new(HttpErrorKind::Timeout, OutboundError::Timeout))?
-            .map_err(classify)?;
+            .map_err(|error| classify(&error))?;
         match refusal(response.status().as_u16(), response.headers()) {
             None => Ok(response),
             Some(refusal) => Err(HttpError::new(HttpErrorKind::Unknown, refusal)),
@@ -77,7 +77,7 @@ fn refusal(status: u16, headers: &HeaderMap) -> Option<Refusal> {
 
 /// The client's error with ours inside, so that it is known again above, and of the same kind, so that it is repeated
 /// where that is safe.
-fn classify(error: HttpError) -> HttpError {
+fn classify(error: &HttpError) -> HttpError {
     let ours = match error.kind() {
         HttpErrorKind::Connect => OutboundError::Connect,
         HttpErrorKind::Timeout => OutboundError::Timeout,

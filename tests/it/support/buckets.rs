@@ -44,6 +44,6 @@ pub(crate) fn azure_target(name: &str, azurite: &Azurite) -> String {
 }
 
 /// Settings as a gateway of the tests takes them.
-pub(crate) fn borrowed(settings: &[(&'static str, String)]) -> Vec<(&'static str, &str)> {
+pub(crate) fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
     settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
