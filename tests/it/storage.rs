@@ -22,13 +22,14 @@ const MIB: usize = 1024 * 1024;
 /// A gateway whose one stream goes to these targets.
 fn routed(settings: &[(&'static str, String)], targets: &[(&str, String)]) -> Gateway {
     let entries: String = targets.iter().map(|(_, entry)| entry.as_str()).collect();
-    let routes: String = targets
+    let routes: Vec<String> = targets
         .iter()
         .map(|(name, _)| format!("      - {{ name: {name}, path_template: 'in/{{{{.Filename}}}}' }}\n"))
         .collect();
     let yaml = format!(
         "targets:\n{entries}routing_groups:\n  - data_stream_id: dextesting\n    data_stream_route: testevent1\n    \
-         delivery_targets:\n{routes}"
+         delivery_targets:\n{}",
+        routes.concat()
     );
     let folder = "{data}/..";
     let mut settings = borrowed(settings);
@@ -70,20 +71,13 @@ fn an_upload_in_a_bucket_arrives_in_every_bucket() {
             let location = delivery["location"].as_str().expect("a text");
             let (name, key) = (delivery["name"].as_str().expect("a name"), location.rsplit('/').next());
             let key = key.unwrap_or_default();
-            match name {
-                "blob" => {
-                    assert!(
-                        location.starts_with("http://127.0.0.1:") && location.contains("a%20note%20%281%29")
-                    );
-                }
-                _ => {
-                    let server = if name == "lake" { &other } else { &store };
-                    assert_eq!(location, format!("s3://{BUCKET}/in/{key}"));
-                    assert!(
-                        std::fs::read(server.folder().join("in").join(key)).expect("it is there") == content
-                    );
-                }
+            if name == "blob" {
+                assert!(location.starts_with("http://127.0.0.1:") && location.contains("a%20note%20%281%29"));
+                continue;
             }
+            let server = if name == "lake" { &other } else { &store };
+            assert_eq!(location, format!("s3://{BUCKET}/in/{key}"));
+            assert!(std::fs::read(server.folder().join("in").join(key)).expect("it is there") == content);
         }
         let sidecars = files::below(&store.folder().join("in"));
         assert!(sidecars.iter().any(|path| path.to_string_lossy().ends_with(".meta.json")));

@@ -162,7 +162,7 @@ impl Job {
 }
 
 fn long() -> Vec<u8> {
-    (0..20 * MIB as u32 + 7).map(|n| n.to_le_bytes()[n as usize % 3]).collect()
+    (0..20 * 1024 * 1024 + 7_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect()
 }
 
 /// D-10: an attempt that dies after any part is gone on with, and what was sent is not sent again.
