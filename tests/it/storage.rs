@@ -22,13 +22,14 @@ const MIB: usize = 1024 * 1024;
 /// A gateway whose one stream goes to these targets.
 fn routed(settings: &[(&'static str, String)], targets: &[(&str, String)]) -> Gateway {
     let entries: String = targets.iter().map(|(_, entry)| entry.as_str()).collect();
-    let route = |(name, _): &(&str, String)| {
-        format!("      - {{ name: {name}, path_template: 'in/{{{{.Filename}}}}' }}")
-    };
-    let routes = targets.iter().map(route).collect::<Vec<_>>().join("\n");
+    let routes: Vec<String> = targets
+        .iter()
+        .map(|(name, _)| format!("      - {{ name: {name}, path_template: 'in/{{{{.Filename}}}}' }}\n"))
+        .collect();
     let yaml = format!(
         "targets:\n{entries}routing_groups:\n  - data_stream_id: dextesting\n    data_stream_route: testevent1\n    \
-         delivery_targets:\n{routes}"
+         delivery_targets:\n{}",
+        routes.concat()
     );
     let folder = "{data}/..";
     let mut settings = borrowed(settings);

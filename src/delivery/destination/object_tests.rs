@@ -148,7 +148,6 @@ impl Job {
             path: self.path,
             media_type: Some("text/plain"),
             headers: &[],
-            timeout: None,
             manifest: self.manifest.as_bytes(),
             progress: &MemoryProgress::of(&self.progress),
             source: Box::new(source),
@@ -163,7 +162,7 @@ impl Job {
 }
 
 fn long() -> Vec<u8> {
-    (0..20 * (1_u32 << 20) + 7).map(|n| n.to_le_bytes()[n as usize % 3]).collect()
+    (0..20 * 1024 * 1024 + 7_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect()
 }
 
 /// D-10: an attempt that dies after any part is gone on with, and what was sent is not sent again.

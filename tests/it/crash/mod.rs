@@ -84,13 +84,13 @@ fn objects(folder: &Path) -> Vec<PathBuf> {
     files::below(folder).into_iter().filter(|path| !path.starts_with(folder.join(".store"))).collect()
 }
 
-/// The files at one place of a gateway.
-type Found = Box<dyn Fn(&Gateway) -> Vec<PathBuf>>;
+/// Finds the files of a gateway.
+type Look = Box<dyn Fn(&Gateway) -> Vec<PathBuf>>;
 
 /// Where to look for what was stored and what was delivered.
 struct Places {
-    stored: Found,
-    delivered: Found,
+    stored: Look,
+    delivered: Look,
 }
 
 impl Places {
