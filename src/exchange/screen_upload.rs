@@ -21,7 +21,7 @@ use crate::report::{self, Report, Stage, StreamFields};
 use crate::screening::scanner::{Scanned, Scanner, ScannerError};
 use crate::screening::{self, HEAD_BYTES, Screened, Verdict};
 use crate::telemetry::metrics::count_scans;
-use crate::upload::{Source, Sources, Upload};
+use crate::upload::{Source, Sources, Upload, UploadState};
 
 /// What is reported of an upload that is held because of what is seen of it.
 const HELD: &str =
@@ -114,7 +114,11 @@ impl Exchange {
 
     async fn to_be_scanned(&self, item: &Item) -> Result<Option<(UploadId, Upload, Screened)>, DbError> {
         let Ok(id) = item.subject.parse() else { return Ok(None) };
-        let Some(upload) = self.uploads.find(&item.access(), id).await? else { return Ok(None) };
+        let found = self.uploads.find(&item.access(), id).await?;
+        // One that its sender has removed meanwhile has nothing left to look at.
+        let Some(upload) = found.filter(|upload| upload.state == UploadState::Complete) else {
+            return Ok(None);
+        };
         let mut reader = self.db.reader().await?;
         let screened = screening::find(&mut reader.tx(), &item.access(), id).await?;
         let screened = screened.filter(|screened| screened.verdict == Verdict::Pending);
