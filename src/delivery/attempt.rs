@@ -79,6 +79,7 @@ impl Deliveries {
             path: &delivery.path,
             media_type: upload.media_type.as_deref(),
             headers: &delivery.headers,
+            timeout: delivery.timeout,
             manifest: &upload.manifest,
             progress: &Leased { deliveries: self, delivery },
             source,

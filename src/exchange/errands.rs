@@ -27,7 +27,7 @@ impl Exchange {
                 self.has_subscribers.store(true, Ordering::Release);
                 vec![Errand::Handshake]
             }
-            "DocumentReference" | "QuestionnaireResponse" if self.is_anything_awaited() => {
+            "DocumentReference" | "QuestionnaireResponse" | "Patient" if self.is_anything_awaited() => {
                 vec![Errand::MatchDocument]
             }
             _ => Vec::new(),
@@ -51,7 +51,8 @@ fn of_task(task: &CdexTask<'_>) -> Vec<Errand> {
     if task.has_tag(tag::TAGS, tag::SENT) {
         return errands;
     }
-    let is_open = matches!(task.status, Some(TaskStatus::Requested | TaskStatus::Accepted));
+    let is_open =
+        matches!(task.status, Some(TaskStatus::Requested | TaskStatus::Accepted | TaskStatus::InProgress));
     if is_attachment_request {
         errands.push(Errand::SubmitAttachments);
     } else if is_open && matches!(task.asked(), Asked::Query(_) | Asked::Coded(_)) {

@@ -87,6 +87,27 @@ impl BareDatabase {
         self.script(deliveries).await
     }
 
+    /// Puts `count` copies of a resource in place beside it, each one millisecond older than the one after it and the last
+    /// as old as the resource itself. All have its values: whatever finds one finds all of them.
+    #[allow(dead_code, reason = "not every bench searches")]
+    pub(crate) async fn multiply(&mut self, id: &str, count: usize) -> sqlx::Result<()> {
+        let resources = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
+             INSERT INTO resource (kind, tenant, owner, type, id, version, last_updated, change, bytes, content) \
+             SELECT kind, tenant, owner, type, 'copy-' || i, version, \
+             (last_updated / 1000000 - {count} + i) * 1000000, change, bytes, \
+             CAST(replace(CAST(content AS TEXT), '{id}', 'copy-' || i) AS BLOB) \
+             FROM resource, n WHERE id = '{id}'"
+        );
+        let entries = format!(
+            "INSERT INTO search_entry (space, value, resource, extra) \
+             SELECT e.space, e.value, c.key, e.extra FROM resource r CROSS JOIN search_entry e CROSS JOIN resource c \
+             WHERE r.id = '{id}' AND e.resource = r.key AND c.key > r.key ORDER BY e.space, e.value, c.key"
+        );
+        self.script(resources).await?;
+        self.script(entries).await
+    }
+
     async fn script(&mut self, sql: String) -> sqlx::Result<()> {
         let script = sqlx::raw_sql(AssertSqlSafe(sql));
         match self {

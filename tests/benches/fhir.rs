@@ -1,9 +1,10 @@
 //! How fast the FHIR repository is: the release binary over loopback with full durability on SQLite. Creations are
 //! held against bare commits of one row, searches against requests that look at nothing (`/health/live`), and a
-//! search among many documents against the same search among few.
+//! search among many documents against the same search among few. Data requests are held against a plain Task and the
+//! search that it asks for, and polling what has changed among many Tasks against polling the same among few.
 //!
-//! `cargo bench --bench fhir`; `CDEX_BENCH_DOCUMENTS` says how many documents are many (100,000 unless set). Client and
-//! gateway share the machine.
+//! `cargo bench --bench fhir`; `CDEX_BENCH_DOCUMENTS` and `CDEX_BENCH_TASKS` say how many are many (100,000 unless set).
+//! Client and gateway share the machine.
 
 mod commit;
 #[expect(dead_code, reason = "the benches need a part of what the tests share")]
@@ -31,6 +32,8 @@ const ASKED_ABOUT: usize = 100;
 /// Documents of one patient.
 const OF_ONE_PATIENT: usize = 50;
 const FEW: usize = 10_000;
+/// Tasks on one page of a poll.
+const OF_ONE_PAGE: usize = 500;
 /// Rows that the limit commits one after the other.
 const ALONE: usize = 1_000;
 /// Documents that one transaction Bundle carries when many are put in place.
@@ -39,6 +42,7 @@ const OF_ONE_BUNDLE: usize = 500;
 fn main() -> Result<(), Failure> {
     tasks()?;
     answers()?;
+    polls()?;
     documents()
 }
 
@@ -130,6 +134,57 @@ fn answers() -> Result<(), Failure> {
     answered?;
     table::row("a data request and its answer", speed(count * connections, time), limit);
     Ok(())
+}
+
+/// What has changed since the last poll, taken page by page as a requester does it: the same Tasks, whatever else is stored.
+fn polls() -> Result<(), Failure> {
+    let many = environment::number("CDEX_BENCH_TASKS").map_or(Ok(100_000), usize::try_from)?;
+    table::heading(&format!("{FEW} changed Tasks polled by _lastUpdated, pages of {OF_ONE_PAGE}"), "Task");
+    let mut few = Vec::new();
+    for tasks in [FEW, many] {
+        let mut gateway = Gateway::start();
+        let created = gateway.ask(&json("/fhir/Task", task(0))).json();
+        // What fills the database keeps everybody else from writing for minutes.
+        assert!(gateway.stop().success());
+        let text = |at: &str| created.pointer(at).and_then(serde_json::Value::as_str).unwrap_or_default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut database = BareDatabase::open_sqlite(&gateway.data_dir().join("gateway.db")).await?;
+            database.multiply(text("/id"), tasks).await
+        })?;
+        gateway.launch();
+        let mut line = gateway.connect()?;
+        // The copies are a millisecond apart.
+        let newest: jiff::Timestamp = text("/meta/lastUpdated").parse()?;
+        let since = newest - jiff::SignedDuration::from_millis(i64::try_from(FEW)?);
+        for (number, of_whom) in
+            ["", "&owner=Organization/o0", "&requester:identifier=1407071236"].iter().enumerate()
+        {
+            let first = format!("/fhir/Task?_lastUpdated=gt{since:.3}{of_whom}&_count={OF_ONE_PAGE}");
+            let time = table::best_of_three(|| assert!(poll(&mut line, &first) >= FEW, "{first}"));
+            let what = format!("among {tasks}{}", of_whom.replace('&', ", "));
+            match few.get(number) {
+                None => few.push(table::limit(&what, speed(FEW, time))),
+                Some(few) => table::row(&what, speed(FEW, time), *few),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes all pages of a search; how many Tasks there are on them.
+fn poll(line: &mut support::http::Connection, first: &str) -> usize {
+    let (mut found, mut next) = (0, Some(first.to_owned()));
+    while let Some(path) = next.take() {
+        let answer = line.exchange(&Request::new("GET", &path)).expect("it answers");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let page = answer.json();
+        found += page["entry"].as_array().map_or(0, Vec::len);
+        let links = page["link"].as_array().into_iter().flatten();
+        let url = links.filter(|link| link["relation"] == "next").find_map(|link| link["url"].as_str());
+        next = url.and_then(|url| Some(url[url.find("/fhir/")?..].to_owned()));
+    }
+    found
 }
 
 /// The documents of one patient, found among few and among many.

@@ -23,7 +23,7 @@ pub(crate) enum Role {
 /// says what the data are for (CONF-018).
 pub(crate) fn check_created(task: &CdexTask<'_>, must_say_purpose: bool) -> Vec<Issue> {
     let mut issues = Vec::new();
-    if task.status.is_some_and(|status| status != TaskStatus::Requested) {
+    if task.tree().get("status").is_some() && task.status != Some(TaskStatus::Requested) {
         let text = "A Task is created with the status requested";
         let issue = Issue::error(IssueType::BusinessRule, "Task.status", text);
         issues
@@ -70,8 +70,12 @@ pub(crate) fn check_put(next: &CdexTask<'_>, role: Role) -> Vec<Issue> {
     if role == Role::Source || !is_begun {
         return Vec::new();
     }
-    let text = "A Task begins with the status requested";
-    vec![Issue::error(IssueType::BusinessRule, "Task.status", text)]
+    vec![begins_wrongly()]
+}
+
+/// A Task does not begin with this status.
+fn begins_wrongly() -> Issue {
+    Issue::error(IssueType::BusinessRule, "Task.status", "A Task begins with the status requested")
 }
 
 /// What is wrong with a version that is to follow another. `previous` is a CDex Task.
@@ -83,8 +87,9 @@ pub(crate) fn check_change(previous: &CdexTask<'_>, next: &Value, role: Role) ->
     if read.is_none_or(|next| next.kind != previous.kind) {
         issues.push(refusal("code", "What kind of request a Task is cannot be changed"));
     }
-    if let (Some(from), Some(to)) = (previous.status, read.and_then(|next| next.status))
-        && !from.may_become(to)
+    let to = read.and_then(|next| next.status);
+    if let Some(from) = previous.status
+        && to.is_none_or(|to| !from.may_become(to))
     {
         issues.push(moves_wrongly(from));
     }
@@ -119,6 +124,21 @@ pub(crate) fn check_change(previous: &CdexTask<'_>, next: &Value, role: Role) ->
 pub(crate) fn keep_tags(previous: &Value, next: &mut Value) -> bool {
     let tags = previous.pointer("/meta/tag").and_then(Value::as_array);
     tags.is_some_and(|tags| add_tags(next, tags))
+}
+
+/// What is wrong with a status that is none of HRex (CONF-059). That is found before it is known which version it would
+/// follow: the advice says what may follow each.
+pub(crate) fn check_status(task: &CdexTask<'_>) -> Option<Issue> {
+    let is_unknown = task.status.is_none() && task.tree().get("status").is_some();
+    is_unknown.then(|| {
+        let codes =
+            |states: &[TaskStatus]| states.iter().map(|it| it.as_code()).collect::<Vec<_>>().join(", ");
+        let text = format!("The status of a CDex Task is one of {}", codes(&TaskStatus::ALL));
+        let open = TaskStatus::ALL.into_iter().filter(|status| !status.is_terminal());
+        let table: Vec<String> =
+            open.map(|from| format!("{} may become {}", from.as_code(), codes(&from.next()))).collect();
+        Issue::error(IssueType::BusinessRule, "Task.status", text).advising(table.join("; "))
+    })
 }
 
 /// A status may not follow the present one.

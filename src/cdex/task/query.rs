@@ -6,11 +6,24 @@ use crate::fhir::datatype::Coding;
 use crate::fhir::search::{self, Kind, reference::Target};
 use crate::fhir::{address, resource_type};
 
-/// Parameters that concern how an answer is written, which is not theirs to say.
-const OF_THE_ANSWER: [&str; 5] = ["_format", "_pretty", "_summary", "_elements", "_cursor"];
+/// Parameters that concern how an answer is written and cut into pages, which is not theirs to say: resources come whole,
+/// all pages as one, and how many there are is always told.
+const OF_THE_ANSWER: [&str; 6] = ["_format", "_pretty", "_summary", "_elements", "_total", "_cursor"];
 
 /// Types whose resources name a patient and are not part of the record: requests, and who read what.
 const NO_RECORDS: [&str; 2] = ["Task", "AuditEvent"];
+
+/// How much of what matches is asked for; the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Extent {
+    /// How many there are, and none of them: `_summary=count`, and `_count=0`, which is the same (FHIR R4 search, Page
+    /// Count).
+    Number,
+    /// The first so many, by their order (`_count`).
+    First(u32),
+    /// All of it.
+    All,
+}
 
 /// A search of one patient's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +36,8 @@ pub(crate) struct PatientSearch {
     patient: &'static str,
     /// The ids by which the text names patients.
     named: Vec<String>,
+    /// How much of it is asked for.
+    pub(crate) extent: Extent,
 }
 
 /// Why a text is no search of one patient's record.
@@ -58,10 +73,15 @@ impl PatientSearch {
         }
         let resource_type = resource_type(name).ok_or(NoSearch::Type)?;
         let patient = patient_parameter(resource_type).ok_or(NoSearch::Scope)?;
-        let mut named = Vec::new();
+        let (mut named, mut extent) = (Vec::new(), Extent::All);
         let parameters = address::parameters(query).into_iter().filter(|(name, value)| {
             if names_patient(name, patient) {
                 named.extend(value.split(',').filter_map(|value| patient_id(value, base)));
+                return false;
+            }
+            if let Some(asked) = asked_extent(name, value) {
+                // Of several the least: no more is told than each of them asks for.
+                extent = extent.min(asked);
                 return false;
             }
             !OF_THE_ANSWER.contains(&name.as_str())
@@ -69,7 +89,7 @@ impl PatientSearch {
         let parameters = parameters.collect();
         named.sort_unstable();
         named.dedup();
-        Ok(Self { resource_type, parameters, patient, named })
+        Ok(Self { resource_type, parameters, patient, named, extent })
     }
 
     /// The search for documents of these types; of each what is current, the latest first.
@@ -85,6 +105,7 @@ impl PatientSearch {
             parameters: parameters.into(),
             patient: "patient",
             named: Vec::new(),
+            extent: Extent::All,
         }
     }
 
@@ -102,10 +123,21 @@ impl PatientSearch {
         let scope = std::iter::once((self.patient.to_owned(), value));
         scope.chain(self.parameters.iter().cloned()).collect()
     }
+}
 
-    /// Whether it says itself how many matches it wants.
-    pub(crate) fn is_counted(&self) -> bool {
-        self.parameters.iter().any(|(name, value)| name == "_count" && !value.is_empty())
+/// How much a parameter asks for, if that is what it is about. What is no number stays, and is refused with the rest of
+/// what cannot be applied.
+fn asked_extent(name: &str, value: &str) -> Option<Extent> {
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    match (name, value) {
+        ("_summary", "count") => Some(Extent::Number),
+        // More than a number can say is as much as there is.
+        ("_count", _) if is_number => Some(match value.parse() {
+            Ok(0) => Extent::Number,
+            Ok(count) => Extent::First(count),
+            Err(_) => Extent::All,
+        }),
+        _ => None,
     }
 }
 

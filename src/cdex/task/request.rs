@@ -127,6 +127,10 @@ pub(crate) enum Output {
 }
 
 impl Output {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] =
+        [Self::Data, Self::QuestionnaireResponse, Self::Attachment, Self::QuestionnaireContext];
+
     /// The type of the output.
     pub(crate) fn code(self) -> (&'static str, &'static str) {
         match self {
@@ -170,7 +174,7 @@ impl<'a> CdexTask<'a> {
     pub(crate) fn read(resource: &'a Value) -> Option<Self> {
         let is_task = resource.get("resourceType").is_some_and(|name| name == "Task");
         let kind = is_task.then(|| TaskKind::of(resource)).flatten()?;
-        let status = resource.get("status").and_then(Value::as_str).and_then(TaskStatus::from_code);
+        let status = TaskStatus::of(resource);
         Some(Self { kind, status, task: resource })
     }
 
@@ -217,9 +221,7 @@ impl<'a> CdexTask<'a> {
 
     /// The references in the outputs of a slice.
     pub(crate) fn outputs(&self, output: Output) -> impl Iterator<Item = &'a Value> + use<'a> {
-        entries(self.task, "output")
-            .filter(move |entry| has_coding(entry.get("type"), output.code()))
-            .filter_map(|entry| entry.get("valueReference"))
+        outputs(self.task, output)
     }
 
     /// Whom the data are about.
@@ -249,6 +251,13 @@ impl<'a> CdexTask<'a> {
         let tags = self.task.pointer("/meta/tag").and_then(Value::as_array).into_iter().flatten();
         tags.map(Coding::of).any(|tag| tag.system == Some(system) && tag.code == Some(code))
     }
+}
+
+/// The references in the outputs of a slice, of whatever Task.
+pub(super) fn outputs(task: &Value, output: Output) -> impl Iterator<Item = &Value> {
+    entries(task, "output")
+        .filter(move |entry| has_coding(entry.get("type"), output.code()))
+        .filter_map(|entry| entry.get("valueReference"))
 }
 
 /// The text of a Reference, if it is a literal one.

@@ -1,6 +1,8 @@
 //! The statuses of HRex Tasks and how one may follow another (cdex.md 6.1). The table is HRex's own graph; whoever
 //! answers may skip forward along it, and nobody goes back or leaves an end.
 
+use serde_json::Value;
+
 /// A status of an HRex Task (value set `hrex-task-status`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum TaskStatus {
@@ -35,6 +37,11 @@ impl TaskStatus {
     /// The status of this code.
     pub(crate) fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_code() == code)
+    }
+
+    /// The status of a Task; none where it is not one of HRex.
+    pub(crate) fn of(task: &Value) -> Option<Self> {
+        Self::from_code(task.get("status")?.as_str()?)
     }
 
     /// The code as on the wire.
@@ -80,6 +87,22 @@ impl TaskStatus {
         reached
     }
 
+    /// The statuses between this one and the one that an answer brings it to, in order: the gateway skips none of them,
+    /// so that its history shows each (cdex.md 6.1).
+    pub(crate) fn on_the_way_to(self, to: Self) -> &'static [Self] {
+        let ahead: &[Self] = match self {
+            Self::Requested => &[Self::Accepted, Self::InProgress],
+            Self::Accepted | Self::OnHold => &[Self::InProgress],
+            Self::InProgress | Self::Rejected | Self::Completed | Self::Failed => &[],
+        };
+        match to {
+            Self::InProgress => &ahead[..ahead.len().saturating_sub(1)],
+            Self::OnHold if self == Self::OnHold => &[],
+            Self::OnHold | Self::Completed | Self::Failed => ahead,
+            Self::Requested | Self::Accepted | Self::Rejected => &[],
+        }
+    }
+
     /// Whether a version with `next` may follow one with this status. A status may stay what it is.
     pub(crate) fn may_become(self, next: Self) -> bool {
         self == next || self.next().contains(&next)
@@ -109,6 +132,33 @@ mod tests {
                 assert_eq!(status.may_become(next), expected, "{status:?} -> {next:?}");
             }
             assert_eq!(status.is_terminal(), ahead.is_empty(), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn conf_059_what_lies_on_the_way_is_a_way_of_single_steps() {
+        for (from, to, expected) in [
+            (Requested, InProgress, &[Accepted][..]),
+            (Requested, Completed, &[Accepted, InProgress]),
+            (Requested, Failed, &[Accepted, InProgress]),
+            (Requested, OnHold, &[Accepted, InProgress]),
+            (Requested, Rejected, &[]),
+            (Accepted, InProgress, &[]),
+            (Accepted, Failed, &[InProgress]),
+            (InProgress, InProgress, &[]),
+            (InProgress, Completed, &[]),
+            (OnHold, OnHold, &[]),
+            (OnHold, InProgress, &[]),
+            (OnHold, Completed, &[InProgress]),
+            (Completed, Completed, &[]),
+        ] {
+            let way = from.on_the_way_to(to);
+            assert_eq!(way, expected, "{from:?} to {to:?}");
+            let steps: Vec<_> = std::iter::once(from).chain(way.iter().copied()).chain([to]).collect();
+            assert!(
+                steps.windows(2).all(|step| step[0] == step[1] || step[0].steps().contains(&step[1])),
+                "{steps:?}"
+            );
         }
     }
 

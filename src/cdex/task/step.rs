@@ -1,11 +1,32 @@
-//! The next version of a Task, made from the present one by whoever answers it. Everything that is not named here
-//! stays as it is.
+//! The next versions of a Task, made from the present one by whoever answers it: one for each step of its status, and
+//! on the last one what the answer is. Everything that is not named here stays as it is. Pure.
 
 use serde_json::{Map, Value, json};
 
-use super::{Output, TaskStatus};
+use super::request::outputs;
+use super::{Output, TaskStatus, reference_of};
 use crate::clock::Timestamp;
 use crate::fhir::search::date;
+
+/// The versions that bring a Task to a status, each a step of its graph; `last` says what else the last one says. None if
+/// the Task says all of it, or has no status that it could come from.
+pub(crate) fn versions(
+    task: &Value,
+    to: TaskStatus,
+    now: Timestamp,
+    last: impl FnOnce(Step) -> Step,
+) -> Vec<Value> {
+    let Some(from) = TaskStatus::of(task) else { return Vec::new() };
+    let between = from.on_the_way_to(to).iter();
+    let mut versions: Vec<Value> =
+        between.map(|status| Step::from(task).status(*status, now).into_tree()).collect();
+    let last = last(Step::from(task).status(to, now)).into_tree();
+    let says_it = |name: &str| last.get(name) == task.get(name);
+    if !["status", "businessStatus", "statusReason", "output"].into_iter().all(says_it) {
+        versions.push(last);
+    }
+    versions
+}
 
 /// A Task that is being changed.
 #[derive(Debug, Clone)]
@@ -38,6 +59,40 @@ impl Step {
     #[must_use]
     pub(crate) fn business_status(self, text: &str) -> Self {
         self.with("businessStatus", json!({ "text": text }))
+    }
+
+    /// The same with a code.
+    #[must_use]
+    pub(crate) fn coded_business_status(self, (system, code): (&str, &str), text: &str) -> Self {
+        let coding = json!([{ "system": system, "code": code }]);
+        self.with("businessStatus", json!({ "coding": coding, "text": text }))
+    }
+
+    /// Nothing of where the answer stands: what it said of the steps before is over.
+    #[must_use]
+    pub(crate) fn without_business_status(mut self) -> Self {
+        if let Some(task) = self.0.as_object_mut() {
+            task.shift_remove("businessStatus");
+        }
+        self
+    }
+
+    /// An output that refers to what answers an attachment request, unless one does. The profile has room for one form in
+    /// its slice; others are of another type (cdex.md 10, row 12).
+    #[must_use]
+    pub(crate) fn submitted(self, reference: &str, is_form: bool) -> Self {
+        let has = |output: Output, is_it: &dyn Fn(&Value) -> bool| outputs(&self.0, output).any(is_it);
+        let is_this = |output: &Value| reference_of(output) == Some(reference);
+        if Output::ALL.into_iter().any(|output| has(output, &is_this)) {
+            return self;
+        }
+        let forms = [Output::QuestionnaireContext, Output::QuestionnaireResponse];
+        let output = match is_form {
+            false => Output::Attachment,
+            true if forms.into_iter().any(|output| has(output, &|_| true)) => Output::QuestionnaireResponse,
+            true => Output::QuestionnaireContext,
+        };
+        self.output(output, reference)
     }
 
     /// An output that refers to what the Task asked for.

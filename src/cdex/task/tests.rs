@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::change::{Role, check_change, check_created, check_put, keep_tags};
-use super::query::{NoSearch, PatientSearch};
+use super::change::{Role, check_change, check_created, check_put, check_status, keep_tags};
+use super::query::{Extent, NoSearch, PatientSearch};
 use super::questionnaire::check_answer;
 use super::{Asked, CDEX_TEMP, CdexTask, HREX_TEMP, Input, LOINC, PAS_TEMP, SDC_TEMP, TaskKind, TaskStatus};
 use crate::clock::Timestamp;
@@ -228,6 +228,26 @@ fn tags_of_the_version_before_stay() {
 }
 
 #[test]
+fn conf_059_a_status_that_is_none_of_hrex_is_told_what_may_follow_each() {
+    for (status, is_wrong) in [("draft", true), ("cancelled", true), ("Requested", true), ("on-hold", false)]
+    {
+        let mut task = query_task();
+        task["status"] = json!(status);
+        let read = CdexTask::read(&task).expect("it is a data request");
+        let issue = check_status(&read);
+        assert_eq!(issue.is_some(), is_wrong, "{status}");
+        let advice = issue.and_then(|issue| issue.diagnostics).unwrap_or_default();
+        let may = "on-hold may become in-progress, completed, failed";
+        assert_eq!(advice.contains(may), is_wrong, "{advice}");
+        // Nor does a Task leave the table where its profile is not insisted on.
+        let before = query_task();
+        let before = CdexTask::read(&before).expect("it is a data request");
+        assert_eq!(!check_change(&before, &task, Role::Source).is_empty(), is_wrong, "{status}");
+        assert!(!check_created(&read, false).is_empty(), "{status}");
+    }
+}
+
+#[test]
 fn a_query_is_about_the_patient_of_the_task_whomever_it_names() {
     for (text, others, expected) in [
         ("Condition?patient=7", vec!["7"], vec![("patient", "Patient/1")]),
@@ -253,18 +273,40 @@ fn a_query_is_about_the_patient_of_the_task_whomever_it_names() {
             vec![("patient", "Patient/1"), ("patient.identifier", "urn:m|7")],
         ),
         ("Patient?_id=7&gender=male", vec!["7"], vec![("_id", "1"), ("gender", "male")]),
-        (
-            "Condition?_format=xml&_elements=code&_count=1",
-            vec![],
-            vec![("patient", "Patient/1"), ("_count", "1")],
-        ),
+        ("Condition?_format=xml&_elements=code&_count=1", vec![], vec![("patient", "Patient/1")]),
     ] {
         let search = PatientSearch::parse(text, BASE).expect(text);
         assert_eq!(search.others("1").collect::<Vec<_>>(), others, "{text}");
         let about = search.about("1");
         let about: Vec<_> = about.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(about, expected, "{text}");
-        assert_eq!(search.is_counted(), text.contains("_count"), "{text}");
+    }
+}
+
+/// FHIR R4 search: what concerns pages and their form is the answer's own; how many are wanted is honoured.
+#[test]
+fn parameters_of_the_result_say_how_much_is_wanted_and_nothing_of_its_form() {
+    for (query, extent, kept) in [
+        ("", Extent::All, &[][..]),
+        ("_count=5", Extent::First(5), &[]),
+        ("_count=0", Extent::Number, &[]),
+        ("_summary=count", Extent::Number, &[]),
+        ("_count=5&_summary=count", Extent::Number, &[]),
+        ("_count=0&_summary=false", Extent::Number, &[]),
+        ("_count=7&_count=3", Extent::First(3), &[]),
+        ("_count=99999999999999999999", Extent::All, &[]),
+        ("_count=", Extent::All, &["_count"]),
+        ("_count=-1", Extent::All, &["_count"]),
+        ("_count=many", Extent::All, &["_count"]),
+        ("_summary=true&_elements=code&_total=none&_format=xml&_pretty=true&_cursor=x", Extent::All, &[]),
+        ("_sort=-date&_include=Condition:encounter", Extent::All, &["_sort", "_include"]),
+        ("_revinclude=Provenance:target", Extent::All, &["_revinclude"]),
+    ] {
+        let search = PatientSearch::parse(&format!("Condition?{query}"), BASE).expect(query);
+        assert_eq!(search.extent, extent, "{query}");
+        let about = search.about("1");
+        let names: Vec<&str> = about.iter().skip(1).map(|(name, _)| &**name).collect();
+        assert_eq!(names, kept, "{query}");
     }
 }
 

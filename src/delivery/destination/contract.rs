@@ -80,6 +80,7 @@ impl Job {
             path: &self.path,
             media_type: None,
             headers: &[],
+            timeout: None,
             manifest: br#"{"sender_id":"test sender"}"#,
             progress: &MemoryProgress::of(&self.progress),
             source: Box::new(source),

@@ -86,6 +86,7 @@ async fn deliver(destination: &FileDestination, path: &str, bytes: &[u8]) -> Res
         path,
         media_type: None,
         headers: &[],
+        timeout: None,
         manifest: br#"{"sender_id":"test sender"}"#,
         progress: &MemoryProgress::of(&row),
         source: Box::new(MemorySource::new(bytes)),

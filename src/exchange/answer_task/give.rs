@@ -7,14 +7,14 @@ use super::{Answer, Open};
 use crate::agenda::{self, Errand, Item};
 use crate::audit::{self, AuditOutcome};
 use crate::auth::Access;
-use crate::cdex::task::step::Step;
+use crate::cdex::task::step::{self, Step};
 use crate::cdex::task::{CdexTask, Input, Output, TaskStatus};
 use crate::clock::{SharedClock, Timestamp};
 use crate::db::{DbError, Tx};
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::fhir::datatype;
-use crate::repository::{self, Draft, Precondition, index};
+use crate::repository::{self, Draft, Precondition};
 
 /// The purposes that have a code (CDex value set `cdex-POU`): what else is said is not repeated in the audit rows.
 const PURPOSES: [&str; 12] = [
@@ -77,41 +77,18 @@ impl Exchange {
 
     /// The versions that lead from the one that was looked at to the answer, each a step of HRex's graph.
     fn steps(&self, item: &Item, open: &Open, answer: &Answer) -> Vec<(Draft, Precondition)> {
-        let now = self.clock.now();
-        let from = CdexTask::read(&open.tree).and_then(|task| task.status).unwrap_or(TaskStatus::Requested);
-        let between: &[TaskStatus] = match (from, answer.status) {
-            (_, TaskStatus::Rejected) => &[],
-            (TaskStatus::Requested, _) => &[TaskStatus::Accepted, TaskStatus::InProgress],
-            _ => &[TaskStatus::InProgress],
+        let last = |last: Step| {
+            let last = match (&answer.reason, answer.status) {
+                (None, _) => last,
+                // Why it waits is no reason for its end.
+                (Some(reason), TaskStatus::OnHold) => last.business_status(reason),
+                (Some(reason), _) => last.reason(reason),
+            };
+            let last = answer.contained.iter().fold(last, |last, it| last.contained(it.clone()));
+            answer.outputs.iter().fold(last, |last, reference| last.output(Output::Data, reference))
         };
-        let mut trees: Vec<Value> =
-            between.iter().map(|status| Step::from(&open.tree).status(*status, now).into_tree()).collect();
-        trees.push(last(&open.tree, answer, now));
-        let end = trees.len() - 1;
-        let versions = (open.version..).zip(trees).enumerate();
-        let drafts = versions.map(|(at, (version, tree))| {
-            let mut draft = self.task_draft(&item.tenant, &open.id, &tree);
-            if at < end {
-                // It is found as what it becomes at once.
-                draft.entries = Vec::new();
-                draft.errands.retain(|errand| !matches!(errand, Errand::RemindTask));
-            }
-            draft.errands.retain(|errand| !matches!(errand, Errand::AnswerTask));
-            (draft, Precondition::Version(vec![version]))
-        });
-        drafts.collect()
-    }
-
-    /// The next version of a Task, as it is kept.
-    pub(in crate::exchange) fn task_draft(&self, tenant: &str, id: &str, tree: &Value) -> Draft {
-        Draft {
-            resource_type: "Task",
-            id: id.to_owned(),
-            text: tree.to_string().into(),
-            entries: index::entries(tenant, "Task", tree, &self.settings.fhir_base),
-            bytes: None,
-            errands: self.errands_of("Task", tree),
-        }
+        let versions = step::versions(&open.tree, ended(&open.tree, answer.status), self.clock.now(), last);
+        self.task_drafts(&item.tenant, (&open.id, open.version), &versions, Errand::AnswerTask)
     }
 }
 
@@ -158,17 +135,12 @@ impl Giving {
     }
 }
 
-/// The version that ends it.
-fn last(task: &Value, answer: &Answer, now: Timestamp) -> Value {
-    let step = Step::from(task).status(answer.status, now);
-    let step = match (&answer.reason, answer.status) {
-        (None, _) => step,
-        // Why it waits is no reason for its end.
-        (Some(reason), TaskStatus::OnHold) => step.business_status(reason),
-        (Some(reason), _) => step.reason(reason),
-    };
-    let step = answer.contained.iter().fold(step, |step, resource| step.contained(resource.clone()));
-    answer.outputs.iter().fold(step, |step, reference| step.output(Output::Data, reference)).into_tree()
+/// Where an answer leaves a Task: one that was accepted cannot be rejected any more (cdex.md 6.1).
+fn ended(task: &Value, wanted: TaskStatus) -> TaskStatus {
+    match TaskStatus::of(task) {
+        Some(from) if !from.may_become(wanted) => TaskStatus::Failed,
+        _ => wanted,
+    }
 }
 
 /// What the data are for, in the codes of CDex.

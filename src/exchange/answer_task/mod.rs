@@ -177,7 +177,10 @@ impl Exchange {
         let policy = self.policy_of_task(Some(&item.owner), &task).clone();
         let is_ours = match policy.tasks {
             TaskPolicy::Automatic => task.status == Some(TaskStatus::Requested),
-            TaskPolicy::Review => task.status == Some(TaskStatus::Accepted),
+            // Whoever skips a step has taken it (cdex.md 6.1); on hold a person keeps it from us.
+            TaskPolicy::Review => {
+                matches!(task.status, Some(TaskStatus::Accepted | TaskStatus::InProgress))
+            }
         };
         let must_be_signed = policy.sign || task.asks_for_signature();
         let signer = self.signatures.signer().filter(|_| must_be_signed).cloned();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::find::{Entry, Found};
 use super::{Answer, NoAnswer, Open, Seeker};
 use crate::agenda::Item;
-use crate::cdex::signature::{SignError, Signer, sign_document};
+use crate::cdex::signature::{SignError, Signer};
 use crate::cdex::task::TaskStatus;
 use crate::config::TaskOutput;
 use crate::exchange::Exchange;
@@ -48,7 +48,14 @@ impl Exchange {
             patient: None,
         };
         let is_signed = open.signer.is_some();
-        if open.policy.task_output == TaskOutput::References && found.has_matches() && !is_signed {
+        if is_signed && (found.is_too_long || found.is_number()) {
+            let text = "The answer must be signed and cannot be put into one document: a person must answer";
+            return Ok(Answer::without_data(TaskStatus::OnHold, text));
+        }
+        // Of a number there is nothing to refer to; and what is too long for one Bundle (cdex.md 6.3 has all three forms)
+        // can be read one by one.
+        let is_referred = open.policy.task_output == TaskOutput::References && !is_signed;
+        if (is_referred || found.is_too_long) && !found.entries.is_empty() {
             let outputs = found.entries.iter().map(|entry| format!("{}/{}", entry.resource_type, entry.id));
             return Ok(Answer { outputs: outputs.collect(), ..answer });
         }
@@ -91,15 +98,9 @@ impl Exchange {
     ) -> Result<Vec<u8>, NoAnswer> {
         let texts: Vec<Bytes> = found.entries.iter().map(|entry| entry.text.clone()).collect();
         let subject = serde_json::json!({ "reference": format!("Patient/{patient}") });
-        let (base, now) = (seeker.requester.base.clone(), self.clock.now());
-        let signed = self
-            .compute(move || {
-                let resources: Vec<Value> = texts.iter().filter_map(|text| fhir::parse(text).ok()).collect();
-                sign_document(&resources, &subject, &base, now, &signer)
-            })
-            .await;
+        let signed = self.sign_document(texts, subject, seeker.requester.base.clone(), signer).await;
         match signed.map_err(InteractionError::from)? {
-            Ok(document) => Ok(document.to_string().into_bytes()),
+            Ok(document) => Ok(document.into()),
             Err(SignError::Unsignable) => {
                 let text = "The answer has something that cannot be signed: a person must answer";
                 Err(Answer::without_data(TaskStatus::OnHold, text).into())
@@ -111,7 +112,7 @@ impl Exchange {
 
     /// The Bundle that answers a search.
     fn searchset(&self, seeker: &Seeker, found: Found) -> Vec<u8> {
-        let Found { entries, total, url, remarks } = found;
+        let Found { entries, total, url, remarks, .. } = found;
         let resources = entries.into_iter().map(|Entry { resource_type, id, text, mode }| BundleEntry {
             full_url: Some(format!("{}/{resource_type}/{id}", seeker.requester.base)),
             resource: Some(text),

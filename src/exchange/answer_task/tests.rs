@@ -78,10 +78,13 @@ async fn data_request(gateway: &Gateway) -> Value {
     .await
 }
 
+/// What is due; whether anybody waits for a patient is no matter here.
 async fn due(gateway: &Gateway) -> Vec<Item> {
     let now = gateway.exchange.clock.now();
     let taken = gateway.exchange.db.write((), move |(), tx| Box::pin(agenda::take(tx, now, LEASE, 10))).await;
-    taken.map_err(|error: DbError| error).expect("the agenda is there")
+    let mut taken = taken.map_err(|error: DbError| error).expect("the agenda is there");
+    taken.retain(|item| item.errand != Errand::MatchDocument);
+    taken
 }
 
 async fn answer_of(gateway: &Gateway, item: &Item) -> (Open, Answer) {
@@ -153,7 +156,7 @@ async fn a_task_gets_its_tag_when_its_time_is_over_and_not_before() {
             gateway.exchange.forget(&item).await.expect("it is forgotten");
         }
         created["restriction"] = json!({ "period": { "end": "2026-05-06" } });
-        created["status"] = json!("in-progress");
+        created["status"] = json!("on-hold");
         let mut changed = put(&gateway, &created).await;
         let id = changed["id"].as_str().expect("an id").to_owned();
         let follow = async |gateway: &Gateway| {
@@ -180,6 +183,114 @@ async fn a_task_gets_its_tag_when_its_time_is_over_and_not_before() {
         gateway.clock.advance(Duration::from_hours(48));
         while follow(&gateway).await > 0 {}
         assert_eq!(task(&gateway, &id).await["meta"]["versionId"], "4");
+    })
+    .await;
+}
+
+/// The outputs that a query about somebody with three conditions of this length is answered with, and the Bundle.
+async fn answered(gateway: &Gateway, query: &str, note: &str) -> (Value, Option<Value>) {
+    let mut created = data_request(gateway).await;
+    for _ in 0..2 {
+        let condition = json!({
+            "resourceType": "Condition", "code": { "text": "x" }, "subject": created["for"],
+            "note": [{ "text": note }],
+        });
+        create(gateway, &condition).await;
+    }
+    created["input"][0]["valueString"] = json!(query);
+    if let Some(created) = created.as_object_mut() {
+        created.remove("id");
+    }
+    let created = create(gateway, &created).await;
+    let id = created["id"].as_str().expect("an id").to_owned();
+    for item in due(gateway).await {
+        gateway.exchange.answer_task(&item).await.expect("it is answered");
+    }
+    let task = task(gateway, &id).await;
+    let output = task["output"][0]["valueReference"]["reference"].as_str().unwrap_or_default().to_owned();
+    let Some(("Bundle", id)) = output.split_once('/') else { return (task, None) };
+    let mut reader = gateway.exchange.db.reader().await.expect("a reader");
+    let access = Caller::anonymous().access();
+    let bundle = repository::read(&mut reader.tx(), &access, "Bundle", id).await.expect("it reads");
+    let bundle = bundle.and_then(|bundle| bundle.content).expect("it is there");
+    (task, Some(fhir::parse(&bundle).expect("it is JSON")))
+}
+
+#[tokio::test]
+async fn parameters_of_the_result_do_not_keep_a_query_from_being_answered() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        for (query, entries) in [
+            ("Condition", 3),
+            ("Condition?_count=2", 2),
+            ("Condition?_count=5000", 3),
+            ("Condition?_count=0", 0),
+            ("Condition?_summary=count", 0),
+            ("Condition?_elements=code&_summary=true&_total=none&_format=xml", 3),
+            ("Condition?_sort=-_lastUpdated&_count=1", 1),
+        ] {
+            let (task, bundle) = answered(&gateway, query, "short").await;
+            assert_eq!(task["status"], "completed", "{query}: {task}");
+            let bundle = bundle.expect(query);
+            assert_eq!(bundle["total"], 3, "{query}");
+            assert_eq!(bundle["entry"].as_array().map_or(0, Vec::len), entries, "{query}");
+        }
+        for query in ["Condition?_count=many", "Condition?_sort=nothing"] {
+            let (task, _) = answered(&gateway, query, "short").await;
+            assert_eq!(task["status"], "failed", "{query}");
+        }
+        // That there is nothing is told in the same way, however little was asked for.
+        let (task, _) = answered(&gateway, "Condition?_count=0&code=unheard-of", "short").await;
+        assert_eq!((&task["status"], &task["statusReason"]["text"]), (&json!("failed"), &json!(NO_RESULTS)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_for_one_bundle_is_answered_by_references() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let (task, bundle) = answered(&gateway, "Condition", &"x".repeat(9 << 20)).await;
+        assert_eq!((&task["status"], bundle), (&json!("completed"), None));
+        let outputs = task["output"].as_array().expect("outputs");
+        assert_eq!(outputs.len(), 3);
+        for output in outputs {
+            let reference = output["valueReference"]["reference"].as_str().expect("a reference");
+            assert!(reference.starts_with("Condition/"), "{reference}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn under_review_each_step_that_means_acceptance_is_answered_and_nothing_before() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::with(&db, |exchange| {
+            let config = crate::config::Config::defaults_in(std::path::Path::new("/srv/gateway"));
+            let mut policy = config.expect("the defaults").policy;
+            policy.tasks = TaskPolicy::Review;
+            let partners = crate::partner::Partners::new(Vec::new(), policy, &exchange.clock);
+            exchange.partners = Arc::new(partners.expect("no partner needs a client"));
+        });
+        for (steps, expected) in [
+            (&[][..], "requested"),
+            (&["accepted"][..], "completed"),
+            (&["in-progress"][..], "completed"),
+            (&["on-hold"][..], "on-hold"),
+            (&["on-hold", "in-progress"][..], "completed"),
+        ] {
+            let mut created = data_request(&gateway).await;
+            for status in steps {
+                created["status"] = json!(status);
+                created = put(&gateway, &created).await;
+            }
+            // Each version has its item, one after the other.
+            while let Some(item) = due(&gateway).await.pop() {
+                gateway.exchange.answer_task(&item).await.expect("it is looked at");
+            }
+            let id = created["id"].as_str().expect("an id");
+            assert_eq!(task(&gateway, id).await["status"], expected, "{steps:?}");
+        }
     })
     .await;
 }

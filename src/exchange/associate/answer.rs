@@ -1,85 +1,35 @@
 //! What becomes of a Task that a submission answers: its outputs, and its status step by step. Pure.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::cdex::task::{CdexTask, Output, SDC_TEMP, TaskStatus};
+use crate::cdex::task::{CdexTask, TaskStatus, step};
 use crate::clock::Timestamp;
 
 /// The versions that a Task goes through when resources (as `Type/id`) were submitted for it, one a step; none if it has
 /// them all and stands where it should. The last submission completes it (cdex.md 5.3 and 6.1).
 pub(super) fn versions(task: &Value, resources: &[&str], is_last: bool, at: Timestamp) -> Vec<Value> {
-    let Some(status) = CdexTask::read(task).and_then(|task| task.status) else { return Vec::new() };
-    let mut answered = task.clone();
-    let has_new = add_outputs(&mut answered, resources);
-    let steps = steps(status, is_last);
-    if steps.is_empty() && !has_new {
-        return Vec::new();
-    }
-    let last = steps.last().copied().unwrap_or(status);
-    let before = steps.iter().rev().skip(1).rev().map(|step| moved(task.clone(), *step, at));
-    before.chain([moved(answered, last, at)]).collect()
-}
-
-/// The steps to where a Task stands once it is answered, or answered in part.
-fn steps(status: TaskStatus, is_last: bool) -> Vec<TaskStatus> {
-    use TaskStatus::{Accepted, Completed, Failed, InProgress, OnHold, Rejected, Requested};
-    let mut steps = match status {
-        Requested => vec![Accepted, InProgress],
-        Accepted | OnHold => vec![InProgress],
-        InProgress => vec![],
+    let Some(from) = CdexTask::read(task).and_then(|task| task.status) else { return Vec::new() };
+    let to = match is_last {
         // An amendment adds outputs and changes nothing else.
-        Completed | Rejected | Failed => return Vec::new(),
+        _ if from.is_terminal() => from,
+        true => TaskStatus::Completed,
+        false => TaskStatus::InProgress,
     };
-    steps.extend(is_last.then_some(Completed));
-    steps
-}
-
-fn moved(mut task: Value, status: TaskStatus, at: Timestamp) -> Value {
-    task["status"] = status.as_code().into();
-    task["lastModified"] = at.to_string().into();
-    let is_over = status == TaskStatus::Completed;
-    if let Some(members) = task.as_object_mut().filter(|_| is_over) {
-        // What it said of the steps before is over too.
-        members.shift_remove("businessStatus");
-    }
-    task
-}
-
-/// Adds what is not there; whether anything was not.
-fn add_outputs(task: &mut Value, resources: &[&str]) -> bool {
-    let mut outputs = task.get("output").and_then(Value::as_array).cloned().unwrap_or_default();
-    let before = outputs.len();
-    for resource in resources {
-        if outputs.iter().any(|output| output["valueReference"]["reference"] == *resource) {
-            continue;
-        }
-        let is_form = |output: &Value| {
-            let (system, code) = Output::QuestionnaireContext.code();
-            let codings = output["type"]["coding"].as_array();
-            codings.into_iter().flatten().any(|coding| coding["system"] == system && coding["code"] == code)
-        };
-        let (system, code) = match resource.starts_with("QuestionnaireResponse/") {
-            false => Output::Attachment.code(),
-            true if !outputs.iter().any(is_form) => Output::QuestionnaireContext.code(),
-            // cdex.md 10, row 12: the slice takes one.
-            true => (SDC_TEMP, "questionnaire-response"),
-        };
-        outputs.push(json!({
-            "type": { "coding": [{ "system": system, "code": code }] },
-            "valueReference": { "reference": resource },
-        }));
-    }
-    let has_new = outputs.len() > before;
-    if has_new {
-        task["output"] = Value::Array(outputs);
-    }
-    has_new
+    step::versions(task, to, at, |last| {
+        let is_completed = to == TaskStatus::Completed && from != to;
+        let last = if is_completed { last.without_business_status() } else { last };
+        resources.iter().fold(last, |last, reference| {
+            last.submitted(reference, reference.starts_with("QuestionnaireResponse/"))
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::cdex::task::{PAS_TEMP, TaskKind};
+    use crate::cdex::task::{PAS_TEMP, SDC_TEMP, TaskKind};
 
     fn task(status: &str) -> Value {
         let (system, code) = TaskKind::AttachmentQuestionnaire.code();

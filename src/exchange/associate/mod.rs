@@ -32,7 +32,7 @@ use crate::cdex::association::{Association, Candidate, Referred, purposes};
 use crate::clock::SharedClock;
 use crate::db::{DbError, Tx};
 use crate::id::SubmissionId;
-use crate::repository::{self, Draft, Kept, Precondition, index};
+use crate::repository::{self, Draft, Kept, Precondition};
 use crate::upload::{Content, Uploads};
 
 /// How often a submission is tried at once when others change what it belongs to.
@@ -110,14 +110,8 @@ impl Exchange {
             let tree = tree_of(&stored)?;
             let candidate = Candidate::of_task(id, &tree, &Referred::new())
                 .or_else(|| Candidate::of_claim(id, &tree, &Referred::new()));
-            for number in candidate.iter().flat_map(Candidate::tracking) {
-                if let Some(attach_to) = candidate.as_ref().and_then(Candidate::attach_to) {
-                    waiting
-                        .extend(store::waiting_for_number(&mut tx, tenant, &number.value, attach_to).await?);
-                }
-                if resource_type == "Claim" {
-                    waiting.extend(store::waiting_for_claim(&mut tx, tenant, &number.value).await?);
-                }
+            if let Some(candidate) = candidate {
+                waiting = waiting_for(&mut tx, tenant, &candidate).await?;
             }
         }
         drop(reader);
@@ -187,7 +181,10 @@ impl Exchange {
             Some((version, task)) if new_task => {
                 let references: Vec<&str> = resources.iter().map(|content| &*content.reference).collect();
                 let versions = answer::versions(&task, &references, kept.submission.is_last_submission, now);
-                self.task_drafts(&item.tenant, &association, version, versions)
+                let id = association.task.as_deref().and_then(|task| task.split_once('/'));
+                let id = id.map_or("", |(_, id)| id);
+                // Whoever waits for this Task has its own errand.
+                self.task_drafts(&item.tenant, (id, version), &versions, Errand::Associate)
             }
             _ => Vec::new(),
         };
@@ -204,33 +201,6 @@ impl Exchange {
         let stored = repository::read(&mut reader.tx(), &access, resource_type, id).await?;
         let stored = stored.filter(|stored| stored.content.is_some());
         stored.map(|stored| Ok((stored.version, tree_of(&stored)?))).transpose()
-    }
-
-    /// The next versions of a Task, one after the other.
-    fn task_drafts(
-        &self,
-        tenant: &str,
-        association: &Association,
-        version: u64,
-        versions: Vec<Value>,
-    ) -> Vec<(Draft, Precondition)> {
-        let id = association.task.as_deref().and_then(|task| task.split_once('/')).map_or("", |(_, id)| id);
-        let drafts = versions.into_iter().enumerate().map(|(step, tree)| {
-            let mut errands = self.errands_of("Task", &tree);
-            // Whoever waits for this Task has its own errand.
-            errands.retain(|errand| *errand != Errand::Associate);
-            let draft = Draft {
-                resource_type: "Task",
-                id: id.to_owned(),
-                text: tree.to_string().into(),
-                entries: index::entries(tenant, "Task", &tree, &self.settings.fhir_base),
-                bytes: None,
-                errands,
-            };
-            let before = version.saturating_add(step as u64);
-            (draft, Precondition::Version(vec![before]))
-        });
-        drafts.collect()
     }
 
     /// The resources of a submission as they are once it belongs to more.
@@ -255,6 +225,32 @@ impl Exchange {
         }
         Ok(drafts)
     }
+}
+
+/// The submissions that a Task or a Claim may have something to tell, each with its owner.
+async fn waiting_for(
+    tx: &mut Tx<'_>,
+    tenant: &str,
+    candidate: &Candidate,
+) -> Result<Vec<(String, String)>, DbError> {
+    let is_claim = candidate.reference.starts_with("Claim/");
+    let mut waiting = Vec::new();
+    for number in candidate.tracking() {
+        let number = &number.value;
+        if let Some(attach_to) = candidate.attach_to() {
+            waiting.extend(if is_claim {
+                store::waiting_for_number(tx, tenant, number, attach_to).await?
+            } else {
+                let named = candidate.claim().map(|claim| claim.value.as_str());
+                let task = (candidate.reference.as_str(), named);
+                store::waiting_for_task(tx, tenant, number, attach_to, task).await?
+            });
+        }
+        if is_claim {
+            waiting.extend(store::waiting_for_claim(tx, tenant, number).await?);
+        }
+    }
+    Ok(waiting)
 }
 
 /// What a submission belongs to now, and whether its Task is new. What was found before stays.

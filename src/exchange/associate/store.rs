@@ -19,8 +19,12 @@ const FIND: &str = "SELECT attach_to, tracking_system, tracking_value, admin_ref
      member_value, is_last_submission, amends, upload_ids, received_at, task, claim, awaited_claim, resources, checks, \
      CASE WHEN resources IS NULL THEN skeleton END AS skeleton \
      FROM submission WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)";
+const WAITING_FOR_TASK: &str = "SELECT id, owner FROM submission \
+     WHERE tenant = $1 AND tracking_value = $2 AND attach_to = $3 AND (task IS NULL \
+     OR (task = $5 AND claim IS NULL AND COALESCE(awaited_claim, '') <> $6)) \
+     ORDER BY received_at, id LIMIT $4";
 const WAITING_FOR_NUMBER: &str = "SELECT id, owner FROM submission \
-     WHERE tenant = $1 AND tracking_value = $2 AND attach_to = $3 AND (task IS NULL OR claim IS NULL) \
+     WHERE tenant = $1 AND tracking_value = $2 AND attach_to = $3 AND claim IS NULL \
      ORDER BY received_at, id LIMIT $4";
 const WAITING_FOR_CLAIM: &str = "SELECT id, owner FROM submission \
      WHERE tenant = $1 AND awaited_claim = $2 ORDER BY received_at, id LIMIT $3";
@@ -29,7 +33,8 @@ const RECORD: &str = "UPDATE submission SET association = $3, task = $4, claim =
 
 /// Every statement, for the test that prepares each on both databases.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[FIND, WAITING_FOR_NUMBER, WAITING_FOR_CLAIM, RECORD];
+pub(super) const STATEMENTS: &[&str] =
+    &[FIND, WAITING_FOR_TASK, WAITING_FOR_NUMBER, WAITING_FOR_CLAIM, RECORD];
 
 /// A submission that was accepted, and what became of it so far.
 #[derive(Debug, Clone)]
@@ -134,7 +139,30 @@ pub(super) async fn find(
     row.map(|row| row.read(id)).transpose()
 }
 
-/// The submissions of this number that still lack a Task or a Claim, the oldest first, each with its owner.
+/// The submissions of this number to which a Task has something to tell, the oldest first, each with its owner: those
+/// that answer none, and those of its own that do not know the Claim yet that it names now. So a version of a Task that
+/// says nothing new sends none on its way, however many answer it.
+pub(super) async fn waiting_for_task(
+    tx: &mut Tx<'_>,
+    tenant: &str,
+    number: &str,
+    attach_to: AttachTo,
+    (task, claim): (&str, Option<&str>),
+) -> Result<Vec<(String, String)>, DbError> {
+    Ok(on_db!(tx, conn => {
+        sqlx::query_as(WAITING_FOR_TASK)
+            .bind(tenant)
+            .bind(number)
+            .bind(attach_to.as_code())
+            .bind(WAITING)
+            .bind(task)
+            .bind(claim.unwrap_or_default())
+            .fetch_all(conn)
+            .await
+    })?)
+}
+
+/// The submissions of this number that have no Claim, the oldest first, each with its owner.
 pub(super) async fn waiting_for_number(
     tx: &mut Tx<'_>,
     tenant: &str,

@@ -116,6 +116,31 @@ async fn the_tasks_of_a_tenant_are_found_whoever_keeps_them_and_those_of_others_
 }
 
 #[tokio::test]
+async fn a_version_of_a_task_that_says_nothing_new_sends_no_submission_on_its_way() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        keep(&db, &owner("the payer")).await;
+        gateway.submit(&note()).await.expect("it is accepted");
+        let tenant = DEFAULT_TENANT;
+        let waiting = async |claim: Option<&'static str>, task: &'static str| {
+            let mut reader = db.reader().await.expect("a reader");
+            let task = (task, claim);
+            let found =
+                super::store::waiting_for_task(&mut reader.tx(), tenant, "T1", AttachTo::Claim, task).await;
+            found.expect("it is read").len()
+        };
+        assert_eq!(waiting(None, "Task/1").await, 1, "it answers no Task yet");
+        for item in due(&gateway).await {
+            gateway.exchange.follow(item).await;
+        }
+        assert_eq!(waiting(None, "Task/1").await, 0);
+        assert_eq!(waiting(Some("C1"), "Task/1").await, 1, "the Task names a Claim now");
+        assert_eq!(waiting(Some("C1"), "Task/2").await, 0, "another Task of the number");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_payers_task_moves_the_documents_stay_the_senders_and_twice_is_once() {
     for_each_database(|db| async move {
         let gateway = Gateway::new(&db);

@@ -7,7 +7,7 @@ use super::Received;
 
 use crate::auth::Caller;
 use crate::cdex::communication;
-use crate::cdex::task::CdexTask;
+use crate::cdex::task::{CdexTask, change};
 use crate::config::Validation;
 use crate::exchange::Exchange;
 use crate::exchange::interaction::{InteractionError, type_of};
@@ -78,8 +78,9 @@ impl Exchange {
         if resource_type == "Subscription" {
             issues.extend(self.check_subscription(tree));
         }
-        let of_2019 = communication::check(tree).into_iter();
-        issues.extend(of_2019.map(|issue| match validation {
+        let of_cdex = communication::check(tree).into_iter();
+        let of_cdex = of_cdex.chain(CdexTask::read(tree).and_then(|task| change::check_status(&task)));
+        issues.extend(of_cdex.map(|issue| match validation {
             Validation::Lenient => issue.into_warning(),
             Validation::Structure | Validation::Profiles => issue,
         }));

@@ -1,13 +1,11 @@
 //! What the next versions of an attachment-request Task say: one version for each step of its status, and on the last
 //! one how far the answer is. Pure.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::store::SentContent;
 use crate::cdex::GATEWAY_STATUS;
-use crate::cdex::attachment_request::linked;
-use crate::cdex::task::step::Step;
-use crate::cdex::task::{Output, TaskStatus};
+use crate::cdex::task::{TaskStatus, step};
 use crate::clock::Timestamp;
 
 /// How far an answer is: `Task.businessStatus`. The codes are ours; texts name inputs and rules only.
@@ -59,68 +57,20 @@ impl Advance {
 
     /// The versions that lead there; none if the Task says all of it.
     pub(super) fn versions(&self, task: &Value, now: Timestamp) -> Vec<Value> {
-        let from = status_of(task);
-        let between = from.map(|from| between(from, self.status)).unwrap_or_default();
-        let mut versions: Vec<Value> =
-            between.iter().map(|status| Step::from(task).status(*status, now).into_tree()).collect();
-        let mut last = Step::from(task).status(self.status, now).business_status(&self.stage.text);
-        if let Some(reason) = &self.reason {
-            last = last.reason(reason);
-        }
-        let mut last = self.link(task, last).into_tree();
-        last["businessStatus"]["coding"] = json!([{ "system": GATEWAY_STATUS, "code": self.stage.code }]);
-        let says_it = |name: &str| last.get(name) == task.get(name);
-        if !["status", "businessStatus", "statusReason", "output"].into_iter().all(says_it) {
-            versions.push(last);
-        }
-        versions
-    }
-
-    /// Adds outputs for what was sent, unless somebody linked it before.
-    fn link(&self, task: &Value, mut step: Step) -> Step {
-        let known = linked(task);
-        // cdex §10, row 12: the profile has room for one answer to a Questionnaire; others are of another type.
-        let mut has_form = known.iter().any(|output| output.is_questionnaire);
-        for content in &self.sent {
-            let is_contained = content.reference.starts_with('#');
-            if is_contained || known.iter().any(|output| output.reference == content.reference) {
-                continue;
-            }
-            let output = match (content.is_form, has_form) {
-                (false, _) => Output::Attachment,
-                (true, false) => Output::QuestionnaireContext,
-                (true, true) => Output::QuestionnaireResponse,
-            };
-            has_form |= content.is_form;
-            step = step.output(output, &content.reference);
-        }
-        step
-    }
-}
-
-/// The status of a Task; none where it is not one of HRex.
-pub(super) fn status_of(task: &Value) -> Option<TaskStatus> {
-    TaskStatus::from_code(task.get("status")?.as_str()?)
-}
-
-/// The statuses between two, in order (cdex §6.1): the gateway skips none.
-fn between(from: TaskStatus, to: TaskStatus) -> &'static [TaskStatus] {
-    const STEPS: [TaskStatus; 2] = [TaskStatus::Accepted, TaskStatus::InProgress];
-    let ahead: &[TaskStatus] = match from {
-        TaskStatus::Requested => &STEPS,
-        TaskStatus::Accepted | TaskStatus::OnHold => &STEPS[1..],
-        TaskStatus::InProgress | TaskStatus::Rejected | TaskStatus::Completed | TaskStatus::Failed => &[],
-    };
-    match to {
-        TaskStatus::InProgress => &ahead[..ahead.len().saturating_sub(1)],
-        TaskStatus::OnHold if from == TaskStatus::OnHold => &[],
-        TaskStatus::OnHold | TaskStatus::Completed | TaskStatus::Failed => ahead,
-        TaskStatus::Requested | TaskStatus::Accepted | TaskStatus::Rejected => &[],
+        step::versions(task, self.status, now, |last| {
+            let Stage { code, text } = &self.stage;
+            let last = last.coded_business_status((GATEWAY_STATUS, code), text);
+            let last = self.reason.iter().fold(last, |last, reason| last.reason(reason));
+            let sent = self.sent.iter().filter(|content| !content.reference.starts_with('#'));
+            sent.fold(last, |last, content| last.submitted(&content.reference, content.is_form))
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn statuses(from: &str, to: &str) -> Vec<&'static str> {
@@ -128,7 +78,7 @@ mod tests {
         let to = TaskStatus::from_code(to).expect("a status");
         let versions =
             Advance::to(to, Stage::new("submitted", "x")).versions(&task, Timestamp::from_nanos(0));
-        versions.iter().filter_map(status_of).map(TaskStatus::as_code).collect()
+        versions.iter().filter_map(TaskStatus::of).map(TaskStatus::as_code).collect()
     }
 
     #[test]

@@ -30,6 +30,9 @@ const HELD: &str = "The attachments can not be associated with a current claim o
 /// What is told of one that comes after the last one was announced.
 const AMENDMENT: &str = "A submission that said it was the last for this TrackingId was received before; this one \
      is kept as an amendment of it.";
+/// The same where both belong to nothing that is known here now.
+const HELD_AMENDMENT: &str = "A submission that said it was the last for this TrackingId was received before; this \
+     one is kept as an amendment of it, and is being held for association with a future claim or prior authorization.";
 
 /// What became of a submission.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ struct Unit {
     access: Access,
     record: SubmissionRecord,
     remarks: Vec<Issue>,
+    /// Whether it belongs to something that is known here.
+    is_associated: bool,
     upload_ids: Vec<UploadId>,
     uploads: Vec<Upload>,
     segments: Vec<Option<Segment>>,
@@ -109,9 +114,7 @@ impl Exchange {
             return Err(SubmitError::Refused(refused));
         }
         self.refuse_unrouted(&uploads)?;
-        if !self.association_of(&access, &reading.submission).await?.is_made() {
-            remarks.push(Issue::information(HELD));
-        }
+        let is_associated = self.association_of(&access, &reading.submission).await?.is_made();
         let checks = checks(&reading.submission, &reading.signatures.verdicts);
         let id = SubmissionId::new();
         let unit = Unit {
@@ -126,6 +129,7 @@ impl Exchange {
                 checks,
             },
             remarks,
+            is_associated,
             upload_ids,
             segments: uploads.iter().map(whole).collect(),
             finishings: uploads
@@ -197,9 +201,14 @@ impl Unit {
         let Self { access, record, .. } = self;
         let amends = store::find_last(tx, access, &record.submission).await?;
         let mut remarks = self.remarks.clone();
-        if amends.is_some() {
-            remarks.push(Issue::information(AMENDMENT));
-        }
+        // One answer to what becomes of it.
+        let told = match (self.is_associated, amends.is_some()) {
+            (true, false) => None,
+            (true, true) => Some(AMENDMENT),
+            (false, true) => Some(HELD_AMENDMENT),
+            (false, false) => Some(HELD),
+        };
+        remarks.extend(told.map(Issue::information));
         let answer = Answer::new(self.upload_ids.clone(), &remarks);
         let stored = answer.to_stored();
         if !store::insert_submission(tx, access, record, amends.as_deref(), &stored).await? {

@@ -160,6 +160,8 @@ fn cases() -> Vec<Case> {
         ("newest first", sorted(of(vec![]), vec![(Order::LastUpdated, true)]), Way::Sorted, Source::Kind),
         ("by id", sorted(of(vec![]), vec![(Order::Id, false)]), Way::Sorted, Source::Kind),
         ("changed since", of(vec![since(100)]), Way::Gathered, Source::Set(0)),
+        // What polling asks for: the few that have changed, of a party that all have.
+        ("changed since, of a status", of(vec![current(), since(9)]), Way::Gathered, Source::Set(1)),
         (
             "changed since long ago, oldest first",
             sorted(of(vec![since(0)]), vec![(Order::LastUpdated, false)]),

@@ -28,6 +28,9 @@ fn another_body_under_the_same_tracking_id_is_an_amendment() {
     let gateway = Gateway::start();
     let first = accepted(&submit(&gateway, note("amended", b"first")));
     let answer = submit(&gateway, note("amended", b"second"));
+    let told = answer.text().matches("being held for association").count();
+    assert_eq!(told, 1, "one answer: it amends what is held too. {}", answer.text());
+    assert!(!answer.text().contains("The attachments can not be associated"), "{}", answer.text());
     assert!(answer.text().contains("amendment"), "{}", answer.text());
     let second = accepted(&answer);
     assert_ne!(first, second);

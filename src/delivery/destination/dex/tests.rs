@@ -68,6 +68,7 @@ impl Job {
             path: "not/used",
             media_type: None,
             headers: &[],
+            timeout: None,
             manifest: br#"{"data_stream_id":"a","sender_id":"b"}"#,
             progress: &MemoryProgress::of(&self.0),
             source: Box::new(source),

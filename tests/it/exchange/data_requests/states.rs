@@ -67,6 +67,30 @@ fn conf_059_060_061_each_status_is_followed_by_what_the_table_allows() {
 }
 
 #[test]
+fn conf_059_a_status_of_another_value_set_is_refused_with_what_is_allowed_at_every_door() {
+    let gateway = Gateway::start();
+    let id = create(&gateway, &free_text("m"));
+    let mut task = read(&gateway, &format!("Task/{id}"));
+    task["status"] = json!("cancelled");
+    let put = sending("PUT", &format!("Task/{id}"), &task);
+    let operations = json!([{ "op": "replace", "path": "/status", "value": "cancelled" }]);
+    let patch = Request::new("PATCH", &format!("/fhir/Task/{id}"))
+        .header("Content-Type", "application/json-patch+json")
+        .body(operations.to_string());
+    let transaction = json!({ "resourceType": "Bundle", "type": "transaction", "entry": [
+        { "resource": task, "request": { "method": "PUT", "url": format!("Task/{id}") } },
+    ] });
+    let post = sending("POST", "Task", &task);
+    for request in [put, patch, sending("POST", "", &transaction), post] {
+        let answer = gateway.ask(&request);
+        assert!(refused(&answer, 422).iter().any(|(code, _)| code == "business-rule"), "{}", answer.text());
+        let allowed = "requested may become accepted, rejected, in-progress, on-hold, completed, failed";
+        assert!(answer.text().contains(allowed), "{}", answer.text());
+    }
+    assert_eq!(read(&gateway, &format!("Task/{id}"))["meta"]["versionId"], "1");
+}
+
+#[test]
 fn a_task_is_created_as_requested_however_it_is_posted() {
     let gateway = Gateway::start();
     let begun = with_status(&free_text("m"), "accepted");
