@@ -138,8 +138,8 @@ fn builder(limits: Limits) -> reqwest::ClientBuilder {
         .user_agent(concat!("cdex-gateway/", env!("CARGO_PKG_VERSION")))
 }
 
-/// The time that a call may take whose body has so many bytes.
-pub(crate) fn time_to_send(length: u64) -> Duration {
+/// The time that a call may take that moves so many bytes.
+pub(crate) fn time_for(length: u64) -> Duration {
     Duration::from_mins(1) + Duration::from_secs(length / SLOWEST)
 }
 

@@ -14,7 +14,7 @@ pub(crate) mod testing;
 pub(crate) mod tus;
 
 pub(crate) use base::{Base, form, origin};
-pub(crate) use client::{Answer, Arriving, Call, Client, Limits, time_to_send};
+pub(crate) use client::{Answer, Arriving, Call, Client, Limits, time_for};
 pub(crate) use guard::{Reach, names_private};
 
 /// A call did not bring an answer.

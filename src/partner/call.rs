@@ -8,7 +8,7 @@ use futures_util::Stream;
 
 use super::Partner;
 use crate::auth::{AccessToken, TokenError};
-use crate::outbound::{Answer, Arriving, Call, OutboundError, time_to_send};
+use crate::outbound::{Answer, Arriving, Call, OutboundError, time_for};
 
 /// The longest that a partner may look at what it was sent before it answers.
 const LONGEST_THOUGHT: Duration = Duration::from_mins(2);
@@ -61,7 +61,7 @@ impl Partner {
     ///
     /// *Cancellation*: nothing stays.
     pub(crate) async fn open(&self, url: &str, accept: &str, limit: u64) -> Result<Arriving, PartnerError> {
-        let timeout = time_to_send(limit).min(LONGEST_ANSWER);
+        let timeout = time_for(limit).min(LONGEST_ANSWER);
         let token = self.token_for(url).await?;
         let arriving = self.getting(url, accept, token.as_ref()).timeout(timeout).open(limit).await?;
         match self.other_token(arriving.status, token.as_ref()).await? {
@@ -91,7 +91,7 @@ impl Partner {
         let token = if is_signed { None } else { self.token_for(url).await? };
         let call = self.posted(url, headers, content_type).stream(stream, length);
         let call = call.patience(timeout.unwrap_or(LONGEST_THOUGHT));
-        let call = call.timeout(timeout.unwrap_or_else(|| LONGEST_THOUGHT + time_to_send(length)));
+        let call = call.timeout(timeout.unwrap_or_else(|| LONGEST_THOUGHT + time_for(length)));
         let answer = sign(call, token.as_ref()).send().await?;
         if answer.status == 401 && !is_signed {
             self.tokens.another(token.as_ref()).await.map_err(PartnerError::Token)?;

@@ -187,9 +187,7 @@ fn prepare(args: &UploadArgs) -> Result<(TusClient, Memories), UploadError> {
     if !is_web_url(&args.to) || args.oauth.as_ref().is_some_and(|url| !is_web_url(url)) {
         return Err(TusError::Call(OutboundError::Url).into());
     }
-    // A chunk on a slow line may take long before it is answered; each call bounds its own time.
-    let limits =
-        Limits { reach: Reach::Everywhere, read_timeout: Duration::from_mins(30), ..Limits::default() };
+    let limits = Limits { reach: Reach::Everywhere, ..Limits::default() };
     let clock: SharedClock = Arc::new(SystemClock);
     let no_client = |error| UploadError::Tus(TusError::Call(error));
     let tokens = credentials(args)?.into_tokens(limits, &clock).map_err(no_client)?;

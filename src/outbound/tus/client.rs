@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use super::{Identity, Locations, Patience, Refusal, TusError, Watch};
-use crate::outbound::{Answer, Call, Client, origin, time_to_send};
+use crate::outbound::{Answer, Call, Client, origin, time_for};
 
 /// The version of the protocol.
 const VERSION: &str = "1.0.0";
@@ -162,7 +162,7 @@ impl TusClient {
                     Ok(bytes.slice(at..end))
                 }
             });
-            call.stream(stream::iter(blocks), length).timeout(time_to_send(length))
+            call.stream(stream::iter(blocks), length).timeout(time_for(length))
         };
         let answer = self.of_upload(url, call).await?;
         let reached = answer.header("upload-offset").and_then(|text| text.parse().ok());

@@ -82,10 +82,7 @@ impl DexDestination {
         patience: Patience,
         polling: Patience,
     ) -> Result<Self, OutboundError> {
-        // A chunk on a slow line may take long before it is answered; each call bounds its own time.
-        let read_timeout = Duration::from_mins(30);
-        let limits =
-            Limits { reach: target.reach, answer_bytes: ANSWER_BYTES, read_timeout, ..Limits::default() };
+        let limits = Limits { reach: target.reach, answer_bytes: ANSWER_BYTES, ..Limits::default() };
         let tokens: Tokens = target.credentials().into_tokens(limits, clock)?;
         let settings = TusSettings { create_url: target.url.clone(), locations: target.locations, patience };
         let client = TusClient::new(Client::new(limits)?, settings, Arc::new(tokens));
