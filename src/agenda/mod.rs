@@ -5,6 +5,8 @@
 //! what is due and works on it; items of the same errand and subject one after the other. The agenda knows neither
 //! resources nor deliveries: a subject is a name, and only the errand's use case knows what it names.
 
+// The words of each pool are macros, so that they can stand in the statements.
+#[macro_use]
 mod model;
 mod store;
 
@@ -12,8 +14,10 @@ use std::future::Future;
 
 use tokio::sync::Notify;
 
-pub(crate) use model::{Errand, Item, NewItem};
-pub(crate) use store::{add, done, failed, free_all, hasten, later, renew, take};
+pub(crate) use model::{Errand, Item, NewItem, Pool};
+#[cfg(test)]
+pub(crate) use store::take;
+pub(crate) use store::{add, count, done, failed, free_all, hasten, later, renew, take_of};
 
 /// Tells whoever works on the agenda that something has become due.
 #[derive(Debug, Default)]

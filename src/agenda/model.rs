@@ -3,65 +3,95 @@
 use crate::auth::Access;
 use crate::clock::Timestamp;
 
+/// Who is waited for while an errand is done. Errands of one kind share a bounded number of slots, so that whoever is
+/// slow holds up nothing but what waits for him.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pool {
+    /// Nobody: it is done here.
+    Here,
+    /// Whoever has the records: the upstream server, or where an authorization lies. A Task is answered.
+    Answers,
+    /// A partner or the scanner.
+    Calls,
+}
+
+impl Pool {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Here, Self::Answers, Self::Calls];
+}
+
+/// The errands by their pools; beside each pool the macro that gives its words as a list in SQL.
 macro_rules! errands {
-    ($($(#[$meta:meta])* $name:ident = $word:literal,)*) => {
+    ($($pool:ident, $words:ident { $($(#[$meta:meta])* $name:ident = $word:literal,)* })*) => {
         /// What is to be done; each errand is one use case of the exchange.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(crate) enum Errand {
-            $($(#[$meta])* $name,)*
+            $($($(#[$meta])* $name,)*)*
         }
 
         impl Errand {
             /// The word in the table.
             pub(crate) fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$name => $word,)*
+                    $($(Self::$name => $word,)*)*
                 }
             }
 
             pub(super) fn parse(text: &str) -> Option<Self> {
                 match text {
-                    $($word => Some(Self::$name),)*
+                    $($($word => Some(Self::$name),)*)*
                     _ => None,
                 }
             }
         }
+
+        $(
+            macro_rules! $words {
+                () => { concat!("('-'", $(", '", $word, "'",)* ")") };
+            }
+        )*
     };
 }
 
 errands! {
-    /// A CDex Task asks for something that the gateway may have. The subject is the Task.
-    AnswerTask = "answer-task",
-    /// A CDex Task has a moment by which it is to be answered. The subject is the Task, and that moment once it is known.
-    RemindTask = "remind-task",
-    /// A submission may belong to a Task or a Claim. The subject is its id, or the Task or Claim that was kept.
-    Associate = "associate",
-    /// A resource carries something that goes on. The subject is the resource.
-    ForwardPush = "forward-push",
-    /// An upload waits for the scanner. The subject is its id.
-    ScanUpload = "scan-upload",
-    /// A delivery that somebody waits for was settled. The subject is its id.
-    FollowDelivery = "follow-delivery",
-    /// An attachment request was kept, or what it waits for may have come. The subject is the Task.
-    SubmitAttachments = "submit-attachments",
-    /// A document was kept that a Task may wait for. The subject is the document.
-    MatchDocument = "match-document",
-    /// A Task that waits for documents looks around. The subject is the Task.
-    LookAgain = "look-again",
-    /// A Task at a partner may have changed. The subject is the id of our request.
-    Poll = "poll",
-    /// A Task at a partner has outputs for us. The subject is the id of our request.
-    CollectOutputs = "collect-outputs",
-    /// A Subscription was asked for: its endpoint is offered a handshake.
-    Handshake = "handshake",
-    /// A version of a Task was kept: subscribers may want to hear of it.
-    Notify = "notify",
-    /// Events of a Subscription wait for a notification.
-    Tell = "tell",
-    /// A Subscription may need a notification without events. The subject ends with the generation.
-    Heartbeat = "heartbeat",
-    /// A Subscription ends by itself. The subject ends with the generation.
-    Expire = "expire",
+    Here, words_here {
+        /// A CDex Task has a moment by which it is to be answered. The subject is the Task, and that moment once it is known.
+        RemindTask = "remind-task",
+        /// A submission may belong to a Task or a Claim. The subject is its id, or the Task or Claim that was kept.
+        Associate = "associate",
+        /// A delivery that somebody waits for was settled. The subject is its id.
+        FollowDelivery = "follow-delivery",
+        /// A document or Patient was kept that a Task may wait for. The subject is that.
+        MatchDocument = "match-document",
+        /// A Subscription was asked for: its endpoint is offered a handshake.
+        Handshake = "handshake",
+        /// A version of a Task was kept: subscribers may want to hear of it.
+        Notify = "notify",
+        /// Events of a Subscription wait for a notification.
+        Tell = "tell",
+        /// A Subscription may need a notification without events. The subject ends with the generation.
+        Heartbeat = "heartbeat",
+        /// A Subscription ends by itself. The subject ends with the generation.
+        Expire = "expire",
+    }
+    Answers, words_answers {
+        /// A CDex Task asks for something that the gateway may have. The subject is the Task.
+        AnswerTask = "answer-task",
+        /// An attachment request was kept, or what it waits for may have come. The subject is the Task.
+        SubmitAttachments = "submit-attachments",
+        /// A Task that waits for documents looks around. The subject is the Task.
+        LookAgain = "look-again",
+    }
+    Calls, words_calls {
+        /// A resource carries something that goes on. The subject is the resource.
+        ForwardPush = "forward-push",
+        /// An upload waits for the scanner. The subject is its id.
+        ScanUpload = "scan-upload",
+        /// A Task at a partner may have changed. The subject is the id of our request.
+        Poll = "poll",
+        /// A Task at a partner has outputs for us. The subject is the id of our request.
+        CollectOutputs = "collect-outputs",
+    }
 }
 
 /// Something that is to be done.

@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use sqlx::QueryBuilder;
 
-use super::{Errand, Item, NewItem};
+use super::{Errand, Item, NewItem, Pool};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, on_db};
 
 const ADD: &str = "INSERT INTO agenda (tenant, owner, errand, subject, version, due_at, attempts, epoch) ";
-/// The items that may be taken at `$1`: no earlier one of the same errand and subject is left.
+/// The items of these errands that may be taken at `$1`: no earlier one of the same errand and subject is left.
 macro_rules! due {
-    () => {
-        "SELECT sequence FROM agenda a WHERE due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
-         AND NOT EXISTS (SELECT 1 FROM agenda b WHERE b.errand = a.errand AND b.subject = a.subject \
-         AND b.sequence < a.sequence) ORDER BY due_at, sequence LIMIT $3"
+    ($words:ident) => {
+        concat!(
+            "SELECT sequence FROM agenda a WHERE due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
+             AND errand IN ",
+            $words!(),
+            " AND NOT EXISTS (SELECT 1 FROM agenda b WHERE b.tenant = a.tenant AND b.errand = a.errand \
+             AND b.subject = a.subject AND b.sequence < a.sequence) ORDER BY due_at, sequence LIMIT $3"
+        )
     };
 }
 macro_rules! taken {
@@ -27,17 +31,28 @@ macro_rules! taken {
         )
     };
 }
-const TAKE_SQLITE: &str = taken!(due!());
-const TAKE_POSTGRES: &str = concat!(
-    "WITH due AS MATERIALIZED (",
-    due!(),
-    " FOR UPDATE SKIP LOCKED) ",
-    taken!("SELECT sequence FROM due")
-);
+macro_rules! take_postgres {
+    ($words:ident) => {
+        concat!(
+            "WITH due AS MATERIALIZED (",
+            due!($words),
+            " FOR UPDATE SKIP LOCKED) ",
+            taken!("SELECT sequence FROM due")
+        )
+    };
+}
+const TAKE_HERE_SQLITE: &str = taken!(due!(words_here));
+const TAKE_ANSWERS_SQLITE: &str = taken!(due!(words_answers));
+const TAKE_CALLS_SQLITE: &str = taken!(due!(words_calls));
+const TAKE_HERE_POSTGRES: &str = take_postgres!(words_here);
+const TAKE_ANSWERS_POSTGRES: &str = take_postgres!(words_answers);
+const TAKE_CALLS_POSTGRES: &str = take_postgres!(words_calls);
 const DONE: &str = "DELETE FROM agenda WHERE sequence = $1 AND epoch = $2";
 const LATER: &str = "UPDATE agenda SET due_at = $3, attempts = $4, taken_until = NULL \
      WHERE sequence = $1 AND epoch = $2";
-const HASTEN: &str = "UPDATE agenda SET due_at = $3 WHERE errand = $1 AND subject = $2 AND due_at > $3";
+const HASTEN: &str = "UPDATE agenda SET due_at = $4 \
+     WHERE tenant = $1 AND errand = $2 AND subject = $3 AND due_at > $4";
+const COUNT: &str = "SELECT COUNT(*) FROM agenda WHERE errand = $1";
 const RENEW: &str = "UPDATE agenda SET taken_until = $3 WHERE sequence = $1 AND epoch = $2";
 const FREE_ALL: &str =
     "UPDATE agenda SET taken_until = NULL, epoch = epoch + 1 WHERE taken_until IS NOT NULL";
@@ -45,11 +60,16 @@ const FREE_ALL: &str =
 /// Every fixed statement of this store, and the database it is for if there is only one.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
-    (TAKE_SQLITE, Some(Dialect::Sqlite)),
-    (TAKE_POSTGRES, Some(Dialect::Postgres)),
+    (TAKE_HERE_SQLITE, Some(Dialect::Sqlite)),
+    (TAKE_ANSWERS_SQLITE, Some(Dialect::Sqlite)),
+    (TAKE_CALLS_SQLITE, Some(Dialect::Sqlite)),
+    (TAKE_HERE_POSTGRES, Some(Dialect::Postgres)),
+    (TAKE_ANSWERS_POSTGRES, Some(Dialect::Postgres)),
+    (TAKE_CALLS_POSTGRES, Some(Dialect::Postgres)),
     (DONE, None),
     (LATER, None),
     (HASTEN, None),
+    (COUNT, None),
     (RENEW, None),
     (FREE_ALL, None),
 ];
@@ -105,17 +125,22 @@ pub(crate) async fn add(tx: &mut Tx<'_>, items: &[NewItem]) -> Result<(), DbErro
     Ok(())
 }
 
-/// Takes up to `limit` items that are due, those that are longest so first. They belong to the caller until the lease
-/// ends. Looks at all tenants.
-pub(crate) async fn take(
+/// Takes up to `limit` items of a pool that are due, those that are longest so first. They belong to the caller until
+/// the lease ends. Looks at all tenants. An errand of a later version of the program is left to that.
+pub(crate) async fn take_of(
     tx: &mut Tx<'_>,
+    pool: Pool,
     now: Timestamp,
     lease: Duration,
     limit: u32,
 ) -> Result<Vec<Item>, DbError> {
-    let sql = match tx.dialect() {
-        Dialect::Sqlite => TAKE_SQLITE,
-        Dialect::Postgres => TAKE_POSTGRES,
+    let sql = match (pool, tx.dialect()) {
+        (Pool::Here, Dialect::Sqlite) => TAKE_HERE_SQLITE,
+        (Pool::Answers, Dialect::Sqlite) => TAKE_ANSWERS_SQLITE,
+        (Pool::Calls, Dialect::Sqlite) => TAKE_CALLS_SQLITE,
+        (Pool::Here, Dialect::Postgres) => TAKE_HERE_POSTGRES,
+        (Pool::Answers, Dialect::Postgres) => TAKE_ANSWERS_POSTGRES,
+        (Pool::Calls, Dialect::Postgres) => TAKE_CALLS_POSTGRES,
     };
     let rows: Vec<ItemRow> = on_db!(tx, conn => {
         sqlx::query_as(sql)
@@ -125,10 +150,26 @@ pub(crate) async fn take(
             .fetch_all(conn)
             .await
     })?;
-    // An errand of a later version of the program must not keep the others from being done.
+    // One that nobody can read must not keep the others from being done.
     let readable =
         |row| Item::try_from(row).inspect_err(|error| tracing::error!(%error, "an item is not understood"));
     let mut taken: Vec<Item> = rows.into_iter().filter_map(|row| readable(row).ok()).collect();
+    taken.sort_by_key(|item| item.sequence);
+    Ok(taken)
+}
+
+/// Takes up to `limit` items of each pool, in the order in which they were added.
+#[cfg(test)]
+pub(crate) async fn take(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    lease: Duration,
+    limit: u32,
+) -> Result<Vec<Item>, DbError> {
+    let mut taken = Vec::new();
+    for pool in Pool::ALL {
+        taken.extend(take_of(tx, pool, now, lease, limit).await?);
+    }
     taken.sort_by_key(|item| item.sequence);
     Ok(taken)
 }
@@ -148,7 +189,7 @@ pub(crate) async fn later(tx: &mut Tx<'_>, item: &Item, due_at: Timestamp) -> Re
     put_off(tx, item, due_at, 0).await
 }
 
-/// Keeps an item that failed for another attempt; `false` as with [`done`].
+/// Keeps an item that failed, or led to nothing yet, for another attempt; `false` as with [`done`].
 pub(crate) async fn failed(tx: &mut Tx<'_>, item: &Item, due_at: Timestamp) -> Result<bool, DbError> {
     put_off(tx, item, due_at, item.attempts.saturating_add(1)).await
 }
@@ -161,17 +202,25 @@ async fn put_off(tx: &mut Tx<'_>, item: &Item, due_at: Timestamp, attempts: u32)
     Ok(changed == 1)
 }
 
-/// Makes the items of a subject due by `due_at`, if they were not to be before.
+/// Makes the items of a tenant's subject due by `due_at`, if they were not to be before.
 pub(crate) async fn hasten(
     tx: &mut Tx<'_>,
+    tenant: &str,
     errand: Errand,
     subject: &str,
     due_at: Timestamp,
 ) -> Result<(), DbError> {
     Ok(on_db!(tx, conn => {
-        let query = sqlx::query(HASTEN).bind(errand.as_str()).bind(subject).bind(due_at.as_nanos());
-        query.execute(conn).await.map(drop)
+        let query = sqlx::query(HASTEN).bind(tenant).bind(errand.as_str()).bind(subject);
+        query.bind(due_at.as_nanos()).execute(conn).await.map(drop)
     })?)
+}
+
+/// How many items of an errand there are. Looks at all tenants.
+pub(crate) async fn count(tx: &mut Tx<'_>, errand: Errand) -> Result<u64, DbError> {
+    let count: i64 =
+        on_db!(tx, conn => sqlx::query_scalar(COUNT).bind(errand.as_str()).fetch_one(conn).await)?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// Keeps an item for whoever has it, until the lease ends anew; nothing if somebody else has it now, or it is done.

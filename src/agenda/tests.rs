@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::store::STATEMENTS;
-use super::{Errand, Item, NewItem, add, done, failed, free_all, later, renew, take};
+use super::{Errand, Item, NewItem, Pool, add, done, failed, free_all, hasten, later, renew, take, take_of};
 use crate::clock::Timestamp;
 use crate::db::testing::{assert_prepares, for_each_database};
 use crate::db::{Db, DbError};
@@ -35,6 +35,12 @@ async fn taken(db: &Db, now: u64) -> Vec<Item> {
     taken.expect("items are taken")
 }
 
+async fn taken_of(db: &Db, pool: Pool, limit: u32) -> Vec<Item> {
+    let taken: Result<_, DbError> =
+        db.write((), move |(), tx| Box::pin(take_of(tx, pool, at(1), LEASE, limit))).await;
+    taken.expect("items are taken")
+}
+
 fn names(items: &[Item]) -> Vec<(&str, u64)> {
     items.iter().map(|item| (&*item.subject, item.version)).collect()
 }
@@ -63,6 +69,37 @@ async fn items_of_a_subject_come_one_after_the_other_and_others_beside_them() {
         assert!(taken(&db, 1).await.is_empty(), "what is taken is taken");
         assert!(end(&db, &first[0]).await);
         assert_eq!(names(&taken(&db, 1).await), [("Task/1", 2)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn items_of_a_tenant_do_not_wait_for_those_of_another() {
+    for_each_database(|db| async move {
+        let elsewhere = NewItem { tenant: "other".to_owned(), ..item("Task/1", 1, 0) };
+        let timers = [item("Task/2", 1, 90), NewItem { tenant: "other".to_owned(), ..item("Task/2", 1, 90) }];
+        put(&db, [vec![item("Task/1", 1, 0), elsewhere], timers.to_vec()].concat()).await;
+        let hastened: Result<(), DbError> = db
+            .write((), |(), tx| Box::pin(hasten(tx, "other", Errand::FollowDelivery, "Task/2", at(1))))
+            .await;
+        hastened.expect("it is written");
+        let tenants: Vec<String> = taken(&db, 1).await.into_iter().map(|item| item.tenant).collect();
+        assert_eq!(tenants, ["default", "other", "other"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_pool_has_slots_of_its_own() {
+    for_each_database(|db| async move {
+        let of = |errand, subject| NewItem { errand, ..item(subject, 1, 0) };
+        let calls = (0..5).map(|number| of(Errand::Poll, ["a", "b", "c", "d", "e"][number]));
+        let others = [of(Errand::AnswerTask, "Task/1"), of(Errand::Tell, "Subscription/1")];
+        put(&db, calls.chain(others).collect()).await;
+        assert_eq!(names(&taken_of(&db, Pool::Calls, 3).await), [("a", 1), ("b", 1), ("c", 1)]);
+        assert_eq!(names(&taken_of(&db, Pool::Answers, 3).await), [("Task/1", 1)]);
+        assert_eq!(names(&taken_of(&db, Pool::Here, 3).await), [("Subscription/1", 1)]);
+        assert_eq!(taken_of(&db, Pool::Calls, 9).await.len(), 2);
     })
     .await;
 }

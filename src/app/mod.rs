@@ -1,12 +1,13 @@
 //! Composition root: the only place where everything meets.
 //!
-//! [`App::start`] holds the data folder ([`data_dir`]), makes live objects of the settings ([`wiring`]),
+//! [`check`] says whether it would start. [`App::start`] holds the data folder ([`data_dir`]), makes live objects of the settings ([`wiring`]),
 //! mends what a crash left, and starts workers and listeners. [`serve`] runs one until it is told to stop
 //! ([`lifecycle`]).
 
 mod data_dir;
 mod lifecycle;
 mod signatures;
+mod sound;
 mod wiring;
 
 use std::io;
@@ -17,8 +18,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::agenda::{self, Agenda};
-use crate::clock::{Clock as _, SharedClock, SystemClock};
-use crate::config::{Config, ServerConfig};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{Config, Problems, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
 use crate::exchange::discover_endpoint::Endpoints;
@@ -43,7 +44,7 @@ pub use data_dir::DataDirError;
 use lifecycle::Lifecycle;
 pub use lifecycle::LifecycleError;
 pub(crate) use lifecycle::Signals;
-pub use wiring::FileProblems;
+pub use sound::{check, check_beside};
 use wiring::Files;
 
 /// The gateway could not start, or did not end as it should.
@@ -53,9 +54,9 @@ pub enum AppError {
     /// The data folder cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// Files that the settings name are wrong.
+    /// The settings, or files that they name, are wrong.
     #[error(transparent)]
-    Files(#[from] FileProblems),
+    Settings(Problems),
     /// The database cannot be used.
     #[error("database.url: {0}")]
     Database(String),
@@ -114,12 +115,6 @@ pub async fn migrate(config: Config) -> Result<(), AppError> {
     Ok(())
 }
 
-/// Whether the files that the settings name are sound, with what is legal but surely not meant.
-pub fn check_files(config: &Config) -> Result<Vec<String>, AppError> {
-    let files = wiring::files(config)?;
-    Ok(files.dex.warnings().into_iter().chain(files.signatures.warnings(SystemClock.now())).collect())
-}
-
 /// A gateway that runs.
 pub struct App {
     lifecycle: Lifecycle,
@@ -133,7 +128,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let clock: SharedClock = Arc::new(SystemClock);
         let files = wiring::files(&config)?;
-        for warning in files.dex.warnings().into_iter().chain(files.signatures.warnings(clock.now())) {
+        for warning in sound::warnings(&config, &files, clock.now()) {
             tracing::warn!("{warning}");
         }
         let data_dir = DataDir::hold(&config.data_dir)?;
@@ -297,11 +292,8 @@ fn readiness(exchange: Arc<Exchange>) -> Readiness {
     Arc::new(move || {
         let exchange = exchange.clone();
         Box::pin(async move {
-            let checked = exchange.check_health().await.into_iter();
-            checked
-                .filter(|checked| checked.part.is_needed_to_accept())
-                .map(|checked| Check { name: checked.part.name(), up: checked.issue.is_none() })
-                .collect()
+            let checked = exchange.check_readiness().await.into_iter();
+            checked.map(|checked| Check { name: checked.part.name(), up: checked.issue.is_none() }).collect()
         })
     })
 }

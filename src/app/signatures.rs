@@ -2,9 +2,9 @@
 //! is told with the key that names it, never with anything of what is in it.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::cdex::signature::{Signer, SignerError, TrustAnchors};
+use crate::cdex::signature::{Signer, SignerError, TrustAnchors, TrustError};
 use crate::config::{Config, PolicyConfig, SigningConfig};
 use crate::exchange::Signatures;
 use crate::manifest::ConfigProblem;
@@ -53,13 +53,20 @@ fn signer(section: &SigningConfig) -> Result<Option<Signer>, ConfigProblem> {
 fn trust(path: &str, policy: &PolicyConfig, problems: &mut Vec<ConfigProblem>) -> TrustAnchors {
     let mut trust = TrustAnchors::default();
     trust.accept_legacy(policy.legacy_signatures);
-    for (index, file) in policy.trust.anchors.iter().enumerate() {
-        let added = read(file)
-            .and_then(|pem| trust.add_pem(&pem).map_err(|error| format!("{}: {error}", file.display())));
-        if let Err(text) = added {
-            problems.push(ConfigProblem::new(format!("{path}.trust.anchors[{index}]"), text));
-        }
-    }
+    trust.require_key_usage(policy.trust.require_key_usage);
+    let mut add =
+        |key: &str, files: &[PathBuf], add: fn(&mut TrustAnchors, &[u8]) -> Result<(), TrustError>| {
+            for (index, file) in files.iter().enumerate() {
+                let added = read(file).and_then(|content| {
+                    add(&mut trust, &content).map_err(|error| format!("{}: {error}", file.display()))
+                });
+                if let Err(text) = added {
+                    problems.push(ConfigProblem::new(format!("{path}.trust.{key}[{index}]"), text));
+                }
+            }
+        };
+    add("anchors", &policy.trust.anchors, TrustAnchors::add_pem);
+    add("revocation_lists", &policy.trust.revocation_lists, TrustAnchors::add_revocation_lists);
     for (index, fingerprint) in policy.trust.pinned.iter().enumerate() {
         if let Err(error) = trust.pin(fingerprint) {
             problems.push(ConfigProblem::new(format!("{path}.trust.pinned[{index}]"), error.to_string()));

@@ -2,14 +2,13 @@
 //! thing of it; what is wrong with files that the settings name is reported all at once.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt;
 use std::sync::Arc;
 
 use crate::agenda::Agenda;
 use crate::auth::{AccessToken, ClientSettings, Credentials, SigningKey, TokenEndpoint};
 use crate::clock::SharedClock;
 use crate::config::{
-    Config, CredentialsConfig, Durability, PartnerConfig, ScannerAddress, Unrouted, UpstreamConfig,
+    Config, CredentialsConfig, Durability, PartnerConfig, Problems, ScannerAddress, Unrouted, UpstreamConfig,
     environment,
 };
 use crate::db::{Db, DbSettings};
@@ -37,20 +36,6 @@ const NODES: usize = 250_000;
 /// Long bodies that are held in memory at once.
 pub(super) const LONG_BODIES: usize = 4;
 
-/// Everything that is wrong with the files that the settings name, and with what only the stages can judge.
-#[derive(Debug, Clone)]
-pub struct FileProblems(Vec<ConfigProblem>);
-
-impl fmt::Display for FileProblems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> =
-            self.0.iter().map(|problem| format!("{}: {}", problem.place, problem.rule)).collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
-
-impl std::error::Error for FileProblems {}
-
 /// What the files that the settings name say.
 pub(super) struct Files {
     pub(super) dex: DexFiles,
@@ -60,15 +45,19 @@ pub(super) struct Files {
 }
 
 /// Reads the files that the settings name; everything that is wrong with them is told at once.
-pub(super) fn files(config: &Config) -> Result<Files, FileProblems> {
-    let signatures = super::signatures::signatures(config).map_err(FileProblems);
+pub(super) fn files(config: &Config) -> Result<Files, Problems> {
+    let signatures = super::signatures::signatures(config);
     match (DexFiles::load(config), upstream_settings(config), partner_settings(config), signatures) {
         (Ok(dex), Ok(upstream), Ok(partners), Ok(signatures)) => {
             Ok(Files { dex, upstream, partners, signatures })
         }
         (dex, upstream, partners, signatures) => {
+            let mut problems = Problems::default();
             let found = [dex.err(), upstream.err(), partners.err(), signatures.err()].into_iter().flatten();
-            Err(FileProblems(found.flat_map(|problems| problems.0).collect()))
+            for ConfigProblem { place, rule } in found.flatten() {
+                problems.add(&place, rule);
+            }
+            Err(problems)
         }
     }
 }
@@ -81,7 +70,7 @@ pub(super) struct DexFiles {
 
 impl DexFiles {
     /// Reads them, once for the life of the process.
-    fn load(config: &Config) -> Result<Self, FileProblems> {
+    fn load(config: &Config) -> Result<Self, Vec<ConfigProblem>> {
         let mut problems = Vec::new();
         let streams = match &config.manifest.config_dir {
             None => Ok(StreamConfigs::built_in()),
@@ -107,11 +96,11 @@ impl DexFiles {
         match routing {
             Ok(routing) => {
                 problems.extend(routing.unavailable_targets());
-                if problems.is_empty() { Ok(Self { streams, routing }) } else { Err(FileProblems(problems)) }
+                if problems.is_empty() { Ok(Self { streams, routing }) } else { Err(problems) }
             }
             Err(found) => {
                 problems.extend(found);
-                Err(FileProblems(problems))
+                Err(problems)
             }
         }
     }
@@ -123,7 +112,7 @@ impl DexFiles {
 }
 
 /// The server that some resources live on, if there is one.
-fn upstream_settings(config: &Config) -> Result<Option<UpstreamSettings>, FileProblems> {
+fn upstream_settings(config: &Config) -> Result<Option<UpstreamSettings>, Vec<ConfigProblem>> {
     let section = &config.fhir.upstream;
     let Some(url) = &section.url else { return Ok(None) };
     let mut problems = Vec::new();
@@ -145,7 +134,7 @@ fn upstream_settings(config: &Config) -> Result<Option<UpstreamSettings>, FilePr
         .ok()
         .and_then(|base| upstream_credentials(section, base).map_err(|(key, rule)| problem(key, rule)).ok());
     let (Ok(base), Some(credentials), []) = (base, credentials, problems.as_slice()) else {
-        return Err(FileProblems(problems));
+        return Err(problems);
     };
     let is_private = section.allow_private_addresses || names_private(url);
     Ok(Some(UpstreamSettings {
@@ -206,7 +195,7 @@ fn credentials(
 }
 
 /// Whom we exchange with.
-fn partner_settings(config: &Config) -> Result<Vec<PartnerSettings>, FileProblems> {
+fn partner_settings(config: &Config) -> Result<Vec<PartnerSettings>, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
     let mut partners = Vec::new();
     for (name, section) in &config.partner {
@@ -217,7 +206,7 @@ fn partner_settings(config: &Config) -> Result<Vec<PartnerSettings>, FileProblem
             }
         }
     }
-    if problems.is_empty() { Ok(partners) } else { Err(FileProblems(problems)) }
+    if problems.is_empty() { Ok(partners) } else { Err(problems) }
 }
 
 fn partner(

@@ -16,7 +16,7 @@ pub(crate) mod communication;
 pub(crate) mod discovery;
 pub(crate) mod documentation;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 pub(crate) mod matching;
 pub(crate) mod member;
 pub(crate) mod operation;
@@ -45,6 +45,9 @@ pub(crate) const SUBMIT_ATTACHMENT: &str =
 
 /// The operation by which our own side asks a partner. No standard has it, so that its definition is ours.
 pub(crate) const REQUEST: &str = "urn:cdex-gateway:OperationDefinition/request";
+
+/// The operation by which our own side sends a partner attachments that no Task asked for.
+pub(crate) const SEND_ATTACHMENT: &str = "urn:cdex-gateway:OperationDefinition/send-attachment";
 
 /// The operation by which a partner tells that Tasks of ours have changed. The standard has no name for what a
 /// notification is sent to.

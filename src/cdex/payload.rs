@@ -269,6 +269,10 @@ impl Reading<'_> {
         if media_type.is_none() {
             self.error(IssueType::Value, format!("{at}.contentType"), "The contentType is no FHIR code");
         }
+        if media_type.is_some_and(|text| !is_media_type(text)) {
+            let text = "The contentType is no media type, such as application/pdf";
+            self.warn(IssueType::CodeInvalid, format!("{at}.contentType"), text);
+        }
         media_type.map(str::to_owned)
     }
 
@@ -331,4 +335,14 @@ impl Reading<'_> {
             self.issues.push(issue);
         }
     }
+}
+
+/// Whether a text is `type/subtype`, perhaps with parameters (RFC 6838, 4.2).
+fn is_media_type(text: &str) -> bool {
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    let is_name = |name: &str| {
+        let may_stand = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(may_stand)
+    };
+    essence.split_once('/').is_some_and(|(family, name)| is_name(family) && is_name(name))
 }

@@ -263,6 +263,27 @@ fn doubtful_attachments_are_taken_with_a_warning() {
     assert_eq!(payloads[0].media_type, None);
     assert_eq!(warnings.iter().map(|w| w.code).collect::<Vec<_>>(), [IssueType::Required]);
     assert!(!warnings.iter().any(Issue::is_error));
+
+    for (content_type, is_right) in [
+        ("application/pdf", true),
+        ("text/plain; charset=utf-8", true),
+        ("x-application/hl7-v2+er7", true),
+        ("application/vnd.oasis.opendocument.text", true),
+        ("notamime", false),
+        ("pdf/", false),
+        ("/pdf", false),
+        ("a/b/c", false),
+        ("application/p df", false),
+        ("application/*", false),
+    ] {
+        let typed = document(&json!({ "contentType": content_type, "data": base64(b"x") }));
+        let (payloads, warnings) = read(&typed, Vec::new()).expect("a payload");
+        assert_eq!(payloads[0].media_type.as_deref(), Some(content_type));
+        let told: Vec<_> = warnings.iter().map(|w| (w.code, w.expression.as_deref())).collect();
+        let at = format!("{AT}.content[0].attachment.contentType");
+        let expected: &[_] = if is_right { &[] } else { &[(IssueType::CodeInvalid, Some(&*at))] };
+        assert_eq!(told, expected, "{content_type}");
+    }
 }
 
 #[test]

@@ -2,13 +2,12 @@
 
 use super::settings::SettingsArgs;
 use super::{Outcome, print};
-use crate::{app, telemetry};
+use crate::app;
 
 pub(super) fn run(settings: SettingsArgs) -> Outcome {
     let config = settings.load()?;
-    telemetry::check(&config.telemetry)?;
-    let of_files = app::check_files(&config)?;
-    for warning in config.warnings().into_iter().chain(of_files) {
+    let of_stages = app::check(&config)?;
+    for warning in config.warnings().into_iter().chain(of_stages) {
         print(&format!("warning: {warning}"))?;
     }
     print(&format!("data folder: {}", config.data_dir.display()))?;

@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::print;
+use crate::fhir::FHIR_JSON;
 use crate::outbound::{Answer, Call, Client, Limits, OutboundError, Reach};
 
 /// How long one call may take; a large file is sent in one.
@@ -44,8 +45,13 @@ pub(super) enum ClientError {
         source: OutboundError,
     },
     /// It was refused.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{reason}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// What the other side says.
+        reason: String,
+    },
     /// The answer cannot be read.
     #[error("{0} did not answer with JSON")]
     NotJson(String),
@@ -104,14 +110,14 @@ impl GatewayClient {
     /// POST of a resource.
     pub(super) async fn post(&self, path: &str, resource: &Value) -> Result<Value, ClientError> {
         let url = self.url(path);
-        let call = self.client.post(&url).header("content-type", "application/fhir+json");
+        let call = self.posting(&url, FHIR_JSON);
         let answer = self.send(&url, call.body(Bytes::from(resource.to_string()))).await?;
         json(&url, &answer)
     }
 
-    /// Begins a POST of a resource that is written while it is sent.
-    pub(super) fn posting(&self, url: &str) -> Call<'_> {
-        self.client.post(url).header("content-type", "application/fhir+json")
+    /// Begins a POST of something that is read while it is sent.
+    pub(super) fn posting(&self, url: &str, content_type: &str) -> Call<'_> {
+        self.client.post(url).header("content-type", content_type)
     }
 
     /// Makes a call; what is refused is an error that says why. The token goes to the gateway and to nobody else.
@@ -125,7 +131,7 @@ impl GatewayClient {
         let answer = call.send().await.map_err(|source| ClientError::Call { url: url.to_owned(), source })?;
         match answer.status {
             200..300 => Ok(answer),
-            status => Err(ClientError::Refused(refusal(status, &answer.body))),
+            status => Err(ClientError::Refused { status, reason: refusal(status, &answer.body) }),
         }
     }
 }
@@ -136,8 +142,13 @@ fn json(url: &str, answer: &Answer) -> Result<Value, ClientError> {
 
 /// What a refusal says, an issue a line.
 fn refusal(status: u16, body: &[u8]) -> String {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let mut lines = vec![format!("refused with status {status}")];
+    let text = std::str::from_utf8(body).unwrap_or_default().trim();
+    let body: Value = serde_json::from_str(text).unwrap_or_default();
+    // The DEX doors refuse in a line of text.
+    if body.is_null() && text.lines().count() == 1 && !text.starts_with('<') {
+        lines.push(format!("  {text}"));
+    }
     for issue in body["issue"].as_array().into_iter().flatten() {
         let text = issue.pointer("/details/text").or_else(|| issue.get("diagnostics"));
         let text = text.and_then(Value::as_str).unwrap_or_default();
@@ -162,6 +173,15 @@ pub(super) fn identifier(text: &str) -> Value {
         }
         Some((_, value)) => serde_json::json!({ "value": value }),
         None => serde_json::json!({ "value": text }),
+    }
+}
+
+/// An Identifier of a provider or an organization: `system|value`, or an NPI alone.
+pub(super) fn npi(text: &str) -> Value {
+    if text.contains('|') {
+        identifier(text)
+    } else {
+        serde_json::json!({ "system": "http://hl7.org/fhir/sid/us-npi", "value": text })
     }
 }
 
@@ -193,6 +213,8 @@ mod tests {
         let told = refusal(422, outcome.to_string().as_bytes());
         assert_eq!(told, "refused with status 422\n  Parameters.parameter: It is missing\n  Something else");
         assert_eq!(refusal(502, b"<html>"), "refused with status 502");
+        assert_eq!(refusal(502, b""), "refused with status 502");
+        assert_eq!(refusal(404, b"no such file\n"), "refused with status 404\n  no such file");
     }
 
     #[test]
@@ -200,6 +222,8 @@ mod tests {
         assert_eq!(identifier("http://a|b"), json!({ "system": "http://a", "value": "b" }));
         assert_eq!(identifier("b"), json!({ "value": "b" }));
         assert_eq!(identifier("|b"), json!({ "value": "b" }));
+        assert_eq!(npi("http://a|b"), identifier("http://a|b"));
+        assert_eq!(npi("1")["system"], "http://hl7.org/fhir/sid/us-npi");
         assert_eq!(concept("1-8")["coding"][0]["system"], "http://loinc.org");
         assert_eq!(concept("s|c")["coding"][0], json!({ "system": "s", "code": "c" }));
     }

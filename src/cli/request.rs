@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::client::{ClientArgs, ClientError, GatewayClient, concept, identifier, parameter, row};
+use super::client::{ClientArgs, ClientError, GatewayClient, concept, identifier, npi, parameter, row};
 use super::{Outcome, block_on, print};
 
 /// Time between two looks at our copy of the Task.
@@ -14,6 +14,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is asked of whom.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("whose").multiple(true).args(["patient", "family"]))]
 #[command(group = ArgGroup::new("wanted").required(true).args(["query", "code", "text", "questionnaire", "attachment_code"]))]
 pub(super) struct RequestArgs {
     #[command(flatten)]
@@ -27,6 +28,24 @@ pub(super) struct RequestArgs {
     /// The patient's member id (SYSTEM|VALUE).
     #[arg(long, value_name = "IDENTIFIER")]
     member: Option<String>,
+    /// For attachments: the patient's family name, where no Patient of the gateway's is named.
+    #[arg(long, value_name = "NAME", requires_all = ["birth_date", "member"])]
+    family: Option<String>,
+    /// The patient's given name.
+    #[arg(long, value_name = "NAME", requires = "family")]
+    given: Vec<String>,
+    /// The patient's birth date.
+    #[arg(long, value_name = "DATE", requires = "family")]
+    birth_date: Option<String>,
+    /// The practitioner who is asked (SYSTEM|VALUE, or an NPI).
+    #[arg(long, value_name = "IDENTIFIER")]
+    practitioner: Option<String>,
+    /// The organization that is asked (SYSTEM|VALUE, or an NPI), if it is not the one of the partner's entry.
+    #[arg(long, value_name = "IDENTIFIER")]
+    organization: Option<String>,
+    /// Who asks (SYSTEM|VALUE), if it is not who the gateway stands for.
+    #[arg(long, value_name = "IDENTIFIER")]
+    requester: Option<String>,
     /// Ask for what a search finds (TYPE?PARAMETERS).
     #[arg(long, value_name = "SEARCH")]
     query: Option<String>,
@@ -36,15 +55,18 @@ pub(super) struct RequestArgs {
     /// Ask in words for a person.
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
-    /// Ask for the answers to a Questionnaire.
+    /// Ask for the answers to a Questionnaire; with a tracking id they are to be submitted.
     #[arg(long, value_name = "URL")]
     questionnaire: Option<String>,
     /// Ask for attachments of a type to be submitted (SYSTEM|CODE, or a LOINC code).
     #[arg(long, value_name = "CODE", requires = "tracking_id")]
     attachment_code: Vec<String>,
     /// For attachments: the number that ties them to the claim (SYSTEM|VALUE).
-    #[arg(long, value_name = "IDENTIFIER")]
+    #[arg(long, value_name = "IDENTIFIER", requires_all = ["claim", "whose"])]
     tracking_id: Option<String>,
+    /// For attachments to a prior authorization: the payer's second number (SYSTEM|VALUE).
+    #[arg(long, value_name = "IDENTIFIER", requires = "tracking_id")]
+    admin_ref_number: Option<String>,
     /// The claim or prior authorization (SYSTEM|VALUE).
     #[arg(long, value_name = "IDENTIFIER")]
     claim: Option<String>,
@@ -63,6 +85,9 @@ pub(super) struct RequestArgs {
     /// The result must be signed.
     #[arg(long)]
     signature: bool,
+    /// Attachments may come in several submissions.
+    #[arg(long, requires = "tracking_id")]
+    multiple_submits: bool,
     /// Wait until the partner has answered and everything is collected.
     #[arg(long)]
     wait: bool,
@@ -121,7 +146,13 @@ fn parameters(args: &RequestArgs) -> Value {
             .map(|patient| parameter("patient", "valueReference", json!({ "reference": patient }))),
     );
     all.extend(number("member-id", &args.member));
+    all.extend(member(args).map(|patient| parameter("member", "resource", patient)));
+    for (name, named) in [("practitioner", &args.practitioner), ("organization", &args.organization)] {
+        all.extend(named.as_ref().map(|named| parameter(name, "valueIdentifier", npi(named))));
+    }
+    all.extend(number("requester", &args.requester));
     all.extend(number("tracking-id", &args.tracking_id));
+    all.extend(number("admin-ref-number", &args.admin_ref_number));
     all.extend(text("query", "valueString", &args.query));
     all.extend(text("text", "valueString", &args.text));
     all.extend(text("questionnaire", "valueCanonical", &args.questionnaire));
@@ -144,8 +175,19 @@ fn parameters(args: &RequestArgs) -> Value {
         };
         parameter("purpose-of-use", "valueCodeableConcept", purpose)
     }));
-    all.extend(args.signature.then(|| parameter("signature", "valueBoolean", true.into())));
+    for (name, is_set) in [("signature", args.signature), ("multiple-submits", args.multiple_submits)] {
+        all.extend(is_set.then(|| parameter(name, "valueBoolean", true.into())));
+    }
     json!({ "resourceType": "Parameters", "parameter": all })
+}
+
+/// The patient as the command line describes one.
+fn member(args: &RequestArgs) -> Option<Value> {
+    let mut name = json!({ "family": args.family.as_ref()? });
+    if !args.given.is_empty() {
+        name["given"] = args.given.clone().into();
+    }
+    Some(json!({ "resourceType": "Patient", "name": [name], "birthDate": args.birth_date }))
 }
 
 /// What a Task says of how it stands.

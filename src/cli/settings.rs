@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::app;
 use crate::config::{Config, Flag, LoadOptions, Problems};
 
 /// Where the settings come from; flags are over the environment, which is over the file.
@@ -21,10 +22,19 @@ pub(super) struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// Reads and checks the configuration.
+    /// Reads and checks the configuration. Where settings are wrong, what is wrong with the files that they name is
+    /// told too.
     pub(super) fn load(self) -> Result<Config, Problems> {
         let listen = self.listen.map(|value| Flag { name: "listen", key: "server.listen", value });
         let data_dir = self.data_dir.map(|value| Flag { name: "data-dir", key: "data_dir", value });
-        Config::load(&LoadOptions { file: self.config, flags: listen.into_iter().chain(data_dir).collect() })
+        let flags = listen.into_iter().chain(data_dir).collect();
+        match Config::examine(&LoadOptions { file: self.config, flags }) {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (Some(config), mut problems) => {
+                app::check_beside(&config, &mut problems);
+                Err(problems)
+            }
+            (None, problems) => Err(problems),
+        }
     }
 }

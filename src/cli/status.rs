@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{ClientArgs, GatewayClient, row};
+use super::client::{ClientArgs, ClientError, GatewayClient, row};
 use super::request::{outputs, tell};
 use super::{Outcome, block_on, print};
 
@@ -24,7 +24,16 @@ async fn tell_all(args: &StatusArgs) -> Result<(), Box<dyn std::error::Error + S
     let gateway = GatewayClient::new(&args.client)?;
     let is_task = args.id.starts_with("Task/");
     let path = if is_task { format!("/fhir/{}", args.id) } else { format!("/upload/info/{}", args.id) };
-    let mut known = gateway.get(&path).await?;
+    let mut known = gateway.get(&path).await.map_err(|error| match error {
+        ClientError::Refused { status: 404, .. } if is_task => {
+            ClientError::Failed(format!("the gateway has no request {}", args.id))
+        }
+        ClientError::Refused { status: 404, .. } => {
+            let advice = "requests are asked about as Task/ID";
+            ClientError::Failed(format!("the gateway has no upload with the id {}; {advice}", args.id))
+        }
+        error => error,
+    })?;
     if !is_task {
         let reports = gateway.get(&format!("{path}?view=reports")).await?;
         known["reports"] = reports["reports"].clone();

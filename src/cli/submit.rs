@@ -1,5 +1,5 @@
-//! `submit`: sends a file as an attachment (`$submit-attachment`), to a gateway that runs or to any other endpoint. The
-//! file is encoded while it is sent: its size does not matter.
+//! `submit`: sends a file as an attachment (`$submit-attachment`), to a gateway that runs, through it to a partner, or to any
+//! other endpoint. The file is read while it is sent: its size does not matter.
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,15 @@ use serde_json::{Value, json};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
-use super::client::{ClientArgs, ClientError, GatewayClient, concept, identifier, parameter, row};
+use super::client::{ClientArgs, ClientError, GatewayClient, concept, identifier, npi, parameter, row};
 use super::{Outcome, block_on, print};
+use crate::fhir::FHIR_JSON;
 
 /// Read at a time; a multiple of three, so that the base64 of the blocks is that of the whole.
 const BLOCK: usize = 3 * 64 * 1024;
+
+/// What a file is called on its way to a partner: FHIR's door reads what is called JSON, and its document says what it is.
+const OCTETS: &str = "application/octet-stream";
 
 /// Stands where the base64 goes; no value of the command line can be like it, for it is made of what JSON escapes.
 const HERE: &str = "\u{1}data\u{1}";
@@ -28,8 +32,11 @@ pub(super) struct SubmitArgs {
     /// The file.
     file: PathBuf,
     /// Endpoint to send it to, instead of the gateway.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "partner")]
     to: Option<String>,
+    /// Name of a partner in the gateway's configuration that the gateway is to send it to.
+    #[arg(long, value_name = "NAME")]
+    partner: Option<String>,
     /// The number that ties it to the claim or prior authorization (SYSTEM|VALUE).
     #[arg(long, value_name = "IDENTIFIER")]
     tracking_id: String,
@@ -71,7 +78,19 @@ async fn submit(args: &SubmitArgs) -> Result<(), Box<dyn std::error::Error + Sen
     let failed = |source| ClientError::File { path: args.file.display().to_string(), source };
     let file = File::open(&args.file).await.map_err(failed)?;
     let length = file.metadata().await.map_err(failed)?.len();
-    let text = parameters(args).to_string();
+    match &args.partner {
+        Some(partner) => send_on(args, &gateway, partner, (file, length)).await,
+        None => send(args, &gateway, (file, length)).await,
+    }
+}
+
+/// Sends the file to an endpoint.
+async fn send(
+    args: &SubmitArgs,
+    gateway: &GatewayClient,
+    (file, length): (File, u64),
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let text = parameters(args, json!({ "data": HERE })).to_string();
     let marker = json!(HERE).to_string();
     let (before, after) = text.split_once(marker.trim_matches('"')).unwrap_or((&text, ""));
     let all = before.len() as u64 + length.div_ceil(3) * 4 + after.len() as u64;
@@ -81,7 +100,7 @@ async fn submit(args: &SubmitArgs) -> Result<(), Box<dyn std::error::Error + Sen
         None => gateway.url("/fhir/$submit-attachment"),
     };
     let body = body(before.to_owned(), file, after.to_owned());
-    let answer = gateway.send(&url, gateway.posting(&url).stream(body, all)).await?;
+    let answer = gateway.send(&url, gateway.posting(&url, FHIR_JSON).stream(body, all)).await?;
     let ids: Vec<String> = upload_ids(answer.header("link").unwrap_or_default());
     let outcome: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if args.client.json {
@@ -104,17 +123,50 @@ async fn submit(args: &SubmitArgs) -> Result<(), Box<dyn std::error::Error + Sen
     Ok(())
 }
 
-/// The Parameters, with a marker where the data go.
-fn parameters(args: &SubmitArgs) -> Value {
-    let npi = |text: &String| {
-        if text.contains('|') {
-            identifier(text)
-        } else {
-            json!({ "system": "http://hl7.org/fhir/sid/us-npi", "value": text })
-        }
+/// Has the gateway send the file to a partner: kept there as a Binary first, because a body of an operation is bounded
+/// and a Binary is not.
+async fn send_on(
+    args: &SubmitArgs,
+    gateway: &GatewayClient,
+    partner: &str,
+    (file, length): (File, u64),
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let url = gateway.url("/fhir/Binary");
+    let kept = gateway.send(&url, gateway.posting(&url, OCTETS).stream(blocks(file), length)).await?;
+    let location = kept.header("location").unwrap_or_default();
+    let id = location.split('/').skip_while(|segment| *segment != "Binary").nth(1).unwrap_or_default();
+    let submission = parameters(args, json!({ "url": format!("Binary/{id}") }));
+    let inputs = [
+        parameter("partner", "valueString", partner.into()),
+        parameter("submission", "resource", submission),
+    ];
+    let call = json!({ "resourceType": "Parameters", "parameter": inputs });
+    let told = gateway.post("/fhir/$send-attachment", &call).await?;
+    if args.client.json {
+        print(&told.to_string())?;
+        return Ok(());
+    }
+    let output = |name: &str, value: &str| {
+        let outputs = told["parameter"].as_array().into_iter().flatten();
+        let mut named = outputs.filter(|output| output["name"] == name);
+        named.find_map(|output| output[value].as_str()).unwrap_or_default().to_owned()
     };
-    let content_type = args.content_type.as_deref().unwrap_or_else(|| media_type(&args.file));
-    let attachment = json!({ "contentType": content_type, "data": HERE });
+    let upload = output("upload", "valueId");
+    row("sending", &format!("{length} bytes to {partner}"))?;
+    row("endpoint", &output("endpoint", "valueUrl"))?;
+    row("upload", &upload)?;
+    row("go on", &format!("cdex-gateway status {upload}"))?;
+    Ok(())
+}
+
+fn content_type(args: &SubmitArgs) -> &str {
+    args.content_type.as_deref().unwrap_or_else(|| media_type(&args.file))
+}
+
+/// The Parameters; `place` says where the bytes of the file are.
+fn parameters(args: &SubmitArgs, place: Value) -> Value {
+    let mut attachment = place;
+    attachment["contentType"] = content_type(args).into();
     let code = args.code.as_deref().map(concept);
     let mut document = json!({
         "resourceType": "DocumentReference", "status": "current", "content": [{ "attachment": attachment }],
@@ -143,17 +195,22 @@ fn parameters(args: &SubmitArgs) -> Value {
 
 /// What stands before the data, the data as base64, and what stands after them.
 fn body(before: String, file: File, after: String) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
-    let data = stream::unfold(Some(file), |file| async move {
+    let data = blocks(file).map(|block| Ok(Bytes::from(STANDARD.encode_to_string(&block?))));
+    let piece = |text: String| stream::iter([Ok(Bytes::from(text))]);
+    piece(before).chain(data).chain(piece(after))
+}
+
+/// The bytes of a file, in blocks.
+fn blocks(file: File) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    stream::unfold(Some(file), |file| async move {
         let mut file = file?;
         let mut block = Vec::with_capacity(BLOCK);
         match (&mut file).take(BLOCK as u64).read_to_end(&mut block).await {
             Ok(0) => None,
-            Ok(_) => Some((Ok(Bytes::from(STANDARD.encode_to_string(&block))), Some(file))),
+            Ok(_) => Some((Ok(Bytes::from(block)), Some(file))),
             Err(error) => Some((Err(error), None)),
         }
-    });
-    let piece = |text: String| stream::iter([Ok(Bytes::from(text))]);
-    piece(before).chain(data).chain(piece(after))
+    })
 }
 
 /// The ids in a `Link` field: `</upload/info/{id}>; rel="status"`, comma-joined.
@@ -176,7 +233,7 @@ fn media_type(file: &Path) -> &'static str {
         "tif" | "tiff" => "image/tiff",
         "json" => "application/json",
         "dcm" => "application/dicom",
-        _ => "application/octet-stream",
+        _ => OCTETS,
     }
 }
 

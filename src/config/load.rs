@@ -47,6 +47,16 @@ struct Layer {
 }
 
 pub(super) fn load(options: &LoadOptions, environment: &[(String, OsString)]) -> Result<Config, Problems> {
+    match examine(options, environment) {
+        (Some(config), problems) if problems.is_empty() => Ok(config),
+        (_, problems) => Err(problems),
+    }
+}
+
+pub(super) fn examine(
+    options: &LoadOptions,
+    environment: &[(String, OsString)],
+) -> (Option<Config>, Problems) {
     let mut problems = Problems::default();
     let defaults = parse(DEFAULTS, "examples/gateway.toml", &mut problems);
     let mut layers = Vec::new();
@@ -69,14 +79,14 @@ pub(super) fn load(options: &LoadOptions, environment: &[(String, OsString)]) ->
         layers.push(single(format!("--{}", flag.name), flag.key, &flag.value));
     }
 
-    let Some(mut config) = extract(&defaults, &layers, &mut problems) else { return Err(problems) };
+    let Some(mut config) = extract(&defaults, &layers, &mut problems) else { return (None, problems) };
     let mut broken = Problems::default();
     config.resolve(&mut broken);
     config.validate(&mut broken);
     for problem in &broken {
         problems.push(Problem { source: source_of(&layers, &problem.path), ..problem.clone() });
     }
-    if problems.is_empty() { Ok(config) } else { Err(problems) }
+    (Some(config), problems)
 }
 
 fn read_file(path: &Path, problems: &mut Problems) -> Layer {

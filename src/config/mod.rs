@@ -104,6 +104,12 @@ impl Config {
         load::load(options, &environment::settings())
     }
 
+    /// The same for whoever can tell more of what is not sound: a value that does not fit is its default, and there is
+    /// nothing at all only where even that cannot be had.
+    pub fn examine(options: &LoadOptions) -> (Option<Self>, Problems) {
+        load::examine(options, &environment::settings())
+    }
+
     /// The defaults, with another data folder and a free loopback port: for gateways that are started
     /// inside another program.
     ///

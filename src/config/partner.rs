@@ -60,6 +60,15 @@ impl PartnerConfig {
         self.fhir_base.iter().chain(&self.submit_url).chain(&self.hosts).chain(&self.credentials.token_url)
     }
 
+    /// The same, each with its key below that of the partner.
+    pub fn urls_by_key(&self) -> impl Iterator<Item = (String, &String)> {
+        let hosts = (0..self.hosts.len()).map(|index| format!("hosts[{index}]"));
+        let of = |url: &Option<String>, key: &str| url.is_some().then(|| key.to_owned());
+        let before = of(&self.fhir_base, "fhir_base").into_iter().chain(of(&self.submit_url, "submit_url"));
+        let keys = before.chain(hosts).chain(of(&self.credentials.token_url, "credentials.token_url"));
+        keys.zip(self.urls())
+    }
+
     /// Makes relative paths absolute.
     pub(super) fn resolve(&mut self) {
         if let Some(path) = &mut self.credentials.key_file

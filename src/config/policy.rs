@@ -166,6 +166,12 @@ pub struct TrustConfig {
     /// SHA-256 of certificates that are believed themselves, in hexadecimal.
     #[serde(default)]
     pub pinned: Vec<String>,
+    /// Files with what those authorities have revoked; absolute once loaded.
+    #[serde(default)]
+    pub revocation_lists: Vec<PathBuf>,
+    /// Whether a certificate must say that its key is for signatures (CONF-051).
+    #[serde(default)]
+    pub require_key_usage: bool,
 }
 
 impl TrustConfig {
@@ -180,7 +186,7 @@ impl TrustConfig {
 
     /// Makes relative paths absolute.
     pub(super) fn resolve(&mut self) {
-        for path in &mut self.anchors {
+        for path in self.anchors.iter_mut().chain(&mut self.revocation_lists) {
             if let Ok(absolute) = std::path::absolute(&*path) {
                 *path = absolute;
             }

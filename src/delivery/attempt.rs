@@ -78,6 +78,7 @@ impl Deliveries {
             path: &delivery.path,
             media_type: upload.media_type.as_deref(),
             headers: &delivery.headers,
+            timeout: delivery.timeout,
             manifest: &upload.manifest,
             source,
         };

@@ -11,7 +11,7 @@ mod config;
 mod destination;
 mod error;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod model;
 mod path_template;
 mod routing;
@@ -35,8 +35,8 @@ pub(crate) use model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus,
 pub(crate) use routing::Routing;
 pub(crate) use schedule::Schedule;
 pub(crate) use store::{
-    Repeated, attempts, cancel_ordered, counts, enqueue, find, free_all_leases, hold, is_ordered_under_way,
-    release, repeat,
+    CallOff, Order, Repeated, attempts, cancel_ordered, counts, enqueue, find, followed, free_all_leases,
+    hold, is_ordered_under_way, release, repeat,
 };
 #[cfg(test)]
 pub(crate) use store::{cancel, list};

@@ -1,6 +1,8 @@
 //! A delivery, its attempts, and the states it goes through. Transitions can refuse; the statements of
 //! `store.rs` repeat in their `WHERE` what is decided here.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::id::{DeliveryId, UploadId};
 
@@ -167,6 +169,8 @@ pub(crate) struct NewDelivery {
     pub(crate) ordering_key: Option<String>,
     /// Further header fields of a call.
     pub(crate) headers: Vec<(String, String)>,
+    /// How long a call may take, where that is not for the destination to say.
+    pub(crate) timeout: Option<Duration>,
     /// What waits for the outcome.
     pub(crate) followed_by: Option<String>,
 }
@@ -202,6 +206,8 @@ pub(crate) struct Delivery {
     pub(crate) location: Option<String>,
     /// Further header fields of a call.
     pub(crate) headers: Vec<(String, String)>,
+    /// How long a call may take, where that is not for the destination to say.
+    pub(crate) timeout: Option<Duration>,
     /// What waits for the outcome.
     pub(crate) followed_by: Option<String>,
 }

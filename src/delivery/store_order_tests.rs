@@ -1,9 +1,11 @@
 //! Deliveries that must go one after the other, and those whose outcome somebody waits for.
 
+use std::time::Duration;
+
 use super::model::{AttemptOutcome, DeliveryStatus, NewDelivery};
 use super::store::Settlement;
 use super::testing::{LEASE, access, at, claim, insert_upload, wanted, write};
-use super::{Delivery, enqueue, find, store};
+use super::{Delivery, Order, enqueue, find, followed, is_ordered_under_way, store};
 use crate::agenda::{self, Errand};
 use crate::db::Db;
 use crate::db::testing::for_each_database;
@@ -52,17 +54,49 @@ async fn deliveries_with_the_same_ordering_key_go_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn what_is_dead_and_followed_keeps_its_place_until_that_was_done() {
+    for_each_database(|db| async move {
+        let keyed = |new| NewDelivery {
+            ordering_key: Some("Subscription/1".to_owned()),
+            followed_by: Some("Subscription/1".to_owned()),
+            ..new
+        };
+        put(&db, "1", 0, keyed).await;
+        put(&db, "2", 1, keyed).await;
+        let elsewhere = |new| NewDelivery { tenant: "other".to_owned(), ..keyed(new) };
+        put(&db, "3", 2, elsewhere).await;
+        let first = claim(&db, "a", at(5), 10, LEASE).await;
+        assert_eq!(paths(&first), ["1", "3"], "another tenant has an order of its own");
+        settle(&db, first[0].clone(), DeliveryStatus::Dead).await;
+        assert!(claim(&db, "a", at(1_000), 10, LEASE).await.iter().all(|claimed| claimed.path != "2"));
+        let order = |but| Order { below: "Subscription", but };
+        let mut reader = db.reader().await.expect("a reader");
+        for (but, expected) in [("", true), ("Subscription/1", false), ("Subscription/2", true)] {
+            let found = is_ordered_under_way(&mut reader.tx(), &access(), order(but)).await;
+            assert_eq!(found.expect("it is read"), expected, "{but}");
+        }
+        drop(reader);
+        let id = first[0].id.to_string();
+        write!(db, id, |id, tx| followed(tx, &access(), id, at(6)));
+        assert_eq!(paths(&claim(&db, "a", at(1_000), 10, LEASE).await), ["2"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_commit_that_settles_a_followed_delivery_says_so_on_the_agenda() {
     for_each_database(|db| async move {
         let headers = vec![("x-a".to_owned(), "b".to_owned())];
         let followed = move |new| NewDelivery {
             followed_by: Some("Task/1".to_owned()),
             headers: headers.clone(),
+            timeout: Some(Duration::from_secs(7)),
             ..new
         };
         put(&db, "1", 0, followed).await;
         let claimed = claim(&db, "a", at(0), 10, LEASE).await.remove(0);
         assert_eq!(claimed.headers, [("x-a".to_owned(), "b".to_owned())]);
+        assert_eq!(claimed.timeout, Some(Duration::from_secs(7)));
         settle(&db, claimed.clone(), DeliveryStatus::Waiting).await;
         assert!(write!(db, (), |(), tx| agenda::take(tx, at(500), LEASE, 10)).is_empty());
         let claimed = claim(&db, "a", at(100), 10, LEASE).await.remove(0);

@@ -64,6 +64,7 @@ pub(super) fn wanted(upload_id: UploadId, target: &str, path: &str) -> NewDelive
         trace: None,
         ordering_key: None,
         headers: Vec::new(),
+        timeout: None,
         followed_by: None,
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Part {
     UploadStore,
     /// A delivery target, by its configured name.
     Target(String),
+    /// What looks for malicious content.
+    Scanner,
 }
 
 impl Part {
@@ -29,6 +31,7 @@ impl Part {
             Self::Database => "database".to_owned(),
             Self::UploadStore => "upload-store".to_owned(),
             Self::Target(name) => format!("target {name}"),
+            Self::Scanner => "scanner".to_owned(),
         }
     }
 
@@ -38,12 +41,13 @@ impl Part {
             Self::Database => "Database".to_owned(),
             Self::UploadStore => "File Storage".to_owned(),
             Self::Target(name) => format!("File Delivery Target {name}"),
+            Self::Scanner => "File Scanner".to_owned(),
         }
     }
 
-    /// Whether requests can be taken without it. Deliveries wait for a target that is down.
-    pub(crate) fn is_needed_to_accept(&self) -> bool {
-        !matches!(self, Self::Target(_))
+    /// Whether no request can be taken without it. Deliveries wait for a target that is down, and for the scanner.
+    fn is_needed_to_accept(&self) -> bool {
+        !matches!(self, Self::Target(_) | Self::Scanner)
     }
 }
 
@@ -59,6 +63,15 @@ pub(crate) struct Checked {
 impl Exchange {
     /// Looks at every part.
     pub(crate) async fn check_health(&self) -> Vec<Checked> {
+        self.check_parts(|_| true).await
+    }
+
+    /// Looks at those without which no request can be taken.
+    pub(crate) async fn check_readiness(&self) -> Vec<Checked> {
+        self.check_parts(Part::is_needed_to_accept).await
+    }
+
+    async fn check_parts(&self, is_wanted: impl Fn(&Part) -> bool) -> Vec<Checked> {
         let mut checks: Vec<(Part, BoxFuture<'_, Result<(), String>>)> = vec![
             (Part::Database, self.check_database().boxed()),
             (
@@ -71,7 +84,12 @@ impl Exchange {
             let check = destination.check().map(|done| done.map_err(|error| error.to_string()));
             checks.push((Part::Target(name.to_owned()), check.boxed()));
         }
-        join_all(checks.into_iter().map(|(part, check)| async move {
+        if let Some(scanner) = &self.screening.scanner {
+            let check = scanner.check().map(|done| done.map_err(|error| error.to_string()));
+            checks.push((Part::Scanner, check.boxed()));
+        }
+        let wanted = checks.into_iter().filter(|(part, _)| is_wanted(part));
+        join_all(wanted.map(|(part, check)| async move {
             let issue = match tokio::time::timeout(PATIENCE, check).await {
                 Ok(Ok(())) => None,
                 Ok(Err(issue)) => Some(issue),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{Exchange, Interrupted};
 use crate::auth::Caller;
@@ -20,7 +20,7 @@ use crate::partner::Partner;
 /// The longest text whose signatures are verified, in bytes.
 pub(super) const LARGEST: u64 = 16 << 20;
 
-/// All texts that are verified at once, in KiB.
+/// All texts that are verified or signed at once, in KiB.
 const BUDGET_KIB: usize = 64 << 10;
 
 /// Who signs for the gateway, and whose signatures it believes.
@@ -67,6 +67,12 @@ impl Signatures {
             .map(|error| format!("fhir.signing: {error}; what must be signed cannot be"))
             .into_iter()
             .collect()
+    }
+
+    /// A share of the budget for a text of this length, which is given back when it is dropped.
+    pub(super) async fn hold(&self, length: usize) -> Result<SemaphorePermit<'_>, Interrupted> {
+        let kib = (length / 1024 + 1).min(BUDGET_KIB);
+        self.budget.acquire_many(u32::try_from(kib).unwrap_or(u32::MAX)).await.map_err(|_| Interrupted)
     }
 
     fn trust(&self, partner: Option<&Partner>) -> Arc<TrustAnchors> {
@@ -140,8 +146,7 @@ impl Exchange {
         at: &str,
         partner: Option<&Partner>,
     ) -> Result<Vec<(String, Verdict)>, Interrupted> {
-        let kib = u32::try_from(text.len() / 1024 + 1).unwrap_or(u32::MAX);
-        let _held = self.signatures.budget.acquire_many(kib).await.map_err(|_| Interrupted)?;
+        let _held = self.signatures.hold(text.len()).await?;
         let (trust, now, at) = (self.signatures.trust(partner), self.clock.now(), at.to_owned());
         self.compute(move || match serde_json::from_slice::<Value>(&text) {
             Ok(resource) => verify(&resource, &at, &trust, now),

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::ask_partner::{self, NoAnswer};
 use crate::cdex::discovery::{DAVINCI_CONFIGURATION, submit_url};
 use crate::clock::Timestamp;
 use crate::outbound::origin;
-use crate::partner::{Partner, PartnerError};
+use crate::partner::Partner;
 
 /// How long what was found is believed; what was not found is looked for again as late.
 const BELIEVED: Duration = Duration::from_hours(1);
@@ -32,13 +33,12 @@ impl Endpoints {
     /// The URL at which a partner takes `$submit-attachment`; none if nobody says one.
     ///
     /// # Errors
-    /// The partner cannot be asked.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for unsolicited attachments to a partner by its name"))]
+    /// The partner cannot be asked now.
     pub(super) async fn submit_url(
         &self,
         partner: &Partner,
         now: Timestamp,
-    ) -> Result<Option<String>, PartnerError> {
+    ) -> Result<Option<String>, NoAnswer> {
         if partner.submit_url.is_some() {
             return Ok(partner.submit_url.clone());
         }
@@ -54,14 +54,15 @@ impl Endpoints {
 }
 
 /// What a partner publishes: below its FHIR base, else at the root of that server.
-async fn published(partner: &Partner) -> Result<Option<String>, PartnerError> {
+async fn published(partner: &Partner) -> Result<Option<String>, NoAnswer> {
     let Some(base) = &partner.fhir_base else { return Ok(None) };
     let at_root = origin(base.as_str()).map(|origin| format!("{origin}{DAVINCI_CONFIGURATION}"));
     for url in std::iter::once(base.at(DAVINCI_CONFIGURATION)).chain(at_root) {
-        let answer = partner.get(&url, "application/json").await?;
-        if answer.status != 200 || answer.body.len() > LONGEST {
-            continue;
-        }
+        let answer = match ask_partner::bytes(partner, &url, "application/json").await {
+            Ok(answer) if answer.body.len() <= LONGEST => answer,
+            Err(error @ NoAnswer::NotNow(_)) => return Err(error),
+            Ok(_) | Err(_) => continue,
+        };
         let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         if let Some(url) = submit_url(&document) {
             return Ok(Some(url));

@@ -27,7 +27,7 @@ impl Exchange {
                 self.has_subscribers.store(true, Ordering::Release);
                 vec![Errand::Handshake]
             }
-            "DocumentReference" | "QuestionnaireResponse" if self.is_anything_awaited() => {
+            "DocumentReference" | "QuestionnaireResponse" | "Patient" if self.is_anything_awaited() => {
                 vec![Errand::MatchDocument]
             }
             _ => Vec::new(),

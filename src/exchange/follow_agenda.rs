@@ -12,13 +12,13 @@ use tracing::Instrument;
 
 use super::Exchange;
 use super::interaction::Requester;
-use crate::agenda::{self, Errand, Item};
+use crate::agenda::{self, Errand, Item, Pool};
 use crate::auth::{Access, Caller};
 use crate::db::DbError;
 use crate::id::RequestId;
 
-/// Errands that run at the same time.
-const AT_ONCE: usize = 32;
+/// Errands of each pool that run at the same time.
+const AT_ONCE: usize = 16;
 /// How long an item belongs to whoever took it without a sign of life: so long it waits where a gateway was killed and
 /// others share its database.
 const LEASE: Duration = Duration::from_secs(15);
@@ -45,25 +45,29 @@ pub(crate) enum FollowError {
 impl Exchange {
     /// Works until `stop` is cancelled; what has begun is finished.
     pub(crate) async fn follow_agenda(self: Arc<Self>, stop: CancellationToken) {
-        let slots = Arc::new(Semaphore::new(AT_ONCE));
+        let slots = Pool::ALL.map(|pool| (pool, Arc::new(Semaphore::new(AT_ONCE))));
         while !stop.is_cancelled() {
             let woken = self.agenda.woken();
             tokio::pin!(woken);
-            let taken = self.take_due(slots.available_permits()).await.unwrap_or_else(|error| {
+            let free = slots.each_ref().map(|(pool, slots)| (*pool, slots.available_permits()));
+            let taken = self.take_due(free).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "the agenda cannot be read");
-                Vec::new()
+                free.map(|_| Vec::new())
             });
-            let is_all = taken.len() < slots.available_permits().max(1);
-            for item in taken {
-                // Only this loop takes permits, and it took no more items than there were.
-                let Ok(permit) = slots.clone().acquire_owned().await else { return };
-                let exchange = self.clone();
-                self.tracker.spawn(async move {
-                    exchange.follow(item).await;
-                    drop(permit);
-                    // What waited behind it may be due now.
-                    exchange.agenda.wake();
-                });
+            let mut is_all = true;
+            for (items, (_, slots)) in taken.into_iter().zip(&slots) {
+                is_all &= items.len() < slots.available_permits().max(1);
+                for item in items {
+                    // Only this loop takes permits, and it took no more items than there were.
+                    let Ok(permit) = slots.clone().acquire_owned().await else { return };
+                    let exchange = self.clone();
+                    self.tracker.spawn(async move {
+                        exchange.follow(item).await;
+                        drop(permit);
+                        // What waited behind it may be due now.
+                        exchange.agenda.wake();
+                    });
+                }
             }
             if is_all {
                 tokio::select! {
@@ -75,13 +79,24 @@ impl Exchange {
         }
     }
 
-    async fn take_due(&self, limit: usize) -> Result<Vec<Item>, DbError> {
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        if limit == 0 {
-            return Ok(Vec::new());
+    /// Takes what is due of each pool, as much as it has free slots for.
+    async fn take_due<const N: usize>(&self, free: [(Pool, usize); N]) -> Result<[Vec<Item>; N], DbError> {
+        if free.iter().all(|(_, free)| *free == 0) {
+            return Ok(free.map(|_| Vec::new()));
         }
         let now = self.clock.now();
-        self.db.write((), move |(), tx| Box::pin(agenda::take(tx, now, LEASE, limit))).await
+        self.db
+            .write((), move |(), tx| {
+                Box::pin(async move {
+                    let mut taken = free.map(|_| Vec::new());
+                    for (taken, (pool, free)) in taken.iter_mut().zip(free) {
+                        let limit = u32::try_from(free).unwrap_or(u32::MAX);
+                        *taken = agenda::take_of(tx, pool, now, LEASE, limit).await?;
+                    }
+                    Ok(taken)
+                })
+            })
+            .await
     }
 
     /// Who an errand is done for, as one who asks.

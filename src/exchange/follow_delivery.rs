@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Exchange;
 use super::follow_agenda::FollowError;
 use super::request_partner;
-use crate::agenda::{self, Item};
+use crate::agenda::{self, Errand, Item};
 use crate::db::DbError;
 use crate::delivery::{self, Attempt, Delivery};
 
@@ -49,7 +49,16 @@ impl Exchange {
 
     /// Ends an errand that has no effect.
     pub(super) async fn forget(&self, item: &Item) -> Result<(), DbError> {
-        let item = item.clone();
-        self.db.write(item, |item, tx| Box::pin(agenda::done(tx, item))).await.map(|_: bool| ())
+        let (item, now) = (item.clone(), self.clock.now());
+        self.db
+            .write(item, move |item, tx| {
+                Box::pin(async move {
+                    if agenda::done(tx, item).await? && item.errand == Errand::FollowDelivery {
+                        delivery::followed(tx, &item.access(), &item.subject, now).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
     }
 }

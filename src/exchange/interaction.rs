@@ -212,6 +212,9 @@ pub(crate) enum InteractionError {
     /// The other server gave no answer that could be used.
     #[error(transparent)]
     Upstream(UpstreamError),
+    /// Another server that is needed cannot be asked now.
+    #[error("another server that is needed cannot be asked now")]
+    Unavailable,
     /// The answer must be signed and cannot be.
     #[error(transparent)]
     Unsigned(SignError),
@@ -280,6 +283,9 @@ impl InteractionError {
                 one(IssueType::Transient, "The body did not arrive in time")
             }
             Self::Body(BodyError::Broken) => one(IssueType::Structure, "The body ended before its end"),
+            Self::Unavailable => {
+                one(IssueType::Transient, "Another server that is needed for it cannot be asked now")
+            }
             Self::Stopping => one(IssueType::Transient, "The gateway is stopping"),
             Self::Full | Self::Db(DbError::Full(_)) => {
                 one(IssueType::NoStore, "No space is left to keep the resource")
@@ -314,6 +320,7 @@ impl InteractionError {
             Self::Body(_)
             | Self::Upstream(_)
             | Self::Unsigned(_)
+            | Self::Unavailable
             | Self::Stopping
             | Self::Full
             | Self::Storage(_)
@@ -380,7 +387,9 @@ impl Exchange {
             self.may_read(requester, &address)?;
         }
         if let Some(upstream) = self.upstream_of(&address) {
-            return self.ask_upstream(requester, upstream, (method, address), &parameters, strict).await;
+            let done = self.ask_upstream(requester, upstream, (method, address), &parameters, strict).await?;
+            self.may_show(requester, &done)?;
+            return Ok(done);
         }
         match (method, address) {
             (Method::Post, Address::System) => {
@@ -419,9 +428,7 @@ impl Exchange {
                 let mut reader = self.db.reader().await?;
                 let done =
                     self.find(&mut reader.tx(), requester, address, &parameters, &conditions, strict).await?;
-                if let Done::Read(resource, _) = &done {
-                    self.may_show(requester, resource)?;
-                }
+                self.may_show(requester, &done)?;
                 Ok(done)
             }
         }

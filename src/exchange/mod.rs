@@ -10,15 +10,17 @@
 //! all that somebody may see. [`declare`] says what all of this is.
 //!
 //! A submission that was accepted goes on to the Task and the Claim that it belongs to by [`associate`].
+//! [`ask_partner`] is how partners are asked, [`discover_endpoint`] where they take what is sent to them.
 //! [`request_partner`] asks others for data, follows the Tasks that it sent and collects their outputs.
 //! Signatures that come along are verified by [`check_signatures`], and answers are signed by [`sign_answer`] where that is
 //! agreed.
 //!
 //! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
-//! delivery by [`send_message`], and [`follow_delivery`] tells whoever waits for it what came of it. [`submit_answer`]
+//! delivery by [`send_message`] (attachments that nobody asked for by [`send_attachment`]), and [`follow_delivery`] tells whoever waits for it what came of it. [`submit_answer`]
 //! answers a payer's request for attachments.
 
 mod answer_task;
+mod ask_partner;
 pub(crate) mod ask_upstream;
 mod associate;
 mod body;
@@ -53,6 +55,7 @@ mod request_partner;
 mod retain;
 pub(crate) mod run_bundle;
 mod screen_upload;
+mod send_attachment;
 mod send_message;
 mod sign_answer;
 mod store;
@@ -113,7 +116,6 @@ pub(crate) struct Exchange {
     /// Whether Tasks wait for documents.
     pub(crate) awaiting: submit_answer::Awaiting,
     /// Where partners take what is sent to them, as they publish it.
-    #[expect(dead_code, reason = "submissions that nobody asked for will be sent there")]
     pub(crate) endpoints: discover_endpoint::Endpoints,
     /// Whether anybody may want to be notified of Tasks. Once it is so it stays so until the next start.
     pub(crate) has_subscribers: AtomicBool,

@@ -75,6 +75,7 @@ impl Exchange {
                 self.gather_everything(requester, id, &inputs).await.map(Done::Page)
             }
             (Operation::Request, _) => self.request_partner(requester, inputs).await,
+            (Operation::SendAttachment, _) => self.send_attachment(requester, inputs).await,
             (Operation::Notify, _) => self.take_notification(requester, inputs).await,
             (Operation::SubscriptionStatus, place) => {
                 self.tell_status(requester, place, &inputs).await.map(Done::Answered)

@@ -113,6 +113,7 @@ impl Exchange {
                 trace: None,
                 ordering_key: None,
                 headers: Vec::new(),
+                timeout: None,
                 followed_by: None,
             })
             .collect()

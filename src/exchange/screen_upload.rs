@@ -20,6 +20,7 @@ use crate::manifest::{SenderManifest, media_type_for};
 use crate::report::{self, Report, Stage, StreamFields};
 use crate::screening::scanner::{Scanned, Scanner, ScannerError};
 use crate::screening::{self, HEAD_BYTES, Screened, Verdict};
+use crate::telemetry::metrics::count_scans;
 use crate::upload::{Source, Sources, Upload};
 
 /// What is reported of an upload that is held because of what is seen of it.
@@ -28,10 +29,13 @@ const HELD: &str =
 /// What is reported of one that the scanner stops.
 const HELD_INFECTED: &str = "the deliveries are held: the scanner calls the content malicious";
 /// What is reported of one that the scanner cannot judge.
-const HELD_UNKNOWN: &str = "the deliveries are held: the scanner does not take the content";
+const HELD_UNKNOWN: &str = "the deliveries are held: the scanner says nothing of the content";
 /// What is reported of content that is delivered all the same.
 const INFECTED: &str = "the scanner calls the content malicious";
-const UNKNOWN: &str = "the scanner does not take the content";
+const UNKNOWN: &str = "the scanner says nothing of the content";
+/// How often one upload is offered to a scanner that is there, before it counts as one that cannot be judged: with the
+/// waits between errands that is about an hour.
+const MOST_ATTEMPTS: u32 = 15;
 /// How long a scanner may take for one upload.
 const LONGEST_SCAN: Duration = Duration::from_mins(9);
 /// Manifest keys by which senders tell a media type.
@@ -61,11 +65,15 @@ impl Exchange {
         };
         let finding = match self.ask_scanner(scanner, item, id).await {
             Ok(finding) => Some(finding),
-            Err(ScannerError::Refused) => None,
+            Err(error) if is_final(scanner, item, &error).await => {
+                tracing::warn!(upload.id = %id, %error, "the scanner will say nothing of an upload");
+                None
+            }
             Err(error) => return Err(FollowError::Unavailable(error.to_string())),
         };
         let now = self.clock.now();
         let after = self.screening.judged(&before, finding, now);
+        count_scans(after.verdict.as_str());
         if after.verdict == Verdict::Infected {
             tracing::warn!(upload.id = %id, held = after.is_held, "the scanner found something");
         }
@@ -132,6 +140,17 @@ impl Exchange {
             self.db.write(judgement, |judgement, tx| Box::pin(judgement.write(tx))).await;
         self.deliveries.wake();
         Ok(judged?)
+    }
+}
+
+/// Whether asking again leads to nothing. A scanner that is away is waited for, however long it takes; what it fails at
+/// again and again while it is there, or what cannot be read, is not.
+async fn is_final(scanner: &Scanner, item: &Item, error: &ScannerError) -> bool {
+    let is_worn_out = item.attempts >= MOST_ATTEMPTS;
+    match error {
+        ScannerError::Refused => true,
+        ScannerError::Bytes(_) => is_worn_out,
+        ScannerError::Unreachable => is_worn_out && scanner.check().await.is_ok(),
     }
 }
 
@@ -229,4 +248,106 @@ fn stream_of(source: Box<dyn Source>) -> Scanned {
         Ok(block.map(|block| (block, source)))
     });
     blocks.boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::Reaction;
+    use crate::db::testing::for_each_database;
+    use crate::exchange::testing::Gateway;
+    use crate::screening::Screening;
+    use crate::screening::scanner::Clamd;
+
+    /// How the scanner is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Clam {
+        /// It is not there.
+        Away,
+        /// It is there, and breaks off whatever it is given.
+        Failing,
+        /// It is there, and waits for what it is given.
+        Well,
+    }
+
+    /// A clamd at a socket in this folder.
+    fn clamd(folder: &std::path::Path, is: Clam) -> Scanner {
+        let path = folder.join(format!("{is:?}.sock"));
+        if is != Clam::Away && !path.exists() {
+            let listener = UnixListener::bind(&path).expect("the socket can be bound");
+            TaskTracker::new().spawn(async move {
+                while let Ok((mut socket, _)) = listener.accept().await {
+                    let mut command = [0; 6];
+                    let _ = socket.read_exact(&mut command).await;
+                    if &command == b"zPING\0" {
+                        let _ = socket.write_all(b"PONG\0").await;
+                    } else if is == Clam::Well {
+                        let _ = socket.read_to_end(&mut Vec::new()).await;
+                    }
+                }
+            });
+        }
+        Scanner::Clamd(Clamd::new(&path.to_string_lossy(), Duration::from_secs(5)))
+    }
+
+    async fn due(gateway: &Gateway) -> Vec<Item> {
+        let now = gateway.clock.now();
+        let taken: Result<Vec<Item>, DbError> = gateway
+            .exchange
+            .db
+            .write((), move |(), tx| Box::pin(agenda::take(tx, now, LONGEST_SCAN, 10)))
+            .await;
+        taken.expect("it is read")
+    }
+
+    #[tokio::test]
+    async fn what_leads_to_nothing_is_given_up_after_a_while_and_a_scanner_that_is_away_is_waited_for() {
+        for_each_database(|db| async move {
+            for (is, is_readable, attempts, expected) in [
+                (Clam::Away, true, MOST_ATTEMPTS, Verdict::Pending),
+                (Clam::Failing, true, MOST_ATTEMPTS - 1, Verdict::Pending),
+                (Clam::Failing, true, MOST_ATTEMPTS, Verdict::Failed),
+                (Clam::Well, false, MOST_ATTEMPTS - 1, Verdict::Pending),
+                (Clam::Well, false, MOST_ATTEMPTS, Verdict::Failed),
+            ] {
+                let sockets = tempfile::tempdir().expect("a temporary folder");
+                let scanner = Some(clamd(sockets.path(), is));
+                let gateway = Gateway::with(&db, |exchange| {
+                    exchange.screening =
+                        Screening { on_infected: Reaction::Quarantine, scanner, ..Screening::noting() };
+                });
+                let id = gateway.create(5).await;
+                gateway.append(id, 0, b"bytes").await;
+                if !is_readable {
+                    std::fs::remove_dir_all(gateway.folder.path().join("uploads")).expect("it is removed");
+                }
+                for _ in 0..=attempts {
+                    gateway.clock.advance(Duration::from_hours(1));
+                    for item in due(&gateway).await {
+                        gateway.exchange.follow(item).await;
+                    }
+                }
+                let access = Access::of_worker("default");
+                let mut reader = db.reader().await.expect("a reader");
+                let found = screening::find(&mut reader.tx(), &access, id).await.expect("it is read");
+                let found = found.expect("it is screened");
+                assert_eq!((found.verdict, found.is_held), (expected, true), "{is:?} {attempts}");
+                let left = agenda::count(&mut reader.tx(), Errand::ScanUpload).await.expect("it is read");
+                assert_eq!(left > 0, expected == Verdict::Pending, "{is:?} {attempts}");
+                drop(reader);
+                assert_eq!(gateway.deliver().await, 0, "what is held goes nowhere");
+                // The next case begins with nothing to do.
+                gateway.clock.advance(Duration::from_hours(1));
+                for item in due(&gateway).await {
+                    gateway.exchange.forget(&item).await.expect("it is forgotten");
+                }
+            }
+        })
+        .await;
+    }
 }

@@ -1,6 +1,8 @@
 //! What we send to a partner is a delivery of the one pipeline: a complete upload with its manifest, and one delivery
 //! to the partner's endpoint, true in the transaction that makes it necessary.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -29,6 +31,8 @@ pub(super) struct Message {
     pub(super) url: String,
     /// Further header fields.
     pub(super) headers: Vec<(String, String)>,
+    /// How long an attempt may take; as long as any other call, if none.
+    pub(super) timeout: Option<Duration>,
     /// Messages with the same key go one after the other.
     pub(super) ordering_key: Option<String>,
     /// What waits for the outcome, as `follow_delivery` reads it.
@@ -125,6 +129,7 @@ impl Outgoing {
             trace: None,
             ordering_key: message.ordering_key.clone(),
             headers: message.headers.clone(),
+            timeout: message.timeout,
             followed_by: message.followed_by.clone(),
         };
         delivery::enqueue(tx, &[delivery], now).await?;

@@ -1,15 +1,17 @@
 //! Direct queries under a signature agreement (cdex.md 7.4): every Bundle that answers one is signed by the gateway's
-//! organisation, as the last thing before it is sent. A read has no place for a signature, so it is refused (CONF-010).
+//! organisation, as the last thing before it is sent. A read has no place for a signature, so it is refused (CONF-010);
+//! nor has an entry of a batch or transaction. Documents for Tasks are signed here too.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value;
 
-use super::Exchange;
 use super::interaction::{Done, InteractionError, Requester};
+use super::{Exchange, Interrupted};
 use crate::auth::Caller;
-use crate::cdex::signature::{SignError, Signer};
-use crate::fhir::{Address, Issue, IssueType};
+use crate::cdex::signature::{SignError, Signer, attest, sign_document};
+use crate::fhir::{self, Address, Issue, IssueType};
 use crate::repository::StoredResource;
 
 /// What the exchange itself lives on is read, polled and not attested.
@@ -33,34 +35,44 @@ impl Exchange {
         if is_open || self.agreed_signer(&requester.caller).is_none() { Ok(()) } else { Err(refused()) }
     }
 
-    /// Refuses a Bundle without a signature of its own.
-    pub(super) fn may_show(
+    /// Refuses a Bundle that was read and has no signature of its own.
+    pub(super) fn may_show(&self, requester: &Requester, done: &Done) -> Result<(), InteractionError> {
+        let is_unsigned = match done {
+            Done::Read(resource, _) => resource.resource_type == "Bundle" && !has_own_signature(resource),
+            Done::Elsewhere(elsewhere) => {
+                elsewhere.resource["resourceType"] == "Bundle"
+                    && elsewhere.resource.get("signature").is_none()
+                    && !is_answer(&elsewhere.resource)
+            }
+            _ => false,
+        };
+        if is_unsigned && self.agreed_signer(&requester.caller).is_some() { Err(refused()) } else { Ok(()) }
+    }
+
+    /// Refuses what an entry of a batch or transaction found, if that would have to be signed: alone it is a Bundle with
+    /// its signature, as a part of another answer it would be told unsigned (CONF-010).
+    pub(super) fn may_tell_in_bundle(
         &self,
         requester: &Requester,
-        resource: &StoredResource,
-    ) -> Result<(), InteractionError> {
-        let is_unsigned = || {
-            let members = crate::fhir::resource::members(resource.content.as_deref().unwrap_or_default());
-            !members.filter_map(Result::ok).any(|member| member.name == "signature")
-        };
-        if resource.resource_type == "Bundle"
-            && self.agreed_signer(&requester.caller).is_some()
-            && is_unsigned()
-        {
-            return Err(refused());
-        }
-        Ok(())
+        done: Done,
+    ) -> Result<Done, InteractionError> {
+        self.may_show(requester, &done)?;
+        if self.signs(&requester.caller, &done) { Err(refused()) } else { Ok(done) }
     }
 
     /// Whether the Bundle that shows this is to be signed for this caller.
     pub(crate) fn signs(&self, caller: &Caller, done: &Done) -> bool {
         let is_data = match done {
-            Done::Page(page) => !EXEMPT.iter().any(|name| page.path.strip_prefix('/') == Some(name)),
+            Done::Page(page) => {
+                let is_exempt = |name: &str| EXEMPT.contains(&name);
+                // Whatever comes along with what is exempt is not.
+                let mut shown = page.matches.iter().chain(&page.included);
+                !page.path.strip_prefix('/').is_some_and(is_exempt)
+                    || !shown.all(|resource| is_exempt(&resource.resource_type))
+            }
             Done::History(_) | Done::Matched(_) => true,
             Done::Elsewhere(elsewhere) => {
-                elsewhere.resource["resourceType"] == "Bundle"
-                    && elsewhere.resource["type"] == "searchset"
-                    && elsewhere.resource.get("signature").is_none()
+                is_answer(&elsewhere.resource) && elsewhere.resource.get("signature").is_none()
             }
             Done::Created(_)
             | Done::Updated(_)
@@ -86,6 +98,53 @@ impl Exchange {
         let signed = self.compute(move || signer.sign_text(&bundle, now)).await?;
         signed.map(Bytes::from).map_err(InteractionError::Unsigned)
     }
+}
+
+impl Exchange {
+    /// A document with these resources and the signature of `signer`.
+    pub(super) async fn sign_document(
+        &self,
+        texts: Vec<Bytes>,
+        subject: Value,
+        base: Arc<str>,
+        signer: Arc<Signer>,
+    ) -> Result<Result<Bytes, SignError>, Interrupted> {
+        let now = self.clock.now();
+        let _held = self.signatures.hold(texts.iter().map(Bytes::len).sum()).await?;
+        self.compute(move || {
+            let resources: Vec<Value> = texts.iter().filter_map(|text| fhir::parse(text).ok()).collect();
+            let document = sign_document(&resources, &subject, &base, now, &signer)?;
+            Ok(document.to_string().into())
+        })
+        .await
+    }
+
+    /// A Bundle with this resource and the signature of the gateway's organisation.
+    pub(super) async fn attest(
+        &self,
+        text: Bytes,
+        subject: Value,
+    ) -> Result<Result<Bytes, SignError>, Interrupted> {
+        let Some(signer) = self.signatures.signer().cloned() else { return Ok(Err(SignError::Key)) };
+        let (now, base) = (self.clock.now(), self.settings.fhir_base.clone());
+        let _held = self.signatures.hold(text.len()).await?;
+        self.compute(move || {
+            let resource = fhir::parse(&text).map_err(|_| SignError::Unsignable)?;
+            let bundle = attest(resource, &subject, &base, now, &signer)?;
+            Ok(bundle.to_string().into())
+        })
+        .await
+    }
+}
+
+/// Whether a resource of another server is a Bundle that answers a search or tells a history.
+fn is_answer(resource: &Value) -> bool {
+    resource["resourceType"] == "Bundle" && (resource["type"] == "searchset" || resource["type"] == "history")
+}
+
+fn has_own_signature(bundle: &StoredResource) -> bool {
+    let members = fhir::resource::members(bundle.content.as_deref().unwrap_or_default());
+    members.filter_map(Result::ok).any(|member| member.name == "signature")
 }
 
 /// A read that cannot be answered with a signature.

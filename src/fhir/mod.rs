@@ -10,7 +10,7 @@ pub(crate) mod bundle;
 mod codec;
 pub(crate) mod datatype;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod outcome;
 pub(crate) mod patch;
 mod path;

@@ -21,7 +21,7 @@ mod tus;
 mod write_timeout;
 
 #[cfg(fuzzing)]
-pub use self::tus::fuzzing;
+pub(crate) use self::tus::fuzzing;
 
 pub(crate) use axum::Router;
 use axum::http::{StatusCode, header};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::Stream;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, stream};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url, redirect};
 
@@ -21,7 +22,8 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 pub(crate) struct Limits {
     /// Time to connect, TLS included.
     pub(crate) connect_timeout: Duration,
-    /// Time without a byte of the answer.
+    /// Time without a byte of the answer, once all was sent. A call that sends a stream, or sets a time of its own, has
+    /// all of that time until the answer begins.
     pub(crate) read_timeout: Duration,
     /// Time for the whole call, unless the call sets its own.
     pub(crate) timeout: Duration,
@@ -94,6 +96,7 @@ impl Client {
         Call {
             client: self,
             answer_bytes: self.limits.answer_bytes,
+            patience: Some(self.limits.read_timeout),
             request: callable(url, self.limits.reach).map(|url| reqwest::Request::new(method, url)),
         }
     }
@@ -111,7 +114,6 @@ fn builder(limits: Limits) -> reqwest::ClientBuilder {
         .no_proxy()
         .retry(reqwest::retry::never())
         .connect_timeout(limits.connect_timeout)
-        .read_timeout(limits.read_timeout)
         .timeout(limits.timeout)
         .tcp_nodelay(true)
         .user_agent(concat!("cdex-gateway/", env!("CARGO_PKG_VERSION")))
@@ -140,6 +142,8 @@ pub(super) fn callable(text: &str, reach: Reach) -> Result<Url, OutboundError> {
 pub(crate) struct Call<'c> {
     client: &'c Client,
     answer_bytes: usize,
+    /// How long the answer may take to begin, if less than the whole call.
+    patience: Option<Duration>,
     request: Result<reqwest::Request, OutboundError>,
 }
 
@@ -168,10 +172,12 @@ impl Call<'_> {
     }
 
     /// Sends what the stream brings, `length` bytes in all. An error of the stream breaks the call off.
-    pub(crate) fn stream<S>(self, stream: S, length: u64) -> Self
+    pub(crate) fn stream<S>(mut self, stream: S, length: u64) -> Self
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
+        // Nothing is answered before the end of what a slow line takes long to send.
+        self.patience = None;
         self.change(|request| {
             request.headers_mut().insert(reqwest::header::CONTENT_LENGTH, length.into());
             *request.body_mut() = Some(reqwest::Body::wrap_stream(stream));
@@ -179,7 +185,8 @@ impl Call<'_> {
     }
 
     /// Bounds the time of the whole call.
-    pub(crate) fn timeout(self, timeout: Duration) -> Self {
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.patience = None;
         self.change(|request| *request.timeout_mut() = Some(timeout))
     }
 
@@ -194,16 +201,43 @@ impl Call<'_> {
     ///
     /// *Cancellation*: the other side may have acted.
     pub(crate) async fn send(self) -> Result<Answer, OutboundError> {
-        let mut response = self.client.http.execute(self.request?).await.map_err(|error| classify(&error))?;
-        let headers = std::mem::take(response.headers_mut());
+        let limit = self.answer_bytes as u64;
+        let Arriving { status, headers, body: mut arriving } = self.open(limit).await?;
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-            if chunk.len() > self.answer_bytes - body.len() {
-                return Err(OutboundError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
+        while let Some(block) = arriving.next().await {
+            body.extend_from_slice(&block?);
         }
-        Ok(Answer { status: response.status().as_u16(), headers, body: body.freeze() })
+        Ok(Answer { status, headers, body: body.freeze() })
+    }
+
+    /// Makes the call and gives the answer as it arrives, at most `limit` bytes of its body. Any status is an answer.
+    ///
+    /// *Cancellation*: as with [`Call::send`]; dropping the body hangs up.
+    pub(crate) async fn open(self, limit: u64) -> Result<Arriving, OutboundError> {
+        // reqwest's own limit would count the time that a body takes to be sent.
+        let silence = self.client.limits.read_timeout;
+        let answer = self.client.http.execute(self.request?);
+        let mut response = within(self.patience.unwrap_or(Duration::MAX), answer).await?;
+        let headers = std::mem::take(response.headers_mut());
+        let status = response.status().as_u16();
+        let body = stream::try_unfold((response, limit), move |(mut response, left)| async move {
+            let Some(block) = within(silence, response.chunk()).await? else {
+                return Ok(None);
+            };
+            let left = left.checked_sub(block.len() as u64).ok_or(OutboundError::TooLarge)?;
+            Ok(Some((block, (response, left))))
+        });
+        Ok(Arriving { status, headers, body: body.boxed() })
+    }
+}
+
+async fn within<T>(
+    time: Duration,
+    work: impl Future<Output = Result<T, reqwest::Error>>,
+) -> Result<T, OutboundError> {
+    match tokio::time::timeout(time, work).await {
+        Ok(done) => done.map_err(|error| classify(&error)),
+        Err(_) => Err(OutboundError::Timeout),
     }
 }
 
@@ -232,6 +266,37 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     std::iter::successors(error.source(), |&cause| cause.source())
 }
 
+/// What comes back, while it arrives.
+pub(crate) struct Arriving {
+    /// The status.
+    pub(crate) status: u16,
+    headers: HeaderMap,
+    /// The body, or why no more of it comes.
+    pub(crate) body: BoxStream<'static, Result<Bytes, OutboundError>>,
+}
+
+impl Arriving {
+    /// As with an [`Answer`].
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        text_of(&self.headers, name)
+    }
+
+    /// As with an [`Answer`].
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        wait_of(&self.headers)
+    }
+}
+
+/// The first value of a header field, if it is text.
+fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn wait_of(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = text_of(headers, "retry-after")?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+}
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -245,12 +310,11 @@ pub(crate) struct Answer {
 impl Answer {
     /// The first value of a header field, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        text_of(&self.headers, name)
     }
 
     /// When the other side wants to be asked again, in seconds (RFC 9110, 10.2.3); dates are not read.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.header("retry-after")?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+        wait_of(&self.headers)
     }
 }

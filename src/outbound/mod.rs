@@ -12,7 +12,7 @@ mod guard;
 pub(crate) mod testing;
 
 pub(crate) use base::{Base, form, origin};
-pub(crate) use client::{Answer, Call, Client, Limits};
+pub(crate) use client::{Answer, Arriving, Call, Client, Limits};
 pub(crate) use guard::{Reach, names_private};
 
 /// A call did not bring an answer.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -88,6 +89,25 @@ async fn a_server_that_says_nothing_is_a_timeout() {
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     let failed = client().put(&url).body("x").timeout(Duration::from_millis(20)).send().await;
     assert_eq!(failed.expect_err("it fails"), OutboundError::Timeout);
+}
+
+#[tokio::test]
+async fn the_time_that_a_body_takes_to_be_sent_is_no_silence() {
+    let (url, _server) = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "end").await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let silent_url = format!("http://{}/", silent.local_addr().expect("an address"));
+    let limits =
+        Limits { read_timeout: Duration::from_millis(20), reach: Reach::Everywhere, ..Limits::default() };
+    let client = Client::new(limits).expect("TLS can be set up");
+    let other = client.clone();
+    // By the time that the second block comes, a call that began after this one has been given up.
+    let blocks = stream::once(async { Ok(Bytes::from_static(b"be")) }).chain(stream::once(async move {
+        let failed = other.get(&silent_url).send().await;
+        assert_eq!(failed.expect_err("it fails"), OutboundError::Timeout);
+        Ok(Bytes::from_static(b"end"))
+    }));
+    let answer = client.post(&url).stream(blocks, 5).send().await.expect("an answer");
+    assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]));
 }
 
 #[tokio::test]

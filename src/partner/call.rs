@@ -8,10 +8,13 @@ use futures_util::Stream;
 
 use super::Partner;
 use crate::auth::{AccessToken, TokenError};
-use crate::outbound::{Answer, Call, OutboundError};
+use crate::outbound::{Answer, Arriving, Call, OutboundError};
 
 /// The slowest that a long body may go, in bytes a second; its time is bounded by that.
 const SLOWEST: u64 = 16 * 1024;
+
+/// The longest that a long answer may take, however long it is.
+const LONGEST_ANSWER: Duration = Duration::from_hours(6);
 
 /// A partner gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,10 +49,28 @@ impl Partner {
     ///
     /// *Cancellation*: nothing stays.
     pub(crate) async fn get(&self, url: &str, accept: &str) -> Result<Answer, PartnerError> {
-        self.call(url, |token| sign(self.client.get(url).header("accept", accept), token)).await
+        let token = self.token_for(url).await?;
+        let answer = self.getting(url, accept, token.as_ref()).send().await?;
+        match self.other_token(answer.status, token.as_ref()).await? {
+            Some(token) => Ok(self.getting(url, accept, Some(&token)).send().await?),
+            None => Ok(answer),
+        }
     }
 
-    /// Posts what a stream brings, `length` bytes in all. What was read cannot be sent again: a token that is refused
+    /// Gets what is at a URL as it arrives: at most `limit` bytes of it.
+    ///
+    /// *Cancellation*: nothing stays.
+    pub(crate) async fn open(&self, url: &str, accept: &str, limit: u64) -> Result<Arriving, PartnerError> {
+        let timeout = (Duration::from_mins(1) + Duration::from_secs(limit / SLOWEST)).min(LONGEST_ANSWER);
+        let token = self.token_for(url).await?;
+        let arriving = self.getting(url, accept, token.as_ref()).timeout(timeout).open(limit).await?;
+        match self.other_token(arriving.status, token.as_ref()).await? {
+            Some(token) => Ok(self.getting(url, accept, Some(&token)).timeout(timeout).open(limit).await?),
+            None => Ok(arriving),
+        }
+    }
+
+    /// Posts what a stream brings, `length` bytes in all, within `timeout`, or as long as a slow line may take. What was read cannot be sent again: a token that is refused
     /// makes the call fail, and the next one brings another.
     ///
     /// *Cancellation*: the other side may have acted.
@@ -58,8 +79,8 @@ impl Partner {
         url: &str,
         headers: &[(String, String)],
         content_type: &str,
-        stream: S,
-        length: u64,
+        (stream, length): (S, u64),
+        timeout: Option<Duration>,
     ) -> Result<Answer, PartnerError>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
@@ -68,7 +89,8 @@ impl Partner {
         // Whoever says in the header fields who we are means it: no token goes beside that.
         let is_signed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let token = if is_signed { None } else { self.token_for(url).await? };
-        let timeout = Duration::from_mins(1) + Duration::from_secs(length / SLOWEST);
+        let timeout =
+            timeout.unwrap_or_else(|| Duration::from_mins(1) + Duration::from_secs(length / SLOWEST));
         let call = self.posted(url, headers, content_type).stream(stream, length).timeout(timeout);
         let answer = sign(call, token.as_ref()).send().await?;
         if answer.status == 401 && !is_signed {
@@ -83,19 +105,20 @@ impl Partner {
         call.header("content-type", content_type)
     }
 
-    async fn call<'c>(
+    fn getting(&self, url: &str, accept: &str, token: Option<&AccessToken>) -> Call<'_> {
+        sign(self.client.get(url).header("accept", accept), token)
+    }
+
+    /// The token to try instead of one that was refused, if there is one.
+    async fn other_token(
         &self,
-        url: &str,
-        make: impl Fn(Option<&AccessToken>) -> Call<'c>,
-    ) -> Result<Answer, PartnerError> {
-        let token = self.token_for(url).await?;
-        let answer = make(token.as_ref()).send().await?;
-        if answer.status == 401
-            && let Some(token) = self.tokens.another(token.as_ref()).await.map_err(PartnerError::Token)?
-        {
-            return Ok(make(Some(&token)).send().await?);
+        status: u16,
+        refused: Option<&AccessToken>,
+    ) -> Result<Option<AccessToken>, PartnerError> {
+        match status {
+            401 => self.tokens.another(refused).await.map_err(PartnerError::Token),
+            _ => Ok(None),
         }
-        Ok(answer)
     }
 
     fn must_own(&self, url: &str) -> Result<(), PartnerError> {

@@ -87,6 +87,13 @@ impl Partner {
         origin(url).is_some_and(|origin| self.origins.contains(&origin))
     }
 
+    /// Whether a URL names no more than one of its servers, or its FHIR base.
+    pub(crate) fn is_base(&self, url: &str) -> bool {
+        let Ok(named) = Base::parse(url) else { return false };
+        let is_server = origin(url).is_some_and(|origin| origin == named.as_str());
+        self.owns(url) && (is_server || self.fhir_base.as_ref() == Some(&named))
+    }
+
     /// The business identifier that it is named by: the first one, as system (empty if none) and value.
     pub(crate) fn identifier(&self) -> Option<(&str, &str)> {
         self.identifiers.first().map(|(system, value)| (&**system, &**value))

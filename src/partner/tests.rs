@@ -10,7 +10,7 @@ use crate::auth::{AccessToken, Credentials};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, Secret};
 use crate::outbound::testing::{FakeServer, Reply};
-use crate::outbound::{OutboundError, Reach};
+use crate::outbound::{Base, OutboundError, Reach};
 
 fn settings(url: &str, reach: Reach) -> PartnerSettings {
     let config = Config::defaults_in(std::path::Path::new("/srv/gateway")).expect("the defaults are sound");
@@ -29,6 +29,24 @@ fn settings(url: &str, reach: Reach) -> PartnerSettings {
 
 fn clock() -> SharedClock {
     Arc::new(SystemClock)
+}
+
+#[test]
+fn a_base_is_a_server_of_the_partner_or_its_fhir_base_and_nothing_below() {
+    let mut settings = settings("https://fhir.acme.example/r4", Reach::Public);
+    settings.fhir_base = Base::parse("https://fhir.acme.example/r4").ok();
+    let partner = Partner::new(settings, &clock()).expect("a partner");
+    for (url, is_base) in [
+        ("https://fhir.acme.example", true),
+        ("https://fhir.acme.example/", true),
+        ("https://FHIR.acme.example:443/r4/", true),
+        ("https://fhir.acme.example/r4/$submit-attachment", false),
+        ("https://fhir.acme.example/cdex", false),
+        ("https://fhir.acme.example/r4?payer=7", false),
+        ("https://other.example", false),
+    ] {
+        assert_eq!(partner.is_base(url), is_base, "{url}");
+    }
 }
 
 #[test]
@@ -67,14 +85,14 @@ async fn a_call_carries_our_credentials_and_goes_to_the_partner_alone() {
     let headers = [("idempotency-key".to_owned(), "1".to_owned())];
     assert_eq!(partner.get(&url, "*/*").await.expect("an answer").status, 202);
     let body = stream::iter([Ok(Bytes::from("ab")), Ok(Bytes::from("c"))]);
-    let posted = partner.post_stream(&url, &headers, "text/plain", body, 3).await;
+    let posted = partner.post_stream(&url, &headers, "text/plain", (body, 3), None).await;
     assert_eq!(posted.expect("an answer").status, 202);
     let seen = server.seen();
     assert_eq!(seen[0].header("authorization"), Some("Bearer secret"));
     assert_eq!(seen[1].header("idempotency-key"), Some("1"));
     assert_eq!((seen[1].header("content-length"), &*seen[1].body), (Some("3"), "abc"));
     let own = [("Authorization".to_owned(), "Bearer theirs".to_owned())];
-    let posted = partner.post_stream(&url, &own, "text/plain", stream::iter([]), 0).await;
+    let posted = partner.post_stream(&url, &own, "text/plain", (stream::iter([]), 0), None).await;
     assert_eq!(posted.expect("an answer").status, 202);
     assert_eq!(server.seen()[2].head.matches("earer").count(), 1, "one says who we are, not two");
     let elsewhere = partner.get("http://127.0.0.1:9/x", "*/*").await;

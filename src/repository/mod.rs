@@ -8,7 +8,7 @@ pub(crate) mod criteria;
 mod encoding;
 pub(crate) mod entry;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 pub(crate) mod index;
 pub(crate) mod memory;
 mod model;

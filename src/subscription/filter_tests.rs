@@ -54,6 +54,18 @@ fn a_filter_lets_pass_what_a_search_finds() {
         (&["Task?code=local", "Task?status=in-progress"], true),
         (&["Task?code=local", "Task?status=completed"], false),
         (&["Task?code=local&status=completed"], false),
+        (
+            &[
+                "Task?code=local&owner:identifier=bare&requester:identifier=Payer123",
+                "Task?status=in-progress",
+            ],
+            true,
+        ),
+        (&["Task?code=local&owner:identifier=bare&requester:identifier=Payer124"], false),
+        (&["Task?status=in-progress", "Task?status=completed"], false),
+        (&["Task?owner:identifier=other,bare"], true),
+        (&["Task?owner:identifier=http://example.org/payers|bare"], false),
+        (&["Task?requester:identifier=http://example.org/payers|"], true),
     ] {
         assert_eq!(passes(criteria, &task()), expected, "{criteria:?}");
     }
@@ -84,9 +96,11 @@ fn what_the_topic_cannot_be_filtered_by_is_refused_with_its_place() {
         let refused = Filter::parse(["Task?status=completed", text], BASE).expect_err(text);
         assert!(refused.iter().all(|(index, issue)| *index == 1 && issue.is_error()), "{text}: {refused:?}");
     }
-    let refused = Filter::parse(["Task?priority=urgent&status=", "x"], BASE).expect_err("nothing is right");
+    let texts =
+        ["Task?priority=urgent&status=", "Task?code=a", "x", "Task?owner:identifier=a&status:not=b&_id=1"];
+    let refused = Filter::parse(texts, BASE).expect_err("one is right");
     let places: Vec<usize> = refused.iter().map(|(index, _)| *index).collect();
-    assert_eq!(places, [0, 0, 1], "all problems in one answer");
+    assert_eq!(places, [0, 0, 2, 3, 3], "all problems in one answer");
 }
 
 /// A Task of few words, so that filters meet some of them.

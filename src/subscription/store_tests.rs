@@ -162,11 +162,14 @@ async fn what_is_told_waits_no_more_unless_it_did_not_arrive() {
             .await;
         assert!(matches!(again, Err(DbError::Inconsistent { .. })), "{again:?}");
 
+        // What an earlier notification told has been told anew since.
+        let earlier = Timestamp::from_nanos(NOW.as_nanos() - 1);
         let back: Result<_, DbError> = db
-            .write(active.clone(), |active, tx| {
+            .write(active.clone(), move |active, tx| {
                 Box::pin(async move {
-                    untell(tx, active, (1, 3)).await?;
-                    untell(tx, active, (2, 3)).await?;
+                    untell(tx, active, (1, 3), earlier).await?;
+                    untell(tx, active, (1, 3), NOW).await?;
+                    untell(tx, active, (2, 3), NOW).await?;
                     arrived(tx, active, (1, 1), NOW).await?;
                     arrived(tx, active, (1, 1), NOW).await?;
                     waiting(tx, &access(), "s1", 9).await

@@ -12,6 +12,9 @@ use crate::fhir::{self, Issue, IssueType};
 /// How the canonical URLs of the extensions of the backport begin.
 const BACKPORT: &str = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/";
 
+/// The longest time that an attempt to notify may be given.
+const LONGEST_TIMEOUT_SECS: u32 = 600;
+
 /// More header fields than an endpoint needs.
 const MOST_HEADERS: usize = 20;
 
@@ -99,7 +102,7 @@ pub(crate) fn read(resource: &Value, base: &str, now: Timestamp) -> Result<Terms
         content: reader.content(),
         criteria: reader.criteria(base),
         heartbeat_secs: reader.number("backport-heartbeat-period", "valueUnsignedInt", 0),
-        timeout_secs: reader.number("backport-timeout", "valueUnsignedInt", 0),
+        timeout_secs: reader.timeout(),
         max_count: reader.number("backport-max-count", "valuePositiveInt", 1),
         end: reader.end(now),
     };
@@ -130,11 +133,23 @@ impl<'a> Reader<'a> {
     }
 
     fn topic(&mut self) {
-        if self.text("/criteria").is_some_and(|topic| topic != TASK_TOPIC) {
-            let at = "Subscription.criteria";
+        let Some(criteria) = self.text("/criteria").filter(|criteria| *criteria != TASK_TOPIC) else {
+            return;
+        };
+        let at = "Subscription.criteria";
+        // FHIR R4 Subscription: a search, where the backport has the URL of a topic.
+        let is_search = !criteria.contains(':') || criteria.contains('?');
+        let issue = if is_search {
+            let text = "A Subscription here is one to a topic, not to the results of a search";
+            Issue::error(IssueType::NotSupported, at, text).advising(format!(
+                "Send {TASK_TOPIC} as the criteria, and a search for Tasks as a filter beside it: \
+                 _criteria.extension, {BACKPORT}backport-filter-criteria with the valueString Task?…"
+            ))
+        } else {
             let issue = Issue::error(IssueType::NotSupported, at, "There is no such topic here");
-            self.issues.push(issue.advising(format!("Subscribe to {TASK_TOPIC}")));
-        }
+            issue.advising(format!("Subscribe to {TASK_TOPIC}"))
+        };
+        self.issues.push(issue);
     }
 
     fn criteria(&mut self, base: &str) -> Vec<String> {
@@ -259,6 +274,22 @@ impl<'a> Reader<'a> {
             self.refuse(IssueType::Value, &format!("{at}[{index}].value"), &text);
             without
         })
+    }
+
+    /// How long an attempt may take: none may hold back the others of its endpoint for ever.
+    fn timeout(&mut self) -> u32 {
+        let name = "backport-timeout";
+        let timeout_secs = self.number(name, "valueUnsignedInt", 0);
+        if timeout_secs > LONGEST_TIMEOUT_SECS
+            && let Some((index, _)) = self.extensions("/channel/extension", name).first()
+        {
+            let at = format!("Subscription.channel.extension[{index}].value");
+            let text = "An attempt to notify is not given so much time";
+            let issue = Issue::error(IssueType::BusinessRule, &at, text);
+            let advice = format!("Ask for {LONGEST_TIMEOUT_SECS} seconds at most, or leave {name} out");
+            self.issues.push(issue.advising(advice));
+        }
+        timeout_secs
     }
 
     fn end(&mut self, now: Timestamp) -> Option<Timestamp> {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::terms::{PayloadContent, Terms, read};
 use super::testing::{BASE, subscription};
+use super::topic::TASK_TOPIC;
 use crate::clock::Timestamp;
 
 fn at(text: &str) -> Timestamp {
@@ -124,12 +125,61 @@ fn conf_064_what_is_not_served_is_refused_with_its_element() {
             ]),
             "Subscription.channel.extension structure",
         ),
+        (
+            "/channel/extension",
+            json!([
+                extension("backport-heartbeat-period", "valueUnsignedInt", 1),
+                extension("backport-timeout", "valueUnsignedInt", 601)
+            ]),
+            "Subscription.channel.extension[1].value business-rule",
+        ),
         ("/end", json!("2025-12-31T23:59:59Z"), "Subscription.end business-rule"),
     ] {
         let mut resource = subscription("https://payer.test/hook", "id-only");
         let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
         resource.pointer_mut(parent).expect("its parent is there")[name] = value;
         assert_eq!(read_now(&resource), Err(vec![expected.to_owned()]), "{pointer} {channel}");
+    }
+}
+
+#[test]
+fn what_the_channel_asks_for_is_kept_within_bounds() {
+    for (name, member, value, expected) in [
+        ("backport-heartbeat-period", "valueUnsignedInt", 0, Some((0, 0, 1))),
+        ("backport-heartbeat-period", "valueUnsignedInt", 86_400, Some((86_400, 0, 1))),
+        ("backport-timeout", "valueUnsignedInt", 0, Some((0, 0, 1))),
+        ("backport-timeout", "valueUnsignedInt", 60, Some((0, 60, 1))),
+        ("backport-timeout", "valueUnsignedInt", 600, Some((0, 600, 1))),
+        ("backport-timeout", "valueUnsignedInt", 3_600, None),
+        ("backport-max-count", "valuePositiveInt", 1, Some((0, 0, 1))),
+        ("backport-max-count", "valuePositiveInt", 20, Some((0, 0, 20))),
+        ("backport-max-count", "valueUnsignedInt", 20, None),
+        ("backport-max-count", "valuePositiveInt", -1, None),
+    ] {
+        let mut resource = subscription("https://payer.test/hook", "id-only");
+        resource["channel"]["extension"] = json!([extension(name, member, value)]);
+        let terms = read_now(&resource).ok();
+        let read = terms.map(|terms| (terms.heartbeat_secs, terms.timeout_secs, terms.max_count));
+        assert_eq!(read, expected, "{name} {value}");
+    }
+}
+
+#[test]
+fn a_subscription_to_a_search_is_told_what_to_send_instead() {
+    for (criteria, is_search) in [
+        ("Task?status=completed", true),
+        ("http://gateway.test/fhir/Task?status=completed", true),
+        ("Task", true),
+        ("http://example.org/topic", false),
+        ("urn:uuid:6a8fd7b2-5f1c-4d0e-9a53-0f6b6e1f2a3c", false),
+    ] {
+        let mut resource = subscription("https://payer.test/hook", "id-only");
+        resource["criteria"] = criteria.into();
+        let issues = read(&resource, BASE, at("2026-01-01T00:00:00Z")).expect_err("it is refused");
+        let advice = issues[0].diagnostics.clone().unwrap_or_default();
+        assert!(advice.contains(TASK_TOPIC), "{advice}");
+        assert_eq!(advice.contains("backport-filter-criteria"), is_search, "{criteria}: {advice}");
+        assert!(!advice.contains("completed"), "no word of the sender's: {advice}");
     }
 }
 

@@ -22,6 +22,12 @@ const DELIVERIES: &str = "cdex_deliveries";
 /// Delivery attempts that have ended, by `target` and `result` (`delivered`, `failed`) (counter).
 pub(crate) const DELIVERY_ATTEMPTS: &str = "cdex_delivery_attempts_total";
 
+/// Uploads that the scanner has been asked about, by `verdict` (`clean`, `infected`, `failed`) (counter); `failed` ones
+/// need somebody where they are held.
+const SCANS: &str = "cdex_scans_total";
+/// Uploads that wait for the scanner (gauge).
+const SCANS_WAITING: &str = "cdex_scans_waiting";
+
 /// Bulk exports that have ended, by `result` (`complete`, `failed`, `removed`) (counter).
 const EXPORTS: &str = "cdex_exports_total";
 
@@ -33,6 +39,16 @@ pub(crate) fn observe_db_group(units: usize) {
 /// Shows how many deliveries have a status.
 pub(crate) fn observe_deliveries(status: &'static str, count: u64) {
     metrics::gauge!(DELIVERIES, "status" => status).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+/// Counts a verdict of the scanner.
+pub(crate) fn count_scans(verdict: &'static str) {
+    metrics::counter!(SCANS, "verdict" => verdict).increment(1);
+}
+
+/// Shows how many uploads wait for the scanner.
+pub(crate) fn observe_scans_waiting(count: u64) {
+    metrics::gauge!(SCANS_WAITING).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }
 
 /// Counts bulk exports that have ended.

@@ -11,7 +11,7 @@ pub(crate) mod blob;
 mod content;
 mod error;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod lock;
 mod metadata;
 mod model;

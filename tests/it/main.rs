@@ -6,6 +6,7 @@
 
 mod architecture;
 mod clients;
+mod configuration;
 mod conformance;
 mod crash;
 mod exchange;

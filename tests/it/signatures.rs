@@ -322,6 +322,85 @@ fn conf_010_under_a_signature_agreement_searches_are_signed_and_reads_refused() 
     assert!(gateway.get("/fhir/Observation/_history").expect(200).json().get("signature").is_some());
 }
 
+/// CONF-010: an answer that would be signed alone is not told unsigned as a part of another.
+#[test]
+fn conf_010_what_would_be_signed_alone_is_refused_as_an_entry_of_a_bundle() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    Signing::new().write(folder.path());
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let who = format!("http://hl7.org/fhir/sid/us-npi|{NPI}");
+    let settings = |sign: &'static str| {
+        [
+            ("CDEX_POLICY__SIGN", sign.to_owned()),
+            ("CDEX_FHIR__SIGNING__KEY_FILE", path("key.pem")),
+            ("CDEX_FHIR__SIGNING__CERTIFICATE_FILE", path("chain.pem")),
+            ("CDEX_FHIR__SIGNING__WHO", who.clone()),
+        ]
+    };
+    let observation =
+        json!({ "resourceType": "Observation", "id": "o", "status": "final", "code": { "text": "x" } });
+    let task = json!({ "resourceType": "Task", "id": "t", "status": "requested", "intent": "order",
+        "focus": { "reference": "Observation/o" } });
+    let mut unsigned = bundle("x");
+    unsigned["id"] = json!("b");
+    for is_agreed in [true, false] {
+        let settings = settings(if is_agreed { "true" } else { "false" });
+        let settings: Vec<(&str, &str)> =
+            settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let gateway = Gateway::with(&settings);
+        let all = |kind: &str, requests: &[(&str, &str)]| {
+            let entry = |(method, url): &(&str, &str)| json!({ "request": { "method": method, "url": url } });
+            let entries: Vec<Value> = requests.iter().map(entry).collect();
+            gateway.ask(&sending(
+                "POST",
+                "",
+                &json!({ "resourceType": "Bundle", "type": kind, "entry": entries }),
+            ))
+        };
+        for resource in [&observation, &task, &unsigned] {
+            let place = format!(
+                "{}/{}",
+                resource["resourceType"].as_str().expect("a type"),
+                resource["id"].as_str().expect("an id")
+            );
+            gateway.ask(&sending("PUT", &place, resource)).expect(201);
+        }
+        for (request, is_data) in [
+            (("GET", "Observation/o"), true),
+            (("GET", "Observation/o/_history/1"), true),
+            (("GET", "Observation?status=final"), true),
+            (("POST", "Observation/_search"), true),
+            (("GET", "Observation/o/_history"), true),
+            (("GET", "Bundle/b"), true),
+            (("GET", "Task?_include=Task:focus"), true),
+            (("GET", "Task?status=requested"), false),
+            (("GET", "Task/t"), false),
+        ] {
+            let is_refused = is_data && is_agreed;
+            let answer = all("batch", &[request, ("GET", "Task/t")]).expect(200).json();
+            let status = |index: usize| {
+                answer["entry"][index]["response"]["status"].as_str().expect("a status")[..3].to_owned()
+            };
+            assert_eq!(status(0), if is_refused { "400" } else { "200" }, "{request:?} {answer}");
+            assert_eq!(status(1), "200", "the others are answered");
+            if is_refused {
+                let issue = &answer["entry"][0]["response"]["outcome"]["issue"][0];
+                assert_eq!(issue["code"], "business-rule", "{request:?} {answer}");
+                assert_eq!(issue["details"]["text"], "signed FHIR RESTful read response is not supported.");
+                assert!(!answer.to_string().contains("\"final\""), "{answer}");
+            }
+            let answer = all("transaction", &[request]);
+            if is_refused {
+                assert_eq!(refused(&answer, 400)[0]["code"], "business-rule", "{request:?}");
+            } else {
+                answer.expect(200);
+            }
+        }
+        let direct = gateway.get("/fhir/Task?_include=Task:focus").expect(200).json();
+        assert_eq!(direct.get("signature").is_some(), is_agreed, "what comes along with a Task is attested");
+    }
+}
+
 #[test]
 fn settings_that_cannot_sign_are_told_at_start() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -342,6 +421,7 @@ fn settings_that_cannot_sign_are_told_at_start() {
         ),
         (vec![("CDEX_POLICY__TRUST__ANCHORS", &*anchors)], "policy.trust.anchors[0]: "),
         (vec![("CDEX_POLICY__TRUST__PINNED", "[\"x\"]")], "policy.trust.pinned[0]: "),
+        (vec![("CDEX_POLICY__TRUST__REVOCATION_LISTS", &*anchors)], "policy.trust.revocation_lists[0]: "),
     ] {
         let output = Gateway::prepare(&settings).command().output().expect("the binary under test runs");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,16 +1,11 @@
 //! Which resources answer what is asked for: the outputs that a person has linked, the type of a document, the
-//! Questionnaire of a response, the day of care, and whether a resource is signed as it must be.
+//! Questionnaire of a response, and the day of care.
 
 use serde_json::Value;
 
 use super::{Needed, What, has_code, items};
 use crate::cdex::task::Output;
 use crate::fhir::datatype::codings;
-
-/// Where a QuestionnaireResponse has its signatures.
-const RESPONSE_SIGNATURE: &str = "http://hl7.org/fhir/StructureDefinition/questionnaireresponse-signature";
-/// Where a Questionnaire, or an item of one, says that responses must be signed.
-const SIGNATURE_REQUIRED: &str = "http://hl7.org/fhir/StructureDefinition/questionnaire-signatureRequired";
 
 /// An output of a Task that answers what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,22 +70,6 @@ fn unversioned(canonical: &str) -> &str {
     canonical.split('|').next().unwrap_or(canonical)
 }
 
-/// Whether a resource passes as signed (cdex §6.8): a Bundle or a QuestionnaireResponse that carries a signature, or a
-/// document, which has its signature inside.
-pub(crate) fn is_signed(resource: &Value) -> bool {
-    match resource.get("resourceType").and_then(Value::as_str) {
-        Some("DocumentReference" | "Binary") => true,
-        Some("Bundle") => resource.get("signature").is_some(),
-        Some("QuestionnaireResponse") => has_extension(resource, RESPONSE_SIGNATURE),
-        _ => false,
-    }
-}
-
-/// Whether a Questionnaire demands that responses to it are signed (CONF-026).
-pub(crate) fn requires_signature(questionnaire: &Value) -> bool {
-    has_extension(questionnaire, SIGNATURE_REQUIRED) || items(questionnaire, "item").any(requires_signature)
-}
-
 /// Whether a document says that it is about care on this day.
 pub(crate) fn care_includes(document: &Value, day: &str) -> bool {
     let period = document.pointer("/context/period");
@@ -109,10 +88,6 @@ pub(crate) fn care_includes(document: &Value, day: &str) -> bool {
 pub(crate) fn document_date(document: &Value) -> &str {
     let date = document.get("date").and_then(Value::as_str);
     date.or_else(|| document.pointer("/context/period/start")?.as_str()).unwrap_or_default()
-}
-
-fn has_extension(element: &Value, url: &str) -> bool {
-    items(element, "extension").any(|extension| extension["url"] == url)
 }
 
 fn is_of_type(resource: &Value, name: &str) -> bool {

@@ -18,7 +18,7 @@ use super::task::{CdexTask, Input};
 use crate::fhir::datatype::{self, Coding, codings};
 use crate::fhir::{Issue, IssueType};
 
-pub(crate) use content::{care_includes, document_date, fits, is_signed, linked, requires_signature};
+pub(crate) use content::{care_includes, document_date, fits, linked};
 
 /// Where identifiers are said to be member numbers (MB).
 const IDENTIFIER_TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
@@ -51,11 +51,12 @@ pub(crate) struct AttachmentRequest {
     pub(crate) patient: Value,
     /// The input service-date.
     pub(crate) service_date: Option<String>,
-    /// The input payer-url, as received.
-    pub(crate) payer_url: String,
+    /// The input payer-url, as received. Only where profiles are not enforced it may be missing: then the payer is known
+    /// by [`Self::payer_id`].
+    pub(crate) payer_url: Option<String>,
     /// What is asked for, in the order of the inputs.
     pub(crate) needed: Vec<Needed>,
-    /// The input signature-flag.
+    /// Whether a signature is asked for: by the input signature-flag, or by agreement with whoever asks.
     pub(crate) must_be_signed: bool,
     /// The input multiple-submits-flag: whether what is ready may be sent before the rest.
     pub(crate) may_be_several: bool,
@@ -101,12 +102,13 @@ impl AttachmentRequest {
         }
     }
 
-    /// Where the answer is sent: the input payer-url is the full URL, and the name of the operation is added only where
-    /// it is missing (cdex §10, row 27).
-    pub(crate) fn submit_url(&self) -> String {
-        let (place, query) = match self.payer_url.split_once('?') {
+    /// Where the answer is sent by what the Task says: the input payer-url is the full URL, and the name of the operation
+    /// is added only where it is missing (cdex §10, row 27).
+    pub(crate) fn submit_url(&self) -> Option<String> {
+        let payer_url = self.payer_url.as_deref()?;
+        let (place, query) = match payer_url.split_once('?') {
             Some((place, query)) => (place, Some(query)),
-            None => (&*self.payer_url, None),
+            None => (payer_url, None),
         };
         let place = place.trim_end_matches('/');
         let last = place.rsplit('/').next().unwrap_or_default();
@@ -120,7 +122,7 @@ impl AttachmentRequest {
             url.push('?');
             url.push_str(query);
         }
-        url
+        Some(url)
     }
 
     /// All identifiers of the contained Patient.
@@ -156,7 +158,9 @@ impl<'t> Reading<'t> {
         let sender = organization_id.as_ref().or(provider_id.as_ref()).map(drop);
         self.require("Task.contained.where(id='practitionerrole')", sender);
         let payer_url = self.input(Input::PayerUrl).and_then(Value::as_str);
-        let payer_url = self.require("Task.input.where(type.coding.code='payer-url')", payer_url);
+        let payer_id = self.task.pointer("/requester/identifier").and_then(identified);
+        let to = payer_url.map(drop).or(payer_id.as_ref().map(drop));
+        self.require("Task.input.where(type.coding.code='payer-url')", to);
         let service_date = self.input(Input::ServiceDate).and_then(Value::as_str);
         if attach_to == Some(AttachTo::Claim) {
             // CONF-012, CONF-079
@@ -169,13 +173,13 @@ impl<'t> Reading<'t> {
             tracking_id: tracking_id?,
             admin_ref_number: self.identifier("admin-ref-number"),
             attach_to: attach_to?,
-            payer_id: self.task.pointer("/requester/identifier").and_then(identified),
+            payer_id,
             organization_id,
             provider_id,
             member_id: member_id?,
             patient: patient?.clone(),
             service_date: service_date.map(str::to_owned),
-            payer_url: payer_url?.to_owned(),
+            payer_url: payer_url.map(str::to_owned),
             needed,
             must_be_signed: self.flag(Input::Signature),
             may_be_several: self.flag(Input::MultipleSubmits),

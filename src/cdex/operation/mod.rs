@@ -35,6 +35,8 @@ pub(crate) enum Operation {
     Export,
     /// Our own `Task/$request`
     Request,
+    /// Our own `$send-attachment`
+    SendAttachment,
     /// Our own `Task/$notify`
     Notify,
 }

@@ -5,7 +5,7 @@ use super::ParameterKind::{
     Reference, Resource, Text,
 };
 use super::{Levels, Operation, OperationDefinition, ParameterDefinition, ParameterKind};
-use crate::cdex::{NOTIFY, REQUEST, SUBMIT_ATTACHMENT};
+use crate::cdex::{NOTIFY, REQUEST, SEND_ATTACHMENT, SUBMIT_ATTACHMENT};
 
 const SYSTEM: Levels = Levels { system: true, resource_type: false, instance: false };
 const TYPE: Levels = Levels { system: false, resource_type: true, instance: false };
@@ -199,6 +199,24 @@ pub(crate) static OPERATIONS: &[OperationDefinition] = &[
         affects_state: true,
         is_paged: false,
         parameters: REQUEST_OF_PARTNER,
+    },
+    OperationDefinition {
+        operation: Operation::SendAttachment,
+        code: "send-attachment",
+        url: SEND_ATTACHMENT,
+        description: "Sends attachments that nobody asked for by a Task to a partner, where its entry in the \
+                      configuration or its discovery document (HRex) says. Attachments whose url is a Binary or an \
+                      upload of this server go with their bytes. What became of it is told like of any upload.",
+        levels: SYSTEM,
+        types: &[],
+        affects_state: true,
+        is_paged: false,
+        parameters: &[
+            required("partner", Text, "Who gets them: the name of a partner in the configuration"),
+            required("submission", Resource("Parameters"), "The Parameters of $submit-attachment"),
+            output("upload", Id, "The upload that the submission is; its status is at /upload/info/[id]"),
+            output("endpoint", Canonical, "Where it is sent"),
+        ],
     },
     OperationDefinition {
         operation: Operation::Notify,
@@ -398,6 +416,8 @@ mod tests {
             ("/Encounter/1/$everything", None),
             ("/Task/$request", Some(Operation::Request)),
             ("/Task/1/$request", None),
+            ("/$send-attachment", Some(Operation::SendAttachment)),
+            ("/Task/$send-attachment", None),
             ("/Task/$notify", Some(Operation::Notify)),
             ("/Subscription/$status", Some(Operation::SubscriptionStatus)),
             ("/Subscription/1/$status", Some(Operation::SubscriptionStatus)),

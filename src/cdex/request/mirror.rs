@@ -36,6 +36,12 @@ pub(crate) const NO_OUTPUT: &str = "The partner has answered, but none of the ou
 /// What it says where some of what was named could not be had.
 pub(crate) const INCOMPLETE: &str = "Some of what the partner named could not be collected";
 
+/// Why a request has failed whose outputs the partner has not let us at, however often it was asked.
+pub(crate) const SHUT_OUT: &str = "The partner has answered, but does not let this gateway read the outputs";
+
+/// What it says where that was so of some of them.
+pub(crate) const SHUT_OUT_IN_PART: &str = "The partner does not let this gateway read some of the outputs";
+
 /// Whether a Task will change no more by itself.
 pub(crate) fn is_over(task: &Value) -> bool {
     matches!(

@@ -112,8 +112,9 @@ impl Certificate {
         &self.der
     }
 
-    /// Whether it is for signatures and holds at `now` (CONF-048, 051, 052).
-    pub(super) fn check(&self, now: Timestamp, lines: &mut Lines) {
+    /// Whether it is for signatures and holds at `now` (CONF-048, 051, 052). `must_say` tells whether one that says
+    /// nothing about its use is refused.
+    pub(super) fn check(&self, now: Timestamp, must_say: bool, lines: &mut Lines) {
         let seconds = seconds(now);
         let fault = |fault, text| (Judgement::BadCertificate(fault), text);
         if seconds < self.not_before {
@@ -131,6 +132,11 @@ impl Certificate {
             );
         }
         match self.signs {
+            None if must_say => lines.fail(
+                "CONF-051",
+                Judgement::BadCertificate(CertificateFault::KeyUsage),
+                "The certificate does not say that its key is for signatures",
+            ),
             None => lines.warn("CONF-051", "The certificate does not say what its key is for"),
             Some(signs) => {
                 lines.hold(

@@ -71,6 +71,27 @@ pub(crate) fn sign_document(
     Ok(bundle)
 }
 
+/// A Bundle with the signature of the organisation that holds a resource: the resource itself if it is a document or the
+/// answer to a search, else a document with it (cdex.md 8.1).
+///
+/// # Errors
+/// As [`sign_document`].
+pub(crate) fn attest(
+    resource: Value,
+    subject: &Value,
+    base: &str,
+    now: Timestamp,
+    signer: &Signer,
+) -> Result<Value, SignError> {
+    let is_bundle = text(&resource, "resourceType") == Some("Bundle");
+    if !is_bundle || !matches!(text(&resource, "type"), Some("document" | "searchset")) {
+        return sign_document(&[resource], subject, base, now, signer);
+    }
+    let mut bundle = resource;
+    signer.sign(&mut bundle, now)?;
+    Ok(bundle)
+}
+
 fn fresh_url() -> String {
     format!("urn:uuid:{}", ResourceId::new())
 }

@@ -146,6 +146,7 @@ pub(super) fn text<'a>(element: &'a Value, name: &str) -> Option<&'a str> {
     element.get(name).and_then(Value::as_str)
 }
 
-fn array<'a>(element: &'a Value, name: &str) -> &'a [Value] {
+/// The items of an element's member.
+pub(super) fn array<'a>(element: &'a Value, name: &str) -> &'a [Value] {
     element.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }

@@ -4,10 +4,12 @@
 //! [`element`] finds the signatures of a resource and what each of them covers, [`canonical`] makes the bytes that are
 //! signed, [`jws`] takes the JOSE side apart, [`certificate`] says what is known of the signer and [`trust`] whether
 //! that is believed. [`verify`](mod@verify) puts them together into a [`Verdict`]; [`sign`](mod@sign) goes the other
-//! way and checks what it made; [`document`] wraps resources so that they can be signed.
+//! way and checks what it made; [`document`] wraps resources so that they can be signed. [`demand`] says what must be
+//! signed and is not.
 
 mod canonical;
 mod certificate;
+mod demand;
 mod document;
 mod element;
 mod jws;
@@ -21,10 +23,11 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use document::sign_document;
+pub(crate) use demand::{Unsigned, may_be_attested, passes_as_signed, unsigned};
+pub(crate) use document::{attest, sign_document};
 pub(crate) use element::{covers, has_signature};
 pub(crate) use sign::{SignError, Signer, SignerError};
-pub(crate) use trust::TrustAnchors;
+pub(crate) use trust::{TrustAnchors, TrustError};
 #[cfg(test)]
 pub(crate) use verdict::{CertificateFault, LineResult};
 pub(crate) use verdict::{Judgement, Verdict};

@@ -4,8 +4,9 @@
 use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, RsaKeySize, SanType, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, CustomExtension,
+    DnType, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, RsaKeySize, SanType,
+    date_time_ymd,
 };
 use serde_json::{Value, json};
 
@@ -16,6 +17,9 @@ use crate::clock::Timestamp;
 
 /// The signer's National Provider Identifier.
 pub(crate) const NPI: &str = "1234567893";
+
+/// The serial number of an authority below another.
+pub(crate) const BELOW: u64 = 99;
 
 /// The time at which tests verify.
 pub(crate) fn now() -> Timestamp {
@@ -33,7 +37,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "Authority");
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("keys can be made");
         let certificate = params.self_signed(&key).expect("it signs itself");
         Self { certificate, issuer: Issuer::new(params, key) }
@@ -43,6 +47,7 @@ impl Authority {
     pub(crate) fn below(&self) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.serial_number = Some(BELOW.into());
         params.distinguished_name.push(DnType::CommonName, "Authority below");
         let key = KeyPair::generate().expect("keys can be made");
         let certificate = params.signed_by(&key, &self.issuer).expect("it is signed");
@@ -54,6 +59,25 @@ impl Authority {
         let mut trust = TrustAnchors::default();
         trust.add_pem(self.certificate.pem().as_bytes()).expect("it is a certificate");
         trust
+    }
+
+    /// What it has revoked, in PEM: certificates by their serial numbers. The next list is due in this year.
+    pub(crate) fn revocation_list(&self, serials: &[u64], due: i32) -> String {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: date_time_ymd(2025, 7, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2025, 7, 1),
+            next_update: date_time_ymd(due, 7, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).expect("it is signed").pem().expect("it is PEM")
     }
 
     /// A certificate for a signer, with a key of this kind; `change` makes it another one than usual.

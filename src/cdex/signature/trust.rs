@@ -1,11 +1,16 @@
 //! Whose signatures are believed: those with a certificate that leads to a trust anchor, and those with a certificate
 //! that was pinned. Each partner has its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
-use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
+use webpki::{
+    ALL_VERIFICATION_ALGS, CertRevocationList, EndEntityCert, Error, ExpirationPolicy,
+    ExtendedKeyUsageValidator, KeyPurposeIdIter, OwnedCertRevocationList, RevocationOptionsBuilder,
+    UnknownStatusPolicy,
+};
 
 use super::certificate::Certificate;
 use super::verdict::{CertificateFault, Judgement, Lines};
@@ -20,6 +25,9 @@ pub(crate) enum TrustError {
     /// A certificate in it cannot be read.
     #[error("holds a certificate that cannot be read")]
     Unreadable,
+    /// It is no list of revoked certificates.
+    #[error("holds no certificate revocation list (RFC 5280) in PEM or DER")]
+    NoRevocationList,
     /// It is no SHA-256.
     #[error("is no SHA-256 in hexadecimal digits")]
     Fingerprint,
@@ -31,7 +39,10 @@ pub(crate) struct TrustAnchors {
     /// Each with the certificate that it was read from.
     anchors: Vec<(CertificateDer<'static>, TrustAnchor<'static>)>,
     pinned: Vec<[u8; 32]>,
+    /// What authorities have revoked.
+    revoked: Vec<Arc<CertRevocationList<'static>>>,
     is_lenient: bool,
+    needs_key_usage: bool,
 }
 
 impl TrustAnchors {
@@ -46,6 +57,22 @@ impl TrustAnchors {
             found = true;
         }
         if found { Ok(()) } else { Err(TrustError::NoCertificate) }
+    }
+
+    /// Takes note of what an authority has revoked: a list in DER, or one or several in PEM.
+    pub(crate) fn add_revocation_lists(&mut self, file: &[u8]) -> Result<(), TrustError> {
+        let mut lists: Vec<CertificateRevocationListDer<'_>> = Vec::new();
+        for list in CertificateRevocationListDer::pem_slice_iter(file) {
+            lists.push(list.map_err(|_| TrustError::NoRevocationList)?);
+        }
+        if lists.is_empty() {
+            lists.push(file.into());
+        }
+        for list in lists {
+            let list = OwnedCertRevocationList::from_der(&list).map_err(|_| TrustError::NoRevocationList)?;
+            self.revoked.push(Arc::new(list.into()));
+        }
+        Ok(())
     }
 
     /// Trusts the one certificate whose SHA-256 this is, in hexadecimal digits with or without colons.
@@ -69,6 +96,16 @@ impl TrustAnchors {
         self.is_lenient = accept;
     }
 
+    /// Whether a certificate must say that its key is for signatures (CONF-051).
+    pub(crate) fn require_key_usage(&mut self, require: bool) {
+        self.needs_key_usage = require;
+    }
+
+    /// Whether it must.
+    pub(super) fn requires_key_usage(&self) -> bool {
+        self.needs_key_usage
+    }
+
     /// Whether it does.
     pub(super) fn accepts_legacy(&self) -> bool {
         self.is_lenient
@@ -87,8 +124,24 @@ impl TrustAnchors {
         if is_known {
             return lines.pass("CONF-050", "The certificate is one that is trusted by itself");
         }
-        let (fault, text) = match self.verify_path(leaf, others, now) {
-            Ok(()) => return lines.pass("CONF-050", "The certificate leads to a trusted authority"),
+        let (fault, text) = match self.find_path(leaf, others, now) {
+            Ok(Revocation::NotRevoked) => {
+                let text = "The certificate leads to a trusted authority and was not revoked";
+                return lines.pass("CONF-050", text);
+            }
+            Ok(Revocation::NotLookedAt) => {
+                let text =
+                    "The certificate leads to a trusted authority; whether it was revoked is not checked";
+                return lines.pass("CONF-050", text);
+            }
+            Ok(Revocation::Unknown) => {
+                let text = "The certificate leads to a trusted authority; no list in force tells whether it was revoked";
+                return lines.warn("CONF-050", text);
+            }
+            Err(Error::CertRevoked) => (
+                CertificateFault::Revoked,
+                "The certificate, or one between signer and authority, was revoked",
+            ),
             Err(Error::CertExpired { .. }) => {
                 (CertificateFault::Expired, "A certificate between signer and authority is expired")
             }
@@ -98,21 +151,68 @@ impl TrustAnchors {
             Err(Error::UnknownIssuer) if self.anchors.is_empty() => {
                 (CertificateFault::Untrusted, "No authority is trusted for this partner")
             }
+            Err(Error::InvalidCrlSignatureForPublicKey | Error::IssuerNotCrlSigner) => (
+                CertificateFault::Untrusted,
+                "The list of what the authority has revoked is not signed by that authority",
+            ),
             Err(_) => (CertificateFault::Untrusted, "The certificate does not lead to a trusted authority"),
         };
         lines.fail("CONF-050", Judgement::BadCertificate(fault), text);
     }
 
-    fn verify_path(&self, leaf: &Certificate, others: &[Certificate], now: Timestamp) -> Result<(), Error> {
+    /// Looks for a path to an authority on which nothing was revoked. Where the lists do not tell, because there is none
+    /// of an authority or its next one is overdue, what they do tell still counts.
+    fn find_path(
+        &self,
+        leaf: &Certificate,
+        others: &[Certificate],
+        now: Timestamp,
+    ) -> Result<Revocation, Error> {
+        if self.revoked.is_empty() {
+            return self.verify_path(leaf, others, now, None).map(|()| Revocation::NotLookedAt);
+        }
+        let strict = (UnknownStatusPolicy::Deny, ExpirationPolicy::Enforce);
+        match self.verify_path(leaf, others, now, Some(strict)) {
+            Err(Error::UnknownRevocationStatus | Error::CrlExpired { .. }) => {
+                let lenient = (UnknownStatusPolicy::Allow, ExpirationPolicy::Ignore);
+                self.verify_path(leaf, others, now, Some(lenient)).map(|()| Revocation::Unknown)
+            }
+            found => found.map(|()| Revocation::NotRevoked),
+        }
+    }
+
+    fn verify_path(
+        &self,
+        leaf: &Certificate,
+        others: &[Certificate],
+        now: Timestamp,
+        policies: Option<(UnknownStatusPolicy, ExpirationPolicy)>,
+    ) -> Result<(), Error> {
         let anchors: Vec<TrustAnchor<'_>> = self.anchors.iter().map(|(_, anchor)| anchor.clone()).collect();
         let others: Vec<CertificateDer<'_>> = others.iter().map(|other| other.der().clone()).collect();
         // The signer's own time has been looked at before: here it is about those behind it.
         let since_1970 = Duration::from_secs(u64::try_from(leaf.nearest_second(now)).unwrap_or(0));
         let time = UnixTime::since_unix_epoch(since_1970);
         let leaf = EndEntityCert::try_from(leaf.der())?;
-        leaf.verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &others, time, AnyPurpose, None, None)
+        let lists: Vec<&CertRevocationList<'_>> = self.revoked.iter().map(AsRef::as_ref).collect();
+        let revocation = policies.and_then(|(unknown, expired)| {
+            let options = RevocationOptionsBuilder::new(&lists).ok()?;
+            Some(options.with_status_policy(unknown).with_expiration_policy(expired).build())
+        });
+        leaf.verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &others, time, AnyPurpose, revocation, None)
             .map(drop)
     }
+}
+
+/// What is known of revocation on the path to an authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Revocation {
+    /// No lists were given.
+    NotLookedAt,
+    /// Nothing was revoked.
+    NotRevoked,
+    /// Not all lists that would tell are there and in force.
+    Unknown,
 }
 
 /// Extended key usages do not decide: the guide names none, and its own certificates have none.

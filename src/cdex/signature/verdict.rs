@@ -12,6 +12,8 @@ pub(crate) enum CertificateFault {
     NotYetValid,
     /// Nobody who is trusted vouches for it.
     Untrusted,
+    /// Its authority has revoked it.
+    Revoked,
     /// It is not for signatures.
     KeyUsage,
 }
@@ -53,6 +55,7 @@ impl Judgement {
             Self::BadCertificate(CertificateFault::Expired) => "certificate-expired",
             Self::BadCertificate(CertificateFault::NotYetValid) => "certificate-not-yet-valid",
             Self::BadCertificate(CertificateFault::Untrusted) => "certificate-untrusted",
+            Self::BadCertificate(CertificateFault::Revoked) => "certificate-revoked",
             Self::BadCertificate(CertificateFault::KeyUsage) => "certificate-key-usage",
             Self::BadSignature => "bad-signature",
             Self::IdentityMismatch => "identity-mismatch",
@@ -83,6 +86,9 @@ impl Judgement {
             }
             Self::BadCertificate(CertificateFault::Untrusted) => {
                 "The signature cannot be verified because the certificate is not trusted"
+            }
+            Self::BadCertificate(CertificateFault::Revoked) => {
+                "The signature cannot be verified because the certificate is revoked"
             }
             Self::BadCertificate(CertificateFault::KeyUsage) => {
                 "The signature cannot be verified because the certificate is not for signatures"

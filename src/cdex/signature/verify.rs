@@ -192,7 +192,7 @@ fn judge(
     let Some(chain) = certificate::chain(&header, lines) else { return Vec::new() };
     let certificates = chain.iter().map(|certificate| certificate.fingerprint).collect();
     let Some(leaf) = chain.first() else { return certificates };
-    leaf.check(now, lines);
+    leaf.check(now, trust.requires_key_usage(), lines);
     trust.check(&chain, now, lines);
     if let Some(canonical) = canonical {
         let proof = Proof { encoded, algorithm: header.algorithm, leaf };

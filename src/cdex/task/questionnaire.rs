@@ -6,10 +6,8 @@ use serde_json::Value;
 
 use super::request::entries;
 use super::{Asked, CdexTask};
+use crate::cdex::signature::{Unsigned, unsigned};
 use crate::fhir::{Issue, IssueType};
-
-const SIGNATURE: &str = "http://hl7.org/fhir/StructureDefinition/questionnaireresponse-signature";
-const SIGNATURE_REQUIRED: &str = "http://hl7.org/fhir/StructureDefinition/questionnaire-signatureRequired";
 
 /// What keeps a form from being the answer to a Task. `questionnaire` is the form that was filled in, if it is known
 /// and does not live in the response.
@@ -31,16 +29,11 @@ pub(crate) fn check_answer(
         issues.push(refusal("The QuestionnaireResponse is still in progress"));
     }
     let form = contained.or(questionnaire);
-    let is_signed = has_extension(response, SIGNATURE);
-    if (task.asks_for_signature() || form.is_some_and(|form| has_extension(form, SIGNATURE_REQUIRED)))
-        && !is_signed
-    {
-        issues.push(refusal("The QuestionnaireResponse must be signed, and is not"));
-    }
-    // Who signs the whole signs every item of it.
-    if !is_signed && form.is_some_and(|form| has_unsigned_item(form, response)) {
-        issues.push(refusal("An item of the QuestionnaireResponse must be signed, and is not"));
-    }
+    let unsigned = unsigned(response, form, task.asks_for_signature());
+    issues.extend(unsigned.into_iter().map(|unsigned| match unsigned {
+        Unsigned::Whole => refusal("The QuestionnaireResponse must be signed, and is not"),
+        Unsigned::Item => refusal("An item of the QuestionnaireResponse must be signed, and is not"),
+    }));
     issues
 }
 
@@ -65,43 +58,10 @@ fn is_asked_for(task: &CdexTask<'_>, response: &Value, contained: Option<&Value>
 }
 
 /// The form that lives in a response.
-fn contained_form(response: &Value) -> Option<&Value> {
+pub(crate) fn contained_form(response: &Value) -> Option<&Value> {
     let id = response.get("questionnaire").and_then(Value::as_str)?.strip_prefix('#')?;
     entries(response, "contained")
         .find(|form| form["resourceType"] == "Questionnaire" && form["id"].as_str() == Some(id))
-}
-
-/// Whether a form wants an item signed that the response answers without a signature.
-fn has_unsigned_item(form: &Value, response: &Value) -> bool {
-    let mut items: Vec<&Value> = entries(form, "item").collect();
-    while let Some(item) = items.pop() {
-        items.extend(entries(item, "item"));
-        let link = item.get("linkId");
-        if has_extension(item, SIGNATURE_REQUIRED)
-            && answers(response).iter().any(|answer| {
-                link.is_some() && answer.get("linkId") == link && !has_extension(answer, SIGNATURE)
-            })
-        {
-            return true;
-        }
-    }
-    false
-}
-
-/// All items of a response, those within items and within answers too.
-fn answers(response: &Value) -> Vec<&Value> {
-    let mut found: Vec<&Value> = entries(response, "item").collect();
-    let mut looked = 0;
-    while let Some(item) = found.get(looked).copied() {
-        found.extend(entries(item, "item"));
-        found.extend(entries(item, "answer").flat_map(|answer| entries(answer, "item")));
-        looked += 1;
-    }
-    found
-}
-
-fn has_extension(element: &Value, url: &str) -> bool {
-    entries(element, "extension").any(|extension| extension["url"] == url)
 }
 
 fn unversioned(canonical: &str) -> &str {

@@ -73,6 +73,7 @@ impl Job {
             path: &self.path,
             media_type: None,
             headers: &[],
+            timeout: None,
             manifest: br#"{"sender_id":"test sender"}"#,
             source: Box::new(source),
         };

@@ -48,7 +48,10 @@ impl Destination for EndpointDestination {
         let mut headers = request.headers.to_vec();
         headers.push(("idempotency-key".to_owned(), request.delivery_id.to_string()));
         let media_type = request.media_type.unwrap_or(OCTETS);
-        let sent = self.partner.post_stream(request.path, &headers, media_type, body, length).await;
+        let sent = self
+            .partner
+            .post_stream(request.path, &headers, media_type, (body, length), request.timeout)
+            .await;
         let read = reading.lock().ok().and_then(|mut reading| reading.take());
         // Of an empty upload nobody asks for a block.
         let read = read.or_else(|| (length == 0).then(|| Ok(Sha256::digest(b"").into())));

@@ -39,6 +39,7 @@ async fn deliver(url: &str, path: &str, source: MemorySource) -> Result<Delivere
         path,
         media_type: Some("application/fhir+json"),
         headers: &[("x-subscription".to_owned(), "7".to_owned())],
+        timeout: None,
         manifest: b"{}",
         source: Box::new(source),
     };
@@ -86,6 +87,24 @@ async fn an_answer_says_whether_to_come_again() {
     }
     let elsewhere = deliver("http://127.0.0.1:1", "http://127.0.0.1:2", MemorySource::new(b"x")).await;
     assert_eq!(elsewhere.expect_err("it is not its server").retry(), Retry::Never);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_silent_for_as_long_as_the_delivery_allows_is_tried_again() {
+    let server = FakeServer::start(|_| Reply::Stall(String::new())).await;
+    let request = DeliveryRequest {
+        delivery_id: DeliveryId::new(),
+        lease_epoch: 1,
+        upload_id: UploadId::new(),
+        path: server.url(),
+        media_type: None,
+        headers: &[],
+        timeout: Some(Duration::from_millis(20)),
+        manifest: b"{}",
+        source: Box::new(MemorySource::new(b"x")),
+    };
+    let silent = endpoint(server.url()).deliver(request).await.expect_err("it says nothing");
+    assert_eq!(silent.retry(), Retry::OnSchedule, "{silent}");
 }
 
 #[tokio::test]

@@ -84,6 +84,7 @@ async fn deliver(destination: &FileDestination, path: &str, bytes: &[u8]) -> Res
         path,
         media_type: None,
         headers: &[],
+        timeout: None,
         manifest: br#"{"sender_id":"test sender"}"#,
         source: Box::new(MemorySource::new(bytes)),
     };

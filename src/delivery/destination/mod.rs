@@ -8,6 +8,8 @@ mod directory;
 mod endpoint;
 mod file;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 pub(crate) use endpoint::{EndpointDestination, HELD};
@@ -31,6 +33,8 @@ pub(crate) struct DeliveryRequest<'a> {
     pub(crate) media_type: Option<&'a str>,
     /// Further header fields of a call.
     pub(crate) headers: &'a [(String, String)],
+    /// How long a call may take, where that is not for the destination to say.
+    pub(crate) timeout: Option<Duration>,
     /// The manifest, a JSON object of strings.
     pub(crate) manifest: &'a [u8],
     /// The payload, from its first byte on.

@@ -23,18 +23,13 @@ use crate::report::{self, Report, StreamFields};
 #[cfg(test)]
 pub(super) use statement::STATEMENTS;
 
-pub(crate) use order::{cancel_ordered, is_ordered_under_way};
-use row::{AttemptRow, DeliveryRow, UploadRow};
+pub(crate) use order::{CallOff, Order, cancel_ordered, followed, is_ordered_under_way};
+use row::{AttemptRow, DeliveryRow, Header, UploadRow};
 use statement::{
     ATTEMPTS, CANCEL, CLAIM_POSTGRES, CLAIM_SQLITE, COUNTS, ENQUEUE, FIND, FREE_ALL_LEASES, HOLD,
     INSERT_ATTEMPT, LIST, ON_CONFLICT_KEEP, PARK, RELEASE, RENEW_POSTGRES, RENEW_SQLITE, REPEAT, SETTLE,
     TARGETS_DUE_POSTGRES, TARGETS_DUE_SQLITE, UPLOAD,
 };
-
-/// The header fields of a delivery as its row keeps them.
-fn header_of(delivery: &NewDelivery) -> Option<String> {
-    (!delivery.headers.is_empty()).then(|| serde_json::to_string(&delivery.headers).unwrap_or_default())
-}
 
 /// What a worker needs to know of the upload it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +95,7 @@ pub(crate) async fn enqueue(
                     .push_bind(&delivery.trace)
                     .push_bind(now.as_nanos())
                     .push_bind(&delivery.ordering_key)
-                    .push_bind(header_of(delivery))
+                    .push_bind(Header::of(delivery))
                     .push_bind(&delivery.followed_by);
             });
             insert.push(ON_CONFLICT_KEEP);

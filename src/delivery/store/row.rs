@@ -2,8 +2,11 @@
 //! cannot be read is an error that names table, column and row.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::super::model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus};
+use serde::{Deserialize, Serialize};
+
+use super::super::model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus, NewDelivery};
 use super::CarriedUpload;
 use crate::clock::Timestamp;
 use crate::db::DbError;
@@ -34,6 +37,10 @@ impl TryFrom<DeliveryRow> for Delivery {
 
     fn try_from(row: DeliveryRow) -> Result<Self, DbError> {
         let bad = |column| DbError::inconsistent("delivery", column, &row.id);
+        let header = match &row.header {
+            Some(text) => Header::parse(text).ok_or_else(|| bad("header"))?,
+            None => Header::default(),
+        };
         Ok(Self {
             id: row.id.parse().map_err(|_| bad("id"))?,
             upload_id: row.upload_id.parse().map_err(|_| bad("upload_id"))?,
@@ -41,10 +48,8 @@ impl TryFrom<DeliveryRow> for Delivery {
             cause: Cause::parse(&row.cause).ok_or_else(|| bad("cause"))?,
             due_at: Timestamp::from_nanos(row.due_at),
             attempts: u32::try_from(row.attempts).map_err(|_| bad("attempts"))?,
-            headers: match &row.header {
-                Some(header) => serde_json::from_str(header).map_err(|_| bad("header"))?,
-                None => Vec::new(),
-            },
+            headers: header.fields,
+            timeout: header.timeout_secs.map(Duration::from_secs),
             lease_epoch: row.lease_epoch,
             tenant: row.tenant,
             owner: row.owner,
@@ -54,6 +59,37 @@ impl TryFrom<DeliveryRow> for Delivery {
             location: row.location,
             followed_by: row.followed_by,
         })
+    }
+}
+
+/// What a call needs beside its body, as `delivery.header` keeps it: a list of fields, or an object if there is more.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Header {
+    fields: Vec<(String, String)>,
+    timeout_secs: Option<u64>,
+}
+
+impl Header {
+    fn parse(text: &str) -> Option<Self> {
+        if text.starts_with('[') {
+            Some(Self { fields: serde_json::from_str(text).ok()?, timeout_secs: None })
+        } else {
+            serde_json::from_str(text).ok()
+        }
+    }
+
+    /// The text of a delivery; none if there is nothing to say.
+    pub(super) fn of(delivery: &NewDelivery) -> Option<String> {
+        // Strings and numbers cannot fail to be written.
+        let text = match delivery.timeout {
+            Some(timeout) => {
+                let header = Self { fields: delivery.headers.clone(), timeout_secs: Some(timeout.as_secs()) };
+                serde_json::to_string(&header)
+            }
+            None if delivery.headers.is_empty() => return None,
+            None => serde_json::to_string(&delivery.headers),
+        };
+        text.ok()
     }
 }
 

@@ -61,11 +61,12 @@ macro_rules! postgres_due {
         )
     };
 }
-/// Nothing that must go before it is left.
+/// Nothing that must go before it is left: under way, or dead with nobody having drawn the consequences yet.
 macro_rules! in_order {
     () => {
         "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM delivery earlier \
-         WHERE earlier.ordering_key = delivery.ordering_key AND earlier.settled_at IS NULL \
+         WHERE earlier.ordering_key = delivery.ordering_key AND earlier.tenant = delivery.tenant \
+         AND earlier.settled_at IS NULL \
          AND (earlier.created_at, earlier.id) < (delivery.created_at, delivery.id)))"
     };
 }
@@ -98,9 +99,23 @@ pub(super) const RENEW_POSTGRES: &str = concat!(
     postgres_now!(),
     " + $3 WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'"
 );
-pub(super) const SETTLE: &str = "UPDATE delivery SET status = $3, due_at = $4, location = COALESCE($5, location), \
-     settled_at = $6, attempts = attempts + 1, lease_owner = NULL \
-     WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
+/// A dead delivery that goes before others and that somebody follows.
+macro_rules! blocks {
+    () => {
+        "$3 = 'dead' AND ordering_key IS NOT NULL AND followed_by IS NOT NULL"
+    };
+}
+// One that blocks is due never, and settled once its outcome was followed: until then it keeps its place in the order.
+pub(super) const SETTLE: &str = concat!(
+    "UPDATE delivery SET status = $3, due_at = CASE WHEN ",
+    blocks!(),
+    " THEN 9223372036854775807 ELSE $4 END, location = COALESCE($5, location), settled_at = CASE WHEN ",
+    blocks!(),
+    " THEN NULL ELSE COALESCE($6, settled_at) END, attempts = attempts + 1, lease_owner = NULL \
+     WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'"
+);
+pub(super) const FOLLOWED: &str = "UPDATE delivery SET settled_at = $3, due_at = $3 \
+     WHERE id = $1 AND tenant = $2 AND status = 'dead' AND settled_at IS NULL";
 pub(super) const INSERT_ATTEMPT: &str = "INSERT INTO attempt (id, tenant, owner, delivery_id, upload_id, target, number, \
      cause, status, location, issue, size_bytes, started_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, \
      (SELECT COALESCE(MAX(number), 0) + 1 FROM attempt WHERE delivery_id = $4), \
@@ -118,10 +133,11 @@ pub(super) const CANCEL: &str = "UPDATE delivery SET status = 'cancelled', settl
 pub(super) const CANCEL_ORDERED: &str = "UPDATE delivery SET status = 'cancelled', settled_at = $3, \
      lease_owner = NULL \
      WHERE settled_at IS NULL AND ordering_key >= $1 || '/' AND ordering_key < $1 || '0' AND tenant = $2 \
-     AND (status IN ('pending', 'waiting') OR (status = 'leased' AND $4)) RETURNING followed_by";
+     AND ordering_key <> $5 AND (status IN ('pending', 'waiting') OR (status = 'leased' AND $4)) \
+     RETURNING followed_by";
 pub(super) const IS_ORDERED_UNDER_WAY: &str = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM delivery \
-     WHERE settled_at IS NULL AND ordering_key >= $1 || '/' AND ordering_key < $1 || '0' AND tenant = $2 LIMIT 1) \
-     AS under_way";
+     WHERE settled_at IS NULL AND ordering_key >= $1 || '/' AND ordering_key < $1 || '0' AND tenant = $2 \
+     AND ordering_key <> $3 LIMIT 1) AS under_way";
 // `settled_at` takes it out of what workers look at.
 pub(super) const HOLD: &str = "UPDATE delivery SET status = 'held', settled_at = $3 \
      WHERE upload_id = $1 AND tenant = $2 AND status = 'pending'";
@@ -156,6 +172,7 @@ pub(in crate::delivery) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (RENEW_SQLITE, Some(Dialect::Sqlite)),
     (RENEW_POSTGRES, Some(Dialect::Postgres)),
     (SETTLE, None),
+    (FOLLOWED, None),
     (INSERT_ATTEMPT, None),
     (PARK, None),
     (FREE_ALL_LEASES, None),

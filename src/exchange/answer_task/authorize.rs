@@ -8,9 +8,9 @@ use crate::agenda::Item;
 use crate::cdex::task::{CdexTask, reference_of};
 use crate::config::Authorization;
 use crate::exchange::Exchange;
+use crate::exchange::ask_partner;
 use crate::exchange::follow_agenda::FollowError;
-use crate::fhir::search::reference::Target;
-use crate::fhir::{self, FHIR_JSON};
+use crate::fhir::{self, search::reference::Target};
 use crate::id::ResourceId;
 use crate::partner::Partner;
 use crate::repository::{self, Draft, index};
@@ -128,25 +128,15 @@ impl Exchange {
 
 /// Gets a resource of a partner.
 async fn get(partner: &Partner, url: String) -> Fetched {
-    let answer = match partner.get(&url, FHIR_JSON).await {
-        Ok(answer) => answer,
-        Err(error) if error.is_lasting() => return Fetched::Nowhere,
-        Err(error) => return Fetched::NoAnswer(error.to_string()),
+    let is_authorization = |tree: &Value| {
+        let name = tree.get("resourceType").and_then(Value::as_str);
+        // CDex, "Formal authorization"
+        name.is_some_and(|name| matches!(name, "CommunicationRequest" | "ServiceRequest"))
     };
-    match answer.status {
-        200 => {
-            let limits = fhir::ScanLimits::default();
-            let read =
-                fhir::scan::check(limits, &answer.body).ok().and_then(|()| fhir::parse(&answer.body).ok());
-            let is_resource = |tree: &Value| {
-                let name = tree.get("resourceType").and_then(Value::as_str);
-                // CDex, "Formal authorization"
-                name.is_some_and(|name| matches!(name, "CommunicationRequest" | "ServiceRequest"))
-            };
-            read.filter(is_resource).map_or(Fetched::Nowhere, |resource| Fetched::Copy(resource, url))
-        }
-        408 | 425 | 429 | 500..=599 => Fetched::NoAnswer("the partner's server cannot answer now".to_owned()),
-        _ => Fetched::Nowhere,
+    match ask_partner::resource(fhir::ScanLimits::default(), partner, &url).await {
+        Ok(given) if is_authorization(&given.tree) => Fetched::Copy(given.tree, url),
+        Err(error @ ask_partner::NoAnswer::NotNow(_)) => Fetched::NoAnswer(error.to_string()),
+        Ok(_) | Err(_) => Fetched::Nowhere,
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::find::{Entry, Found};
 use super::{Answer, NoAnswer, Open, Seeker};
 use crate::agenda::Item;
-use crate::cdex::signature::{SignError, Signer, sign_document};
+use crate::cdex::signature::{SignError, Signer};
 use crate::cdex::task::TaskStatus;
 use crate::config::TaskOutput;
 use crate::exchange::Exchange;
@@ -98,15 +98,9 @@ impl Exchange {
     ) -> Result<Vec<u8>, NoAnswer> {
         let texts: Vec<Bytes> = found.entries.iter().map(|entry| entry.text.clone()).collect();
         let subject = serde_json::json!({ "reference": format!("Patient/{patient}") });
-        let (base, now) = (seeker.requester.base.clone(), self.clock.now());
-        let signed = self
-            .compute(move || {
-                let resources: Vec<Value> = texts.iter().filter_map(|text| fhir::parse(text).ok()).collect();
-                sign_document(&resources, &subject, &base, now, &signer)
-            })
-            .await;
+        let signed = self.sign_document(texts, subject, seeker.requester.base.clone(), signer).await;
         match signed.map_err(InteractionError::from)? {
-            Ok(document) => Ok(document.to_string().into_bytes()),
+            Ok(document) => Ok(document.into()),
             Err(SignError::Unsignable) => {
                 let text = "The answer has something that cannot be signed: a person must answer";
                 Err(Answer::without_data(TaskStatus::OnHold, text).into())

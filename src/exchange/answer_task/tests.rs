@@ -78,10 +78,13 @@ async fn data_request(gateway: &Gateway) -> Value {
     .await
 }
 
+/// What is due; whether anybody waits for a patient is no matter here.
 async fn due(gateway: &Gateway) -> Vec<Item> {
     let now = gateway.exchange.clock.now();
     let taken = gateway.exchange.db.write((), move |(), tx| Box::pin(agenda::take(tx, now, LEASE, 10))).await;
-    taken.map_err(|error: DbError| error).expect("the agenda is there")
+    let mut taken = taken.map_err(|error: DbError| error).expect("the agenda is there");
+    taken.retain(|item| item.errand != Errand::MatchDocument);
+    taken
 }
 
 async fn answer_of(gateway: &Gateway, item: &Item) -> (Open, Answer) {

@@ -1,7 +1,8 @@
 //! The bytes of a resource's payloads: from the resource, from others here, from uploads, or from a partner's server.
 //! Nobody else is called; what cannot be had is told and not lost.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use serde_json::Value;
 
 use super::piece::{self, Piece, Place, Said};
@@ -9,12 +10,12 @@ use super::unavailable;
 use crate::agenda::Item;
 use crate::auth::Access;
 use crate::db::DbError;
-use crate::exchange::Exchange;
+use crate::exchange::ask_partner::{self, NoAnswer};
 use crate::exchange::follow_agenda::FollowError;
+use crate::exchange::{Body, BodyError, Exchange};
 use crate::fhir::search::reference::Target;
-use crate::fhir::{self, FHIR_JSON, Spooled};
+use crate::fhir::{self, Spool, SpoolError, Spooled};
 use crate::id::UploadId;
-use crate::outbound::Answer;
 use crate::partner::Partner;
 use crate::repository::{self, StoredResource};
 use crate::screening::HEAD_BYTES;
@@ -49,6 +50,7 @@ pub(super) enum PushedBytes {
 /// Bytes as they are found.
 enum Found {
     Here(Bytes),
+    Arriving(Body),
     Stored(Content),
     Upload(UploadId),
 }
@@ -59,6 +61,19 @@ pub(super) enum Lacking {
     ForGood(&'static str),
     /// It may be later, up to so many attempts.
     Now(&'static str, u32),
+}
+
+impl From<NoAnswer> for Lacking {
+    fn from(error: NoAnswer) -> Self {
+        match error {
+            NoAnswer::NotNow(_) => Self::Now(UNREACHABLE, MOST_ATTEMPTS),
+            NoAnswer::Forbidden => Self::ForGood("the server that has it must not be called"),
+            NoAnswer::Unreadable => Self::ForGood("what is referred to is not FHIR JSON"),
+            NoAnswer::Gone | NoAnswer::NotLetIn(_) | NoAnswer::Refused(_) => {
+                Self::ForGood("the server that has it does not give it")
+            }
+        }
+    }
 }
 
 impl Exchange {
@@ -125,6 +140,10 @@ impl Exchange {
                 let spooled = spool.add(bytes).await.map_err(unavailable)?;
                 Ok(PushedBytes::Spooled(spooled, head))
             }
+            Ok(Found::Arriving(body)) => {
+                let arrived = arrive(spool, body).await.map_err(unavailable)?;
+                settled(item, arrived)?.map(|(spooled, head)| PushedBytes::Spooled(spooled, head))
+            }
             Ok(Found::Stored(content)) => Ok(PushedBytes::Stored(content)),
             Ok(Found::Upload(id)) => Ok(PushedBytes::Upload(id)),
             Err(reason) => Err(reason),
@@ -176,11 +195,12 @@ impl Exchange {
             };
         }
         let accept = said.media_type.clone().unwrap_or_else(|| "*/*".to_owned());
-        let answer = self.ask_partner(url, &accept).await?;
+        let limit = self.settings.payload_limit_bytes;
+        let giving = ask_partner::stream(self.partner_at(url)?, url, &accept, limit).await?;
         if said.media_type.is_none() {
-            said.media_type = answer.header("content-type").map(str::to_owned);
+            said.media_type = giving.content_type;
         }
-        Ok(Found::Here(answer.body))
+        Ok(Found::Arriving(giving.body))
     }
 
     /// The resource that a reference leads to: here, or at a partner's. What is relative and not here is looked for
@@ -207,13 +227,8 @@ impl Exchange {
             }
             Target::Url(url) => url.to_owned(),
         };
-        let answer = self.ask_partner(&url, FHIR_JSON).await?;
-        let malformed = Lacking::ForGood("what is referred to is not FHIR JSON");
-        if fhir::scan::check(self.settings.rest.scan, &answer.body).is_err() {
-            return Err(malformed);
-        }
-        let Ok(resource) = fhir::parse(&answer.body) else { return Err(malformed) };
-        Ok(Referred { resource, written: answer.body, bytes: None, is_stored: false })
+        let given = ask_partner::resource(self.settings.rest.scan, self.partner_at(&url)?, &url).await?;
+        Ok(Referred { resource: given.tree, written: given.text, bytes: None, is_stored: false })
     }
 
     async fn read_here(
@@ -233,24 +248,9 @@ impl Exchange {
         Ok(Some(Referred { resource, written, bytes, is_stored: true }))
     }
 
-    async fn ask_partner(&self, url: &str, accept: &str) -> Result<Answer, Lacking> {
-        let Some(partner) = self.partners.of_url(url) else {
-            return Err(Lacking::ForGood("the url names no server of a partner"));
-        };
-        match partner.get(url, accept).await {
-            Ok(answer) if answer.status == 200 && answer.body.is_empty() => {
-                Err(Lacking::ForGood("there are no bytes at the url"))
-            }
-            Ok(answer) if answer.status == 200 => Ok(answer),
-            Ok(answer) if matches!(answer.status, 408 | 425 | 429 | 500..) => {
-                Err(Lacking::Now(UNREACHABLE, MOST_ATTEMPTS))
-            }
-            Ok(_) => Err(Lacking::ForGood("the server that has it does not give it")),
-            Err(error) if error.is_lasting() => {
-                Err(Lacking::ForGood("the server that has it must not be called"))
-            }
-            Err(_) => Err(Lacking::Now(UNREACHABLE, MOST_ATTEMPTS)),
-        }
+    fn partner_at(&self, url: &str) -> Result<&Partner, Lacking> {
+        let partner = self.partners.of_url(url);
+        partner.map(AsRef::as_ref).ok_or(Lacking::ForGood("the url names no server of a partner"))
     }
 
     /// The upload of ours that a URL names.
@@ -259,6 +259,36 @@ impl Exchange {
         let own = crate::cdex::OwnUploads { origins: vec![origin.to_owned()] };
         own.upload(url)
     }
+}
+
+/// Takes bytes into the spool as they arrive; gives them with how they begin.
+async fn arrive(
+    spool: &mut UploadSpool,
+    mut body: Body,
+) -> Result<Result<(Spooled, Bytes), Lacking>, SpoolError> {
+    spool.begin().await?;
+    let mut head = BytesMut::new();
+    while let Some(block) = body.next().await {
+        let lacking = match block {
+            Ok(block) => {
+                head.extend_from_slice(&block[..block.len().min(HEAD_BYTES - head.len())]);
+                spool.write(block).await?;
+                continue;
+            }
+            Err(BodyError::TooLarge) => {
+                Lacking::ForGood("what is at the url is longer than a payload may be")
+            }
+            Err(_) => Lacking::Now(UNREACHABLE, MOST_ATTEMPTS),
+        };
+        spool.abort().await;
+        return Ok(Err(lacking));
+    }
+    let spooled = spool.end().await?;
+    if spooled.length == 0 {
+        spool.discard(&spooled).await;
+        return Ok(Err(Lacking::ForGood("there are no bytes at the url")));
+    }
+    Ok(Ok((spooled, head.freeze())))
 }
 
 /// A resource that was referred to.

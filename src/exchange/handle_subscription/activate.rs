@@ -139,7 +139,7 @@ impl Taking {
             return Ok(false);
         }
         if let Some(before) = subscription::find(tx, access, id).await? {
-            call_back(tx, &before, self.now).await?;
+            call_back(tx, &before, "", self.now).await?;
         }
         let status = match self.handshake {
             Some(_) => SubscriptionStatus::Requested,

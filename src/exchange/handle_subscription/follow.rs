@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Purpose, errand, subject_of, timer_of};
 use crate::agenda::{self, Errand, Item};
 use crate::db::{DbError, Tx};
-use crate::delivery::{AttemptOutcome, DeliveryStatus};
+use crate::delivery::{self, AttemptOutcome, DeliveryStatus};
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::follow_delivery::Settled;
@@ -66,20 +66,22 @@ impl Ended {
         if !agenda::done(tx, &self.item).await? {
             return Ok(());
         }
-        let found = subscription::find(tx, &self.item.access(), &self.id).await?;
+        // In the commit that calls off what would go next.
+        let (access, now) = (self.item.access(), self.exchange.clock.now());
+        delivery::followed(tx, &access, &self.item.subject, now).await?;
+        let found = subscription::find(tx, &access, &self.id).await?;
         // It may have been deleted, and another made under its id.
         let Some(found) = found.filter(|found| found.created_in <= self.generation) else { return Ok(()) };
         let is_present = found.generation == self.generation;
         match (&self.failure, self.purpose) {
             (None, Purpose::Handshake) if is_present => self.activate(tx, &found).await,
-            (None, Purpose::Events(first, last)) if found.waiting > 0 => {
-                let now = self.exchange.clock.now();
-                subscription::arrived(tx, &found, (first, last), now).await
+            (None, Purpose::Events(told)) if found.waiting > 0 => {
+                subscription::arrived(tx, &found, told.range, now).await
             }
             (None, _) => Ok(()),
             (Some(failure), purpose) => {
-                if let Purpose::Events(first, last) = purpose {
-                    subscription::untell(tx, &found, (first, last)).await?;
+                if let Purpose::Events(told) = purpose {
+                    subscription::untell(tx, &found, told.range, told.at).await?;
                 }
                 match found.status {
                     SubscriptionStatus::Requested | SubscriptionStatus::Active if is_present => {

@@ -13,12 +13,15 @@ mod activate;
 mod check;
 mod follow;
 mod notify;
+#[cfg(test)]
+mod order_tests;
 mod status;
 mod tend;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -30,7 +33,7 @@ use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
-use crate::delivery;
+use crate::delivery::{self, CallOff, Order};
 use crate::fhir::{self, resource};
 use crate::partner::Partner;
 use crate::repository::{self, Draft, Kept, Precondition, index};
@@ -59,13 +62,27 @@ fn order_of(tenant: &str, id: &str) -> String {
     format!("{SUBSCRIPTION}/{tenant}/{id}")
 }
 
+/// The ordering key of the messages of one asking: a handshake need not wait for what the client asked for before.
+fn key_of(tenant: &str, id: &str, generation: u64) -> String {
+    format!("{}/{generation}", order_of(tenant, id))
+}
+
 /// What a notification is for; what follows it is told so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Handshake,
     Heartbeat,
-    /// The first and the last of the events that it tells.
-    Events(u64, u64),
+    /// Events are told.
+    Events(Told),
+}
+
+/// The events that a notification tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    /// The first and the last; those in between are told too.
+    range: (u64, u64),
+    /// When it was made. What was told anew since is not this notification's any more.
+    at: Timestamp,
 }
 
 impl Purpose {
@@ -74,7 +91,9 @@ impl Purpose {
         let purpose = match self {
             Self::Handshake => "handshake".to_owned(),
             Self::Heartbeat => "heartbeat".to_owned(),
-            Self::Events(first, last) => format!("events/{first}-{last}"),
+            Self::Events(Told { range: (first, last), at }) => {
+                format!("events/{first}-{last}@{}", at.as_nanos())
+            }
         };
         format!("{}/{purpose}", timer_of(id, generation))
     }
@@ -87,8 +106,10 @@ impl Purpose {
             "handshake" => Self::Handshake,
             "heartbeat" => Self::Heartbeat,
             events => {
-                let (first, last) = events.strip_prefix("events/")?.split_once('-')?;
-                Self::Events(first.parse().ok()?, last.parse().ok()?)
+                let (range, at) = events.strip_prefix("events/")?.split_once('@')?;
+                let (first, last) = range.split_once('-')?;
+                let range = (first.parse().ok()?, last.parse().ok()?);
+                Self::Events(Told { range, at: Timestamp::from_nanos(at.parse().ok()?) })
             }
         };
         Some((id, generation.parse().ok()?, purpose))
@@ -130,7 +151,8 @@ impl Exchange {
             partner: partner.name.clone(),
             url: terms.endpoint.clone(),
             headers: terms.headers.clone(),
-            ordering_key: Some(format!("{}/{generation}", order_of(access.tenant(), id))),
+            timeout: (terms.timeout_secs > 0).then(|| Duration::from_secs(terms.timeout_secs.into())),
+            ordering_key: Some(key_of(access.tenant(), id, generation)),
             followed_by: Some(purpose.followed_by(id, generation)),
         };
         self.compose(access, message, bundle.into())
@@ -207,18 +229,20 @@ impl Exchange {
         if let Some(version) = self.write_status(tx, at, SubscriptionStatus::Error, Some(failure)).await? {
             subscription::fail(tx, found, version, failure).await?;
         }
-        call_back(tx, found, self.clock.now()).await
+        call_back(tx, found, "", self.clock.now()).await
     }
 }
 
-/// Calls off the notifications of a subscription that nobody has begun to send; their events wait again.
-async fn call_back(tx: &mut Tx<'_>, found: &Subscription, now: Timestamp) -> Result<(), DbError> {
-    let order = order_of(&found.tenant, &found.id);
-    let called_off = delivery::cancel_ordered(tx, &found.access(), &order, false, now).await?;
+/// Calls off the notifications of a subscription that nobody has begun to send; their events wait again. Those whose
+/// ordering key is `but` stay.
+async fn call_back(tx: &mut Tx<'_>, found: &Subscription, but: &str, now: Timestamp) -> Result<(), DbError> {
+    let below = order_of(&found.tenant, &found.id);
+    let order = Order { below: &below, but };
+    let called_off = delivery::cancel_ordered(tx, &found.access(), order, CallOff::Idle, now).await?;
     for followed_by in called_off {
         let rest = followed_by.strip_prefix("Subscription/").unwrap_or_default();
-        if let Some((_, _, Purpose::Events(first, last))) = Purpose::parse(rest) {
-            subscription::untell(tx, found, (first, last)).await?;
+        if let Some((_, _, Purpose::Events(told))) = Purpose::parse(rest) {
+            subscription::untell(tx, found, told.range, told.at).await?;
         }
     }
     Ok(())
@@ -232,7 +256,9 @@ pub(super) async fn stop(tx: &mut Tx<'_>, access: &Access, id: &str, now: Timest
 
 /// Calls off all notifications of a subscription that have not arrived.
 async fn stop_sending(tx: &mut Tx<'_>, access: &Access, id: &str, now: Timestamp) -> Result<(), DbError> {
-    delivery::cancel_ordered(tx, access, &order_of(access.tenant(), id), true, now).await.map(drop)
+    let below = order_of(access.tenant(), id);
+    let order = Order { below: &below, but: "" };
+    delivery::cancel_ordered(tx, access, order, CallOff::All, now).await.map(drop)
 }
 
 /// An errand about a subscription.

@@ -1,17 +1,21 @@
 //! Events, in two steps that each are one unit: a version of a Task is counted as an event of every subscription that
 //! it concerns, and events that wait are put into notifications. As long as a subscription is active and events of it
 //! wait, there is an errand to tell them: so none is lost, and as none is told that is told already, none is sent twice.
+//! Notifications go in the order of their events: one that cannot arrive holds back the next ones until they are called
+//! off, and what is told anew waits for what may still arrive.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Purpose, SUBSCRIPTION, errand, subject_of};
+use super::{Purpose, SUBSCRIPTION, Told, call_back, errand, key_of, order_of, subject_of};
 use crate::agenda::{self, Errand, Item};
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
+use crate::delivery::{self, Order};
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::send_message::{Composed, Outgoing};
@@ -31,6 +35,9 @@ const MOST_EVENTS: u32 = 100;
 
 /// How often events are matched again when subscriptions change in between.
 const ATTEMPTS: usize = 5;
+
+/// How long to wait for an attempt that began before the client asked again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// An event and the subscriptions that it concerns.
 struct Counting {
@@ -130,7 +137,7 @@ impl Exchange {
     pub(in crate::exchange) async fn tell_events(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
         let Some((SUBSCRIPTION, id)) = item.resource() else { return Ok(self.forget(item).await?) };
         let access = item.access();
-        let (found, waiting) = {
+        let (found, waiting, is_before_under_way) = {
             let mut reader = self.db.reader().await?;
             let mut tx = reader.tx();
             let found = subscription::find(&mut tx, &access, id).await?;
@@ -141,8 +148,13 @@ impl Exchange {
             };
             let count = AT_ONCE * found.terms.max_count.min(MOST_EVENTS);
             let waiting = subscription::waiting(&mut tx, &access, id, count).await?;
-            (found, waiting)
+            let (below, but) = orders_before(&found);
+            let before = Order { below: &below, but: &but };
+            (found, waiting, delivery::is_ordered_under_way(&mut tx, &access, before).await?)
         };
+        if is_before_under_way {
+            return self.wait_for_before(item, found).await;
+        }
         if waiting.is_empty() {
             return Ok(self.forget(item).await?);
         }
@@ -152,15 +164,18 @@ impl Exchange {
         };
         let mut composed: Vec<Composed> = Vec::new();
         let size = usize::try_from(found.terms.max_count.min(MOST_EVENTS)).unwrap_or(1).max(1);
-        for events in waiting.chunks(size) {
+        let now = self.clock.now();
+        // What an operator had sent again may have left a gap: a notification's range has none.
+        let without_gaps = waiting.chunk_by(|one, next| one.number + 1 == next.number);
+        for events in without_gaps.flat_map(|events| events.chunks(size)) {
             let (Some(first), Some(last)) = (events.first(), events.last()) else { continue };
             let told = self.notified(&found, found.terms.content, events).await?;
             let report = self.report(&found, last.number);
-            let at = (NotificationId::new(), self.clock.now());
+            let at = (NotificationId::new(), now);
             let kind = NotificationType::EventNotification;
             let bundle = notification(&report, kind, found.terms.content, &told, at);
             let of = (id, found.generation, &found.terms);
-            let purpose = Purpose::Events(first.number, last.number);
+            let purpose = Purpose::Events(Told { range: (first.number, last.number), at: now });
             composed.push(self.compose_notification(&access, of, (&partner, purpose), bundle).await?);
         }
         let telling = Telling {
@@ -168,7 +183,7 @@ impl Exchange {
             subscription: found,
             events: waiting,
             messages: composed.iter().map(Composed::outgoing).collect(),
-            now: self.clock.now(),
+            now,
         };
         let written = self.db.write(telling, |telling, tx| Box::pin(telling.write(tx))).await;
         for composed in composed {
@@ -176,6 +191,34 @@ impl Exchange {
         }
         self.deliveries.wake();
         Ok(written.map(|_| ())?)
+    }
+
+    /// Notifications from before the client asked again may still arrive, and events go in order. Those that nobody
+    /// has begun to send are called off; for an attempt that is being made this waits, and looks again.
+    async fn wait_for_before(self: &Arc<Self>, item: &Item, found: Subscription) -> Result<(), FollowError> {
+        let now = self.clock.now();
+        let written: Result<(), DbError> = self
+            .db
+            .write((item.clone(), found), move |(item, found), tx| {
+                Box::pin(async move {
+                    let access = found.access();
+                    let present = subscription::find(tx, &access, &found.id).await?;
+                    let is_present = present.is_some_and(|present| present.generation == found.generation);
+                    let mut goes_on = false;
+                    if is_present {
+                        let (below, but) = orders_before(found);
+                        call_back(tx, found, &but, now).await?;
+                        let before = Order { below: &below, but: &but };
+                        goes_on = delivery::is_ordered_under_way(tx, &access, before).await?;
+                    }
+                    let wait = if goes_on { LOOK_AGAIN } else { Duration::ZERO };
+                    agenda::later(tx, item, now.after(wait)).await?;
+                    Ok(())
+                })
+            })
+            .await;
+        self.agenda.wake();
+        Ok(written?)
     }
 
     /// Events with as much of their Tasks as is told.
@@ -262,6 +305,11 @@ impl Telling {
         }
         Ok(true)
     }
+}
+
+/// The messages of what a client asked for before: how their ordering keys begin, and the key that is not theirs.
+fn orders_before(found: &Subscription) -> (String, String) {
+    (order_of(&found.tenant, &found.id), key_of(&found.tenant, &found.id, found.generation))
 }
 
 /// A version of a Task, and what it says; none if it is not there or is a deletion.

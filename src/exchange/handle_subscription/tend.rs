@@ -7,7 +7,7 @@ use super::{Purpose, SUBSCRIPTION, order_of, stop_sending};
 use crate::agenda::{self, Item};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
-use crate::delivery;
+use crate::delivery::{self, Order};
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::send_message::Outgoing;
@@ -41,7 +41,8 @@ impl Exchange {
         let order = order_of(&found.tenant, &found.id);
         let is_under_way = {
             let mut reader = self.db.reader().await?;
-            delivery::is_ordered_under_way(&mut reader.tx(), &found.access(), &order).await?
+            let order = Order { below: &order, but: "" };
+            delivery::is_ordered_under_way(&mut reader.tx(), &found.access(), order).await?
         };
         // A notification that has not arrived yet is one that the subscriber will hear.
         if next > now || is_under_way {

@@ -45,6 +45,12 @@ async fn gateway(db: &Db) -> Gateway {
     let answers = Arc::new(AtomicU16::new(200));
     let status = answers.clone();
     let server = FakeServer::start(move |_| Reply::new(status.load(Ordering::SeqCst), "", "")).await;
+    let bare = partnered(db, server.url(), vec![Duration::ZERO]);
+    Gateway { bare, server, answers, looked_at: AtomicUsize::new(0) }
+}
+
+/// A gateway with one partner, whose server is at `url` and is tried after each of these delays.
+pub(super) fn partnered(db: &Db, url: &str, delays: Vec<Duration>) -> Bare {
     let config = Config::defaults_in(std::path::Path::new("/srv/gateway")).expect("sound defaults");
     let settings = PartnerSettings {
         name: "payer".to_owned(),
@@ -52,12 +58,12 @@ async fn gateway(db: &Db) -> Gateway {
         identifiers: Vec::new(),
         fhir_base: None,
         submit_url: None,
-        urls: vec![server.url().to_owned()],
+        urls: vec![url.to_owned()],
         reach: Reach::Everywhere,
         credentials: Credentials::Token(Secret::new("s"), AccessToken::new("s").expect("a token")),
         policy: config.policy.clone(),
     };
-    let bare = Bare::with(db, |exchange| {
+    Bare::with(db, |exchange| {
         let clock = exchange.clock.clone();
         let partners = Partners::new(vec![settings], config.policy, &clock).expect("partners");
         let destinations = partners.iter().map(|partner| {
@@ -77,13 +83,12 @@ async fn gateway(db: &Db) -> Gateway {
             clock,
             exchange.uploads.clone(),
             destinations,
-            Schedule::new(vec![Duration::ZERO]),
+            Schedule::new(delays),
             worker,
             exchange.agenda.clone(),
         ));
         exchange.partners = Arc::new(partners);
-    });
-    Gateway { bare, server, answers, looked_at: AtomicUsize::new(0) }
+    })
 }
 
 impl Gateway {
@@ -101,18 +106,17 @@ impl Gateway {
 }
 
 fn heard(body: &str) -> String {
+    let (kind, numbers) = told(body);
+    if numbers.is_empty() { kind } else { numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(",") }
+}
+
+/// The type of a notification, and the numbers of the events that it tells.
+pub(super) fn told(body: &str) -> (String, Vec<u64>) {
     let bundle: Value = serde_json::from_str(body).expect("a notification is JSON");
     let parameters = bundle["entry"][0]["resource"]["parameter"].as_array().expect("parameters").clone();
-    let numbers: Vec<&str> = parameters
-        .iter()
-        .filter(|parameter| parameter["name"] == "notification-event")
-        .filter_map(|event| event["part"][0]["valueString"].as_str())
-        .collect();
-    if numbers.is_empty() {
-        parameters[3]["valueCode"].as_str().unwrap_or_default().to_owned()
-    } else {
-        numbers.join(",")
-    }
+    let events = parameters.iter().filter(|parameter| parameter["name"] == "notification-event");
+    let number = |event: &Value| event["part"][0]["valueString"].as_str().and_then(|text| text.parse().ok());
+    (parameters[3]["valueCode"].as_str().unwrap_or_default().to_owned(), events.filter_map(number).collect())
 }
 
 fn access(owner: &str) -> Access {
@@ -120,7 +124,13 @@ fn access(owner: &str) -> Access {
 }
 
 /// Keeps a version of a resource, with the errands that it begets.
-async fn keep(gateway: &Gateway, owner: &'static str, resource_type: &'static str, id: &str, tree: &Value) {
+pub(super) async fn keep(
+    gateway: &Bare,
+    owner: &'static str,
+    resource_type: &'static str,
+    id: &str,
+    tree: &Value,
+) {
     let exchange = &gateway.exchange;
     let draft = Draft {
         resource_type,
@@ -142,7 +152,7 @@ async fn keep(gateway: &Gateway, owner: &'static str, resource_type: &'static st
 }
 
 /// Does all that is due.
-async fn work(gateway: &Gateway) {
+pub(super) async fn work(gateway: &Bare) {
     loop {
         let now = gateway.exchange.clock.now();
         let taken: Result<_, DbError> = gateway
@@ -169,7 +179,7 @@ async fn settle(gateway: &Gateway) -> Vec<String> {
     gateway.heard()
 }
 
-async fn status(gateway: &Gateway, owner: &str, id: &str) -> (String, u64) {
+pub(super) async fn status(gateway: &Bare, owner: &str, id: &str) -> (String, u64) {
     let mut reader = gateway.exchange.db.reader().await.expect("a reader");
     let found = repository::read(&mut reader.tx(), &access(owner), SUBSCRIPTION, id).await;
     let found = found.expect("it is read").expect("it is there");
@@ -177,7 +187,7 @@ async fn status(gateway: &Gateway, owner: &str, id: &str) -> (String, u64) {
     (tree["status"].as_str().unwrap_or_default().to_owned(), found.version)
 }
 
-async fn row(gateway: &Gateway, owner: &str, id: &str) -> Option<Subscription> {
+pub(super) async fn row(gateway: &Bare, owner: &str, id: &str) -> Option<Subscription> {
     let mut reader = gateway.exchange.db.reader().await.expect("a reader");
     subscription::find(&mut reader.tx(), &access(owner), id).await.expect("it is read")
 }
@@ -189,7 +199,7 @@ async fn active(gateway: &Gateway, owner: &'static str, id: &str, resource: &Val
     assert_eq!(status(gateway, owner, id).await.0, "active");
 }
 
-fn task(status: &str) -> Value {
+pub(super) fn task(status: &str) -> Value {
     json!({"resourceType": "Task", "status": status, "intent": "order"})
 }
 
@@ -333,12 +343,14 @@ async fn what_follows_an_earlier_asking_changes_nothing() {
 
 #[test]
 fn what_a_delivery_is_followed_by_is_read_as_it_was_written() {
-    for purpose in [Purpose::Handshake, Purpose::Heartbeat, Purpose::Events(3, 17)] {
+    let told = Told { range: (3, 17), at: Timestamp::from_nanos(1_700_000_000_000_000_001) };
+    for purpose in [Purpose::Handshake, Purpose::Heartbeat, Purpose::Events(told)] {
         let text = purpose.followed_by("s-1.x", 7);
         let rest = text.strip_prefix("Subscription/").expect("its prefix");
         assert_eq!(Purpose::parse(rest), Some(("s-1.x", 7, purpose)));
     }
-    for text in ["", "s1", "s1/1", "s1/x/handshake", "s1/1/greeting", "s1/1/events/1", "s1/1/events/a-b"] {
+    for text in ["", "s1", "s1/1", "s1/x/handshake", "s1/1/greeting", "s1/1/events/1-2", "s1/1/events/a-b@1"]
+    {
         assert_eq!(Purpose::parse(text), None, "{text}");
     }
 }

@@ -24,6 +24,10 @@ use crate::id::ResourceId;
 use crate::partner::Partner;
 use crate::repository::{self, Precondition};
 
+/// How often an output is asked for that the partner does not let us at: for about a day, in which somebody may put the
+/// credentials right.
+const KNOCKS: u32 = 150;
+
 /// What a unit writes that ends a request with its outputs.
 struct Collected {
     exchange: Arc<Exchange>,
@@ -36,6 +40,7 @@ struct Collected {
     resources: Vec<Prepared>,
     outputs: Vec<Value>,
     missing: usize,
+    is_shut_out: bool,
 }
 
 impl Exchange {
@@ -66,7 +71,8 @@ impl Exchange {
             Seen::Task(_) | Seen::Gone => return self.poll_again(item, &request).await,
             Seen::Nothing => return Err(FollowError::Unavailable("the partner cannot be asked".to_owned())),
         };
-        let gathered = Gatherer::new(self, &requester, &partner, base).gather(&task).await?;
+        let gathered = Gatherer::new(self, &requester, (&partner, base), item.attempts >= KNOCKS);
+        let gathered = gathered.gather(&task).await?;
         let unit = self.collected(item, requester, request, &partner, (task, gathered));
         let attached: Vec<_> = unit.resources.iter().filter_map(|one| one.attached.clone()).collect();
         let written = self.db.write(unit, |unit, tx| Box::pin(unit.write(tx))).await;
@@ -86,7 +92,7 @@ impl Exchange {
         partner: &Partner,
         (task, gathered): (Value, Gathered),
     ) -> Collected {
-        let Gathered { mut resources, outputs, missing, checks } = gathered;
+        let Gathered { mut resources, outputs, missing, is_shut_out, checks } = gathered;
         if !resources.is_empty() {
             let now = self.clock.now();
             let targets = resources.iter().map(|one| format!("{}/{}", one.draft.resource_type, one.draft.id));
@@ -97,7 +103,8 @@ impl Exchange {
             resources.push(self.draft(&requester, "Provenance", ResourceId::new().to_string(), &received));
         }
         let exchange = self.clone();
-        Collected { exchange, requester, item: item.clone(), request, task, resources, outputs, missing }
+        let item = item.clone();
+        Collected { exchange, requester, item, request, task, resources, outputs, missing, is_shut_out }
     }
 
     /// Lets the timer go on.
@@ -154,13 +161,12 @@ impl Collected {
             .collect();
         audit::record_all(tx, &audited).await?;
         let next = if self.outputs.is_empty() {
-            mirror::failed(&copy, mirror::NO_OUTPUT, now)
+            let reason = if self.is_shut_out { mirror::SHUT_OUT } else { mirror::NO_OUTPUT };
+            mirror::failed(&copy, reason, now)
         } else {
             let next = mirror::completed(&copy, &self.task, self.outputs.clone(), now);
-            match self.missing {
-                0 => next,
-                _ => mirror::told(&next, mirror::INCOMPLETE, now).unwrap_or(next),
-            }
+            let told = if self.is_shut_out { mirror::SHUT_OUT_IN_PART } else { mirror::INCOMPLETE };
+            if self.missing == 0 { next } else { mirror::told(&next, told, now).unwrap_or(next) }
         };
         keep_copy(tx, &self.exchange, &self.requester, (&stored, next)).await?;
         Ok(true)

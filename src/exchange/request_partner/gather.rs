@@ -1,6 +1,6 @@
 //! The outputs of a partner's Task as resources of ours: what stands in the Task, what it refers to below the partner's
-//! base, and the bytes that documents name there. References between them are put right; those to resources that stay
-//! with the partner become absolute, so that none is taken for one of ours.
+//! base, and the bytes that documents name there, which go to the upload store as they arrive. References between them
+//! are put right; those to resources that stay with the partner become absolute, so that none is taken for one of ours.
 //!
 //! A Bundle that is a document or has a signature is kept whole; of others each entry becomes a resource.
 
@@ -10,15 +10,16 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::look::{Answered, NoAnswer};
+use super::look::Answered;
 use crate::cdex::provenance::SignatureCheck;
 use crate::cdex::request::mirror;
 use crate::cdex::signature::has_signature;
-use crate::exchange::Exchange;
+use crate::exchange::ask_partner::{self, Giving, NoAnswer};
 use crate::exchange::check_signatures;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::interaction::{BinaryHeader, Content, InteractionError, Requester, shape_of};
 use crate::exchange::store_resource::{Prepared, Received};
+use crate::exchange::{BodyError, Exchange};
 use crate::fhir::datatype::Attachment;
 use crate::fhir::{self, Issue, StructureMode, reference};
 use crate::id::ResourceId;
@@ -37,6 +38,8 @@ pub(super) struct Gathered {
     pub(super) outputs: Vec<Value>,
     /// How many things were named that could not be had.
     pub(super) missing: usize,
+    /// Whether some of them are missing because the partner does not let us in.
+    pub(super) is_shut_out: bool,
     /// What the signatures in them turned out to be.
     pub(super) checks: Vec<SignatureCheck>,
 }
@@ -60,6 +63,9 @@ pub(super) struct Gatherer<'a> {
     names: HashMap<String, String>,
     outputs: Vec<Value>,
     missing: usize,
+    is_shut_out: bool,
+    /// Whether what the partner does not let us at counts as missing now.
+    is_last_look: bool,
     checks: Vec<SignatureCheck>,
 }
 
@@ -68,8 +74,8 @@ impl<'a> Gatherer<'a> {
     pub(super) fn new(
         exchange: &'a Exchange,
         requester: &'a Requester,
-        partner: &'a Partner,
-        base: &'a Base,
+        (partner, base): (&'a Partner, &'a Base),
+        is_last_look: bool,
     ) -> Self {
         Self {
             exchange,
@@ -80,6 +86,8 @@ impl<'a> Gatherer<'a> {
             names: HashMap::new(),
             outputs: Vec::new(),
             missing: 0,
+            is_shut_out: false,
+            is_last_look,
             checks: Vec::new(),
         }
     }
@@ -139,9 +147,21 @@ impl<'a> Gatherer<'a> {
                 self.take_all(resource, Some(&full_url)).await
             }
             Ok(None) => Ok(Vec::new()),
-            Err(error) if error.is_lasting() => Ok(Vec::new()),
-            Err(error) => Err(unavailable(error)),
+            Err(error) => self.lack(error).map(|()| Vec::new()),
         }
+    }
+
+    /// Does without something.
+    ///
+    /// # Errors
+    /// It may be had later.
+    fn lack(&mut self, error: NoAnswer) -> Result<(), FollowError> {
+        let is_shut_out = matches!(error, NoAnswer::NotLetIn(_)) && self.is_last_look;
+        if !error.is_lasting() && !is_shut_out {
+            return Err(FollowError::Unavailable(error.to_string()));
+        }
+        self.is_shut_out |= is_shut_out;
+        Ok(())
     }
 
     /// Takes a resource, or what a Bundle of search results has in it; gives what the results are called here.
@@ -213,13 +233,7 @@ impl<'a> Gatherer<'a> {
         if issues.iter().any(Issue::is_error) {
             return Ok(None);
         }
-        if let Some(resource) = resource.as_object_mut() {
-            resource.shift_remove("id");
-        }
-        if let Some(meta) = resource.get_mut("meta").and_then(Value::as_object_mut) {
-            meta.shift_remove("versionId");
-            meta.shift_remove("lastUpdated");
-        }
+        forget_identity(&mut resource);
         let shape = if resource_type == "Bundle" { fhir::Shape::Plain } else { shape_of(resource_type) };
         let content = Content::Arriving(stream::iter([Ok(resource.to_string().into())]).boxed());
         let Some(received) = self.received(shape, content).await? else { return Ok(None) };
@@ -239,7 +253,10 @@ impl<'a> Gatherer<'a> {
         match self.exchange.receive_resource(self.requester, shape, content).await {
             Ok(received) => Ok(Some(received)),
             Err(
-                InteractionError::Malformed(_) | InteractionError::Invalid(_) | InteractionError::TooLarge(_),
+                InteractionError::Malformed(_)
+                | InteractionError::Invalid(_)
+                | InteractionError::TooLarge(_)
+                | InteractionError::Body(BodyError::TooLarge),
             ) => Ok(None),
             Err(InteractionError::Db(error)) => Err(error.into()),
             Err(error) => Err(FollowError::Unavailable(error.to_string())),
@@ -283,36 +300,36 @@ impl<'a> Gatherer<'a> {
         if let Some(known) = self.names.get(&url) {
             return Ok(Some(known.clone()));
         }
-        let answer = match self.exchange.fetch_from(self.partner, &url, "*/*").await {
-            Ok(answer) => answer,
-            Err(error) if error.is_lasting() => return Ok(None),
-            Err(error) => return Err(unavailable(error)),
-        };
-        let given = answer.header("content-type").map(str::to_owned);
-        // FHIR R4 binary: a server may give the resource instead of its content.
-        if given.as_deref().is_some_and(|given| given.starts_with(fhir::FHIR_JSON))
-            && declared != fhir::FHIR_JSON
+        let limit = self.exchange.settings.payload_limit_bytes;
+        let Giving { content_type, body } = match ask_partner::stream(self.partner, &url, "*/*", limit).await
         {
-            let resource = fhir::scan::check(self.exchange.settings.rest.scan, &answer.body)
-                .ok()
-                .and_then(|()| fhir::parse(&answer.body).ok());
-            let binary = resource.filter(|resource| resource["resourceType"] == "Binary");
-            let Some(binary) = binary else { return Ok(None) };
-            return self.take(binary, Some(&url)).await;
+            Ok(giving) => giving,
+            Err(error) => return self.lack(error).map(|()| None),
+        };
+        // FHIR R4 binary: a server may give the resource instead of its content.
+        let is_resource = content_type.as_deref().is_some_and(|given| given.starts_with(fhir::FHIR_JSON));
+        if is_resource && declared != fhir::FHIR_JSON {
+            let received = self.received(shape_of("Binary"), Content::Arriving(body)).await?;
+            let Some(mut received) = received.filter(|received| is_binary(&received.tree)) else {
+                return Ok(None);
+            };
+            let names = names_of(&received.tree, Some(&url), self.base);
+            forget_identity(&mut received.tree);
+            return Ok(Some(self.add("Binary", received, names)));
         }
         let header = BinaryHeader {
-            content_type: given.filter(|given| !given.is_empty()).unwrap_or(declared),
+            content_type: content_type.filter(|given| !given.is_empty()).unwrap_or(declared),
             security_context: None,
             id: None,
         };
-        let body = stream::iter([Ok(answer.body)]).boxed();
         let received = self.received(fhir::Shape::Plain, Content::Bytes(header, body)).await?;
         Ok(received.map(|received| self.add("Binary", received, vec![url])))
     }
 
     /// Puts references right.
     fn finish(self) -> Gathered {
-        let Self { exchange, requester, base, found, names, outputs, missing, checks, .. } = self;
+        let Self { exchange, requester, base, found, names, outputs, missing, is_shut_out, checks, .. } =
+            self;
         let resources = found.into_iter().map(|Found { resource_type, id, mut received }| {
             reference::rewrite_references(&mut received.tree, |target| {
                 let unversioned = target.split_once("/_history/").map_or(target, |(target, _)| target);
@@ -325,7 +342,7 @@ impl<'a> Gatherer<'a> {
             prepared.draft.errands.clear();
             prepared
         });
-        Gathered { resources: resources.collect(), outputs, missing, checks }
+        Gathered { resources: resources.collect(), outputs, missing, is_shut_out, checks }
     }
 }
 
@@ -334,6 +351,22 @@ fn is_whole(resource: &Value) -> bool {
     resource["resourceType"] != "Bundle"
         || resource["type"] == "document"
         || resource.get("signature").is_some()
+}
+
+fn is_binary(resource: &Value) -> bool {
+    resource["resourceType"] == "Binary"
+        && !fhir::check_structure(resource, "Binary", StructureMode::Lenient).iter().any(Issue::is_error)
+}
+
+/// Takes from a resource what it is called where it comes from.
+fn forget_identity(resource: &mut Value) {
+    if let Some(resource) = resource.as_object_mut() {
+        resource.shift_remove("id");
+    }
+    if let Some(meta) = resource.get_mut("meta").and_then(Value::as_object_mut) {
+        meta.shift_remove("versionId");
+        meta.shift_remove("lastUpdated");
+    }
 }
 
 /// The names by which other resources of the same answer may refer to one.
@@ -352,8 +385,4 @@ fn local(place: &str) -> Option<(&'static str, String)> {
     let resource_type = segments.next().and_then(fhir::resource_type)?;
     let id = segments.next().filter(|id| fhir::datatype::is_id(id))?;
     Some((resource_type, id.to_owned()))
-}
-
-fn unavailable(error: NoAnswer) -> FollowError {
-    FollowError::Unavailable(error.to_string())
 }

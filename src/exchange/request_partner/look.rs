@@ -10,9 +10,10 @@ use super::PartnerRequest;
 use super::send::identifier_search;
 use crate::config::SignaturePolicy;
 use crate::exchange::Exchange;
-use crate::fhir::{self, datatype, scan};
+use crate::exchange::ask_partner::{self, NoAnswer};
+use crate::fhir::datatype;
 use crate::id::TaskRequestId;
-use crate::outbound::{Answer, Base, form};
+use crate::outbound::{Base, form};
 use crate::partner::Partner;
 
 /// What was seen of one Task.
@@ -50,30 +51,6 @@ pub(super) struct Answered {
     pub(super) signed: Option<Value>,
 }
 
-/// Why a partner gave nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoAnswer {
-    /// There is nothing, or no longer.
-    #[error("the partner has nothing there")]
-    Gone,
-    /// It does not give it, and will not if it is asked again.
-    #[error("the partner does not give it (status {0})")]
-    Refused(u16),
-    /// What came cannot be read.
-    #[error("the answer of the partner cannot be read")]
-    Unreadable,
-    /// Not now.
-    #[error("the partner cannot be asked now")]
-    NotNow(Option<Duration>),
-}
-
-impl NoAnswer {
-    /// Whether asking again will bring nothing else.
-    pub(super) fn is_lasting(self) -> bool {
-        !matches!(self, Self::NotNow(_))
-    }
-}
-
 /// Whether what a partner answers is signed, so that it is searched for and never read.
 pub(super) fn is_signed(partner: &Partner) -> bool {
     partner.policy.signatures != SignaturePolicy::None
@@ -96,11 +73,11 @@ impl Exchange {
                 Ok(Some(task)) => Seen::Task(task),
                 // A search that finds nothing where a place is known says as much as a read that finds nothing.
                 Ok(None) | Err(NoAnswer::Gone) if request.place.is_some() => Seen::Gone,
-                Ok(None) | Err(NoAnswer::Gone | NoAnswer::Refused(_) | NoAnswer::Unreadable) => Seen::Nothing,
-                Err(NoAnswer::NotNow(wait)) => {
-                    look.wait = Some(wait.unwrap_or_default());
+                Err(error) if !error.is_lasting() => {
+                    look.wait = Some(wait_of(error));
                     Seen::Nothing
                 }
+                Ok(None) | Err(_) => Seen::Nothing,
             };
             look.seen.insert(request.id, seen);
         }
@@ -131,8 +108,8 @@ impl Exchange {
                 }
                 unseen
             }
-            Err(NoAnswer::NotNow(wait)) => {
-                look.wait = Some(wait.unwrap_or_default());
+            Err(error) if !error.is_lasting() => {
+                look.wait = Some(wait_of(error));
                 Vec::new()
             }
             // A server that does not search can perhaps be read.
@@ -183,34 +160,16 @@ impl Exchange {
 
     /// Asks for FHIR JSON.
     async fn ask(&self, partner: &Partner, url: &str) -> Result<Value, NoAnswer> {
-        let answer = self.fetch_from(partner, url, fhir::FHIR_JSON).await?;
-        fhir::media_type(answer.header("content-type")).map_err(|_| NoAnswer::Unreadable)?;
-        scan::check(self.settings.rest.scan, &answer.body).map_err(|_| NoAnswer::Unreadable)?;
-        fhir::parse(&answer.body).map_err(|_| NoAnswer::Unreadable)
+        Ok(ask_partner::resource(self.settings.rest.scan, partner, url).await?.tree)
     }
+}
 
-    /// Asks for whatever is at a URL of a partner.
-    pub(super) async fn fetch_from(
-        &self,
-        partner: &Partner,
-        url: &str,
-        accept: &str,
-    ) -> Result<Answer, NoAnswer> {
-        let answer = match partner.get(url, accept).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::info!(partner = %partner.name, %error, "the partner cannot be asked");
-                return Err(if error.is_lasting() { NoAnswer::Refused(0) } else { NoAnswer::NotNow(None) });
-            }
-        };
-        tracing::debug!(partner = %partner.name, status = answer.status, bytes = answer.body.len(), "the partner answered");
-        match answer.status {
-            200 => Ok(answer),
-            404 | 410 => Err(NoAnswer::Gone),
-            // Whoever is not let in today may be tomorrow, as soon as somebody has put the credentials right.
-            401 | 403 | 408 | 429 | 500.. => Err(NoAnswer::NotNow(answer.retry_after())),
-            status => Err(NoAnswer::Refused(status)),
-        }
+/// How long a partner wants not to be asked. Whoever is not let in today may be tomorrow, and nothing is gained by
+/// asking the same server for the next Task.
+fn wait_of(error: NoAnswer) -> Duration {
+    match error {
+        NoAnswer::NotNow(wait) => wait.unwrap_or_default(),
+        _ => Duration::ZERO,
     }
 }
 

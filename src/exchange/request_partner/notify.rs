@@ -37,7 +37,7 @@ impl Exchange {
                     let mut hastened = 0;
                     for place in places {
                         for id in store::hasten(tx, access, partner.as_deref(), place, now).await? {
-                            agenda::hasten(tx, Errand::Poll, &id.to_string(), now).await?;
+                            agenda::hasten(tx, access.tenant(), Errand::Poll, &id.to_string(), now).await?;
                             hastened += 1;
                         }
                     }

@@ -46,6 +46,7 @@ impl Exchange {
             url: base.at("/Task"),
             // A partner that honours it makes one Task of a repeated delivery.
             headers: vec![("if-none-exist".to_owned(), identifier_search(&facts.identifier))],
+            timeout: None,
             ordering_key: None,
             followed_by: Some(format!("{FOLLOWED_BY}/{id}")),
         };

@@ -1,8 +1,20 @@
-//! The rows of requests on both databases: who looks at a Task has it alone, and what comes too late changes nothing.
+//! The rows of requests on both databases: who looks at a Task has it alone, and what comes too late changes nothing. And
+//! outputs that are not to be had: for how long they are waited for.
 
+use std::path::Path;
+
+use serde_json::json;
+
+use super::gather::{Gathered, Gatherer};
 use super::*;
+use crate::auth::{Caller, Credentials};
+use crate::config::Config;
 use crate::db::Db;
 use crate::db::testing::{assert_prepares, for_each_database};
+use crate::exchange::testing::Gateway;
+use crate::outbound::testing::{FakeServer, Reply};
+use crate::outbound::{Base, Reach};
+use crate::partner::PartnerSettings;
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_databases() {
@@ -85,6 +97,92 @@ async fn whoever_looked_too_long_changes_nothing() {
         let mut reader = db.reader().await.expect("a reader");
         let found = store::find(&mut reader.tx(), &access, id).await.expect("it reads").expect("it is there");
         assert_eq!((found.place.as_deref(), found.poll_at), (Some("Task/2"), None));
+    })
+    .await;
+}
+
+/// What a Task with these outputs brings from a server.
+async fn gather(
+    db: &Db,
+    server: &FakeServer,
+    outputs: &[&str],
+    is_last_look: bool,
+) -> Result<Gathered, FollowError> {
+    let gateway = Gateway::new(db);
+    let exchange = &gateway.exchange;
+    let config = Config::defaults_in(Path::new("/srv/gateway")).expect("the defaults are sound");
+    let base = Base::parse(server.url()).expect("a base");
+    let settings = PartnerSettings {
+        name: "acme".to_owned(),
+        client_id: None,
+        identifiers: Vec::new(),
+        fhir_base: Some(base.clone()),
+        submit_url: None,
+        urls: vec![server.url().to_owned()],
+        reach: Reach::Everywhere,
+        credentials: Credentials::None,
+        policy: config.policy,
+    };
+    let partner = Partner::new(settings, &exchange.clock).expect("a partner");
+    let requester = exchange.requester(&Caller::anonymous().access());
+    let outputs: Value =
+        outputs.iter().map(|output| json!({ "valueReference": { "reference": output } })).collect();
+    let task = json!({ "resourceType": "Task", "status": "completed", "output": outputs });
+    Gatherer::new(exchange, &requester, (&partner, &base), is_last_look).gather(&task).await
+}
+
+#[tokio::test]
+async fn outputs_that_the_partner_does_not_let_us_at_are_waited_for_and_then_missing() {
+    for_each_database(|db| async move {
+        let server = FakeServer::start(|asked| match asked.line() {
+            "GET /Condition/here" => {
+                let subject = json!({ "reference": "Patient/1" });
+                Reply::json(&json!({ "resourceType": "Condition", "id": "here", "subject": subject }))
+            }
+            "GET /Condition/gone" => Reply::new(404, "", ""),
+            "GET /Condition/busy" => Reply::new(503, "", ""),
+            _ => Reply::new(401, "", ""),
+        })
+        .await;
+        for (outputs, is_last_look, expected) in [
+            (&["Condition/here", "Condition/shut"][..], false, None),
+            (&["Condition/here", "Condition/shut"], true, Some((1, 1, true))),
+            (&["Condition/here", "Condition/gone"], true, Some((1, 1, false))),
+            (&["Condition/busy"], true, None),
+        ] {
+            let gathered = gather(&db, &server, outputs, is_last_look).await.ok();
+            let found = gathered.map(|all| (all.resources.len(), all.missing, all.is_shut_out));
+            assert_eq!(found, expected, "{outputs:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bytes_of_documents_are_taken_up_to_the_limit_of_a_payload() {
+    for_each_database(|db| async move {
+        let server = FakeServer::start(|asked| match asked.line() {
+            "GET /DocumentReference/1" => {
+                let contents = ["Binary/short", "Binary/long", "Binary/resource"]
+                    .map(|url| json!({ "attachment": { "contentType": "text/plain", "url": url } }));
+                Reply::json(
+                    &json!({ "resourceType": "DocumentReference", "status": "current", "content": contents }),
+                )
+            }
+            "GET /Binary/short" => Reply::new(200, "Content-Type: text/plain\r\n", &"x".repeat(500_000)),
+            "GET /Binary/long" => Reply::new(200, "Content-Type: text/plain\r\n", &"x".repeat(1_048_577)),
+            _ => Reply::json(
+                &json!({ "resourceType": "Binary", "id": "r", "contentType": "text/plain", "data": "eA==" }),
+            ),
+        })
+        .await;
+        let gathered = gather(&db, &server, &["DocumentReference/1"], false).await.expect("it gathers");
+        assert_eq!((gathered.resources.len(), gathered.missing), (3, 1));
+        let text = String::from_utf8_lossy(&gathered.resources[0].draft.text).into_owned();
+        let document: Value = serde_json::from_str(&text).expect("JSON");
+        let url = |at: usize| document["content"][at]["attachment"]["url"].as_str().unwrap_or_default();
+        assert!(url(0).starts_with("Binary/") && url(2).starts_with("Binary/"), "{document}");
+        assert_eq!(url(1), format!("{}/Binary/long", server.url()), "what is too long stays there");
     })
     .await;
 }

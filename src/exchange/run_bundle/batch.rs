@@ -47,7 +47,10 @@ impl Exchange {
             let now: Vec<(usize, Call)> = now;
             let done = now.into_iter().map(|(index, call)| {
                 let method = call.method;
-                self.interact_alone(requester, call).map(move |done| (index, (Some(method), done)))
+                self.interact_alone(requester, call).map(move |done| {
+                    let done = done.and_then(|done| self.may_tell_in_bundle(requester, done));
+                    (index, (Some(method), done))
+                })
             });
             let mut done = stream::iter(done).buffer_unordered(AT_ONCE);
             while let Some((index, outcome)) = done.next().await {

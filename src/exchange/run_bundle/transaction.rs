@@ -156,6 +156,7 @@ impl Transaction {
                 .exchange
                 .find(tx, &self.requester, address.clone(), parameters, &step.conditions, self.strict)
                 .await;
+            let found = found.and_then(|found| self.exchange.may_tell_in_bundle(&self.requester, found));
             done[index] = Some(found.map_err(of_entry(index))?);
         }
         // Every step has had its turn: each kind of action is handled above.

@@ -2,17 +2,20 @@
 //! are stored, and the bytes of attachments as base64 straight from the upload store. The memory that it takes does not
 //! depend on how long they are (design 4.1).
 
-use bytes::Bytes;
-use serde_json::{Map, Value};
+use bytes::{Bytes, BytesMut};
+use serde_json::{Map, Value, json};
 
 use super::gather::Ready;
 use super::records::{Record, Records};
 use crate::auth::Access;
 use crate::cdex::OwnUploads;
 use crate::cdex::attachment_request::{AttachmentRequest, Needed};
+use crate::cdex::signature::SignError;
 use crate::db::DbError;
 use crate::exchange::Exchange;
+use crate::exchange::check_signatures::LARGEST;
 use crate::exchange::follow_agenda::FollowError;
+use crate::exchange::interaction::Requester;
 use crate::fhir::base64::Encoder;
 use crate::fhir::reference::is_absolute;
 use crate::fhir::search::reference::Target;
@@ -22,30 +25,36 @@ use crate::upload::{ContentReader, Source, SourceError, Sources, UploadSpool};
 
 /// Why no body was written. Nothing of it stays.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ComposeError {
-    /// An attachment leads to nothing that can be read; what answers is of this index in [`AttachmentRequest::needed`].
+pub(in crate::exchange) enum ComposeError {
+    /// An attachment leads to nothing that can be read; of an answer, what it answers is of this index in
+    /// [`AttachmentRequest::needed`].
     #[error("an attachment leads to nothing that can be read")]
     Unreadable(usize),
-    /// It may be written later.
+    /// What answers must be signed and cannot be: it is too long, or has a number that no signature covers.
+    #[error("a resource cannot be signed")]
+    Unsignable(usize),
+    /// The records cannot be looked at now.
     #[error(transparent)]
-    Later(#[from] FollowError),
+    Records(#[from] FollowError),
+    /// What is here cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// What is written cannot be kept.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
 }
 
-impl From<DbError> for ComposeError {
-    fn from(error: DbError) -> Self {
-        Self::Later(error.into())
-    }
-}
-
-impl From<SpoolError> for ComposeError {
-    fn from(error: SpoolError) -> Self {
-        Self::Later(FollowError::Unavailable(error.to_string()))
-    }
-}
-
-impl From<SourceError> for ComposeError {
-    fn from(error: SourceError) -> Self {
-        Self::Later(FollowError::Unavailable(error.to_string()))
+/// It may be written later.
+impl From<ComposeError> for FollowError {
+    fn from(error: ComposeError) -> Self {
+        match error {
+            ComposeError::Records(error) => error,
+            ComposeError::Db(error) => error.into(),
+            error => Self::Unavailable(error.to_string()),
+        }
     }
 }
 
@@ -59,18 +68,37 @@ enum Piece {
     Upload(UploadId),
 }
 
-/// The bytes of a piece on their way.
-enum Reading {
+/// Bytes on their way out of the upload store.
+enum Reader {
     Content(ContentReader),
     Upload(Box<dyn Source>),
 }
 
+/// A piece on its way.
+enum Reading {
+    /// What is left of a text.
+    Text(Bytes),
+    /// Bytes, and what encodes them; nothing after their end.
+    Encoded(Option<(Reader, Encoder)>),
+}
+
 impl Reading {
+    /// The next stretch of its text.
     async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
-        match self {
-            Self::Content(reader) => reader.next().await,
-            Self::Upload(source) => source.next().await,
+        let (reader, encoder) = match self {
+            Self::Text(text) => return Ok(Some(std::mem::take(text)).filter(|text| !text.is_empty())),
+            Self::Encoded(None) => return Ok(None),
+            Self::Encoded(Some(encoded)) => (&mut encoded.0, &mut encoded.1),
+        };
+        let block = match reader {
+            Reader::Content(reader) => reader.next().await?,
+            Reader::Upload(source) => source.next().await?,
+        };
+        if let Some(block) = block {
+            return Ok(Some(encoder.encode(&block).into()));
         }
+        let Self::Encoded(encoded) = self else { return Ok(None) };
+        Ok(encoded.take().map(|(_, encoder)| encoder.finish().into()))
     }
 }
 
@@ -85,7 +113,44 @@ pub(super) async fn compose(
     let writing = Writing { exchange, records };
     let mut spool = exchange.uploads.spool(owner);
     spool.begin().await?;
-    match writing.body(&mut spool, request, (ready, is_last)).await {
+    let written = writing.body(&mut spool, request, (ready, is_last)).await;
+    ended(spool, written).await
+}
+
+impl Exchange {
+    /// Writes Parameters that somebody else wrote into a spool of that owner's, with the bytes that their attachments
+    /// name here, as far as `requester` may see them.
+    pub(in crate::exchange) async fn compose_submission(
+        &self,
+        requester: &Requester,
+        mut parameters: Value,
+    ) -> Result<(UploadSpool, Spooled), ComposeError> {
+        let owner = requester.access();
+        let records = Records::seen_by(self, requester.clone());
+        let writing = Writing { exchange: self, records: &records };
+        let mut marks = Marks::default();
+        let attachments = parameters.get_mut("parameter").and_then(Value::as_array_mut).into_iter().flatten();
+        for (index, attachment) in attachments.enumerate() {
+            let parts = attachment.get_mut("part").and_then(Value::as_array_mut).into_iter().flatten();
+            for content in parts.filter_map(|part| part.get_mut("resource")) {
+                if !writing.fill_all(content, &mut marks).await? {
+                    return Err(ComposeError::Unreadable(index));
+                }
+            }
+        }
+        let mut spool = self.uploads.spool(&owner);
+        spool.begin().await?;
+        let written = writing.write_all(&mut spool, marks.split(&parameters.to_string())).await;
+        ended(spool, written).await
+    }
+}
+
+/// Ends a spool into which everything was written, or removes it.
+async fn ended(
+    mut spool: UploadSpool,
+    written: Result<(), ComposeError>,
+) -> Result<(UploadSpool, Spooled), ComposeError> {
+    match written {
         Ok(()) => {
             let spooled = spool.end().await?;
             Ok((spool, spooled))
@@ -110,11 +175,13 @@ impl Writing<'_> {
         (ready, is_last): (&[Ready], bool),
     ) -> Result<(), ComposeError> {
         spool.write(request.opening().into()).await?;
-        for Ready { needed, record } in ready {
+        for Ready { needed, record, is_attested } in ready {
             spool.write(request.needed[*needed].opening().into()).await?;
-            for piece in self.pieces(*needed, record).await? {
-                self.write(spool, piece).await?;
+            let mut pieces = self.pieces(*needed, record).await?;
+            if *is_attested {
+                pieces = vec![Piece::Text(self.attested(request, *needed, pieces).await?)];
             }
+            self.write_all(spool, pieces).await?;
             spool.write(Needed::CLOSING.into()).await?;
         }
         Ok(spool.write(AttachmentRequest::closing(is_last).into()).await?)
@@ -125,29 +192,69 @@ impl Writing<'_> {
     async fn pieces(&self, needed: usize, record: &Record) -> Result<Vec<Piece>, ComposeError> {
         let mut tree = record.tree.clone();
         let mut marks = Marks::default();
-        match record.tree["resourceType"].as_str() {
-            Some("DocumentReference") => {
-                let contents = tree.get_mut("content").and_then(Value::as_array_mut);
-                for content in contents.into_iter().flatten() {
-                    if let Some(attachment) = content.get_mut("attachment").and_then(Value::as_object_mut)
-                        && !self.fill(attachment, &mut marks).await?
-                    {
-                        return Err(ComposeError::Unreadable(needed));
-                    }
-                }
-            }
-            Some("Binary") => {
-                if let Some(id) = record.bytes {
-                    let length = self.content_length(id).await?.ok_or(ComposeError::Unreadable(needed))?;
-                    tree["data"] = marks.set(Piece::Content(id, length));
-                }
-            }
-            _ => {}
+        if !self.fill_all(&mut tree, &mut marks).await? {
+            return Err(ComposeError::Unreadable(needed));
+        }
+        if tree["resourceType"] == "Binary"
+            && let Some(id) = record.bytes
+        {
+            let length = self.content_length(id).await?.ok_or(ComposeError::Unreadable(needed))?;
+            tree["data"] = marks.set(Piece::Content(id, length));
         }
         if tree == record.tree {
             return Ok(vec![Piece::Text(record.text.clone())]);
         }
         Ok(marks.split(&tree.to_string()))
+    }
+
+    /// Puts the bytes of the attachments of a document where their URLs are, as [`Self::fill`] does. Other resources stay
+    /// as they are.
+    async fn fill_all(&self, document: &mut Value, marks: &mut Marks) -> Result<bool, ComposeError> {
+        if document["resourceType"] != "DocumentReference" {
+            return Ok(true);
+        }
+        let contents = document.get_mut("content").and_then(Value::as_array_mut);
+        for content in contents.into_iter().flatten() {
+            if let Some(attachment) = content.get_mut("attachment").and_then(Value::as_object_mut)
+                && !self.fill(attachment, marks).await?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A resource in a Bundle with the signature of the gateway's organisation (cdex.md 8.1). What is signed is held
+    /// whole, so it is not longer than what a receiver verifies.
+    async fn attested(
+        &self,
+        request: &AttachmentRequest,
+        needed: usize,
+        pieces: Vec<Piece>,
+    ) -> Result<Bytes, ComposeError> {
+        let mut text = BytesMut::new();
+        for piece in pieces {
+            let mut reading = self.read(piece).await?;
+            while let Some(block) = reading.next().await? {
+                if (text.len() + block.len()) as u64 > LARGEST {
+                    return Err(ComposeError::Unsignable(needed));
+                }
+                text.extend_from_slice(&block);
+            }
+        }
+        let member = &request.member_id;
+        let mut identifier = json!({ "value": member.value });
+        if let Some(system) = &member.system {
+            identifier["system"] = system.as_str().into();
+        }
+        let subject = json!({ "type": "Patient", "identifier": identifier });
+        let stopping = |_| FollowError::Unavailable("the gateway is stopping".to_owned());
+        match self.exchange.attest(text.freeze(), subject).await.map_err(stopping)? {
+            Ok(signed) if signed.len() as u64 <= LARGEST => Ok(signed),
+            Ok(_) | Err(SignError::Unsignable) => Err(ComposeError::Unsignable(needed)),
+            // Somebody has to see to the key or its certificate; the Task waits for that.
+            Err(error) => Err(FollowError::Unavailable(error.to_string()).into()),
+        }
     }
 
     /// Puts the bytes of an attachment where its URL is, if they are ours; `false` if the URL leads to nothing.
@@ -202,20 +309,32 @@ impl Writing<'_> {
         Ok(found.map(|content| content.length))
     }
 
-    async fn write(&self, spool: &mut UploadSpool, piece: Piece) -> Result<(), ComposeError> {
-        let uploads = &self.exchange.uploads;
-        let mut reading = match piece {
-            Piece::Text(text) => return Ok(spool.write(text).await?),
-            Piece::Content(id, length) => {
-                Reading::Content(uploads.read_content(self.records.access(), id, (0, length)).await?)
-            }
-            Piece::Upload(id) => Reading::Upload(uploads.open(self.records.access(), id).await?),
-        };
-        let mut encoder = Encoder::default();
-        while let Some(block) = reading.next().await? {
-            spool.write(encoder.encode(&block).into()).await?;
+    async fn write_all(&self, spool: &mut UploadSpool, pieces: Vec<Piece>) -> Result<(), ComposeError> {
+        for piece in pieces {
+            self.write(spool, piece).await?;
         }
-        Ok(spool.write(encoder.finish().into()).await?)
+        Ok(())
+    }
+
+    async fn write(&self, spool: &mut UploadSpool, piece: Piece) -> Result<(), ComposeError> {
+        let mut reading = self.read(piece).await?;
+        while let Some(text) = reading.next().await? {
+            spool.write(text).await?;
+        }
+        Ok(())
+    }
+
+    /// The text of a piece, block by block.
+    async fn read(&self, piece: Piece) -> Result<Reading, SourceError> {
+        let uploads = &self.exchange.uploads;
+        let bytes = match piece {
+            Piece::Text(text) => return Ok(Reading::Text(text)),
+            Piece::Content(id, length) => {
+                Reader::Content(uploads.read_content(self.records.access(), id, (0, length)).await?)
+            }
+            Piece::Upload(id) => Reader::Upload(uploads.open(self.records.access(), id).await?),
+        };
+        Ok(Reading::Encoded(Some((bytes, Encoder::default()))))
     }
 }
 

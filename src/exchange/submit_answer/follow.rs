@@ -13,7 +13,7 @@ use crate::cdex::attachment_request::AttachmentRequest;
 use crate::cdex::task::TaskStatus;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
-use crate::delivery::{AttemptOutcome, DeliveryStatus, HELD};
+use crate::delivery::{self, AttemptOutcome, DeliveryStatus, HELD};
 use crate::exchange::Exchange;
 use crate::exchange::follow_agenda::FollowError;
 use crate::exchange::follow_delivery::Settled;
@@ -92,6 +92,7 @@ impl Unit {
             return Ok(Written::Changed);
         }
         store::settle(tx, (access, task), *number, *state).await?;
+        delivery::followed(tx, access, &item.subject, *now).await?;
         Ok(Written::All)
     }
 }
@@ -154,11 +155,11 @@ fn given_up(settled: &Settled) -> Advance {
 }
 
 /// Whether an attempt ended because the payer refused what was sent, and would again: not because it let nobody in or had
-/// no time.
+/// no time. One that sends us elsewhere does so every time, and no redirect is followed.
 fn is_refusal(issue: &str) -> bool {
     let status = issue.strip_prefix(ANSWERED).and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
     status
-        .is_some_and(|status| (400..500).contains(&status) && !matches!(status, 401 | 403 | 408 | 425 | 429))
+        .is_some_and(|status| (300..500).contains(&status) && !matches!(status, 401 | 403 | 408 | 425 | 429))
 }
 
 #[cfg(test)]
@@ -172,6 +173,8 @@ mod tests {
     fn a_refusal_is_known_by_what_attempts_say_of_one() {
         let refused = |status| DeliveryError::Refused { status, retry_after: None, codes: String::new() };
         for (status, is_final) in [
+            (301, true),
+            (307, true),
             (400, true),
             (404, true),
             (413, true),

@@ -5,11 +5,13 @@
 
 use serde_json::Value;
 
-use super::records::{Record, Records};
+use super::records::{Meant, Record, Records};
 use crate::cdex::attachment_request::{
     self as rules, AttachmentRequest, Needed, What, care_includes, document_date,
 };
 use crate::cdex::matching::identifier_token;
+use crate::cdex::signature::{may_be_attested, passes_as_signed, unsigned};
+use crate::cdex::task::questionnaire::contained_form;
 use crate::exchange::follow_agenda::FollowError;
 use crate::fhir::datatype::{self, codings};
 use crate::fhir::search::escaped;
@@ -21,6 +23,8 @@ pub(super) struct Ready {
     pub(super) needed: usize,
     /// The resource.
     pub(super) record: Record,
+    /// Whether it goes out with a signature of the gateway's organisation.
+    pub(super) is_attested: bool,
 }
 
 /// Why something that is asked for cannot be sent yet.
@@ -28,6 +32,10 @@ pub(super) struct Ready {
 pub(super) enum Unready {
     /// Nothing answers it.
     Missing,
+    /// Nothing answers it, and whose documents could is not known: the patient is not among the records.
+    Unknown,
+    /// The same: several of the records may be the patient's.
+    Ambiguous,
     /// What answers it is not finished: a draft, or one that was withdrawn.
     Unfinished,
     /// What answers it must be signed.
@@ -45,11 +53,12 @@ pub(super) struct Gathered {
     pub(super) patient: Option<String>,
 }
 
-/// Gathers what answers a request.
+/// Gathers what answers a request. `signs` says whether the gateway has a key to sign with.
 pub(super) async fn gather(
     records: &Records<'_>,
     (task, task_id): (&Value, &str),
     request: &AttachmentRequest,
+    signs: bool,
 ) -> Result<Gathered, FollowError> {
     let mut answers: Vec<Vec<Record>> = vec![Vec::new(); request.needed.len()];
     for output in rules::linked(task) {
@@ -64,8 +73,13 @@ pub(super) async fn gather(
     let is_missing =
         |(needed, own): (&Needed, &Vec<Record>)| own.is_empty() && matches!(needed.what, What::Attachment(_));
     let looks = request.needed.iter().zip(&answers).any(is_missing);
+    let mut nothing = Unready::Missing;
     if looks {
-        gathered.patient = records.patient(&request.patient).await?;
+        match records.patient(&request.patient).await? {
+            Meant::One(patient) => gathered.patient = Some(patient),
+            Meant::Nobody => nothing = Unready::Unknown,
+            Meant::Several => nothing = Unready::Ambiguous,
+        }
     }
     for (index, (needed, mut own)) in request.needed.iter().zip(answers).enumerate() {
         if own.is_empty()
@@ -74,10 +88,16 @@ pub(super) async fn gather(
         {
             own = documents(records, request, concept, gathered.patient.as_deref()).await?;
         }
-        let must_be_signed = request.must_be_signed || demands_signature(records, needed, &own).await?;
-        match obstacle(&own, must_be_signed) {
+        let demand = Demand { form: form(records, needed).await?, is_general: request.must_be_signed, signs };
+        match obstacle(&own, &demand) {
+            Some(Unready::Missing) if matches!(needed.what, What::Attachment(_)) => {
+                gathered.unready.push((index, nothing));
+            }
             Some(unready) => gathered.unready.push((index, unready)),
-            None => gathered.ready.extend(own.into_iter().map(|record| Ready { needed: index, record })),
+            None => gathered.ready.extend(own.into_iter().map(|record| {
+                let is_attested = demand.attests(&record.tree);
+                Ready { needed: index, record, is_attested }
+            })),
         }
     }
     Ok(gathered)
@@ -171,24 +191,46 @@ fn choose(mut found: Vec<Record>, day: Option<&str>) -> Vec<Record> {
     latest.into_iter().collect()
 }
 
-/// Whether the Questionnaire demands a signed response, beside what the Task says (CONF-026).
-async fn demands_signature(
-    records: &Records<'_>,
-    needed: &Needed,
-    answers: &[Record],
-) -> Result<bool, FollowError> {
-    let What::Questionnaire(canonical) = &needed.what else { return Ok(false) };
-    let contained = answers.iter().filter_map(|record| record.tree["contained"].as_array()).flatten();
-    if contained.filter(|json| json["resourceType"] == "Questionnaire").any(rules::requires_signature) {
-        return Ok(true);
-    }
+/// The Questionnaire that is asked for, if it is among the records.
+async fn form(records: &Records<'_>, needed: &Needed) -> Result<Option<Value>, FollowError> {
+    let What::Questionnaire(canonical) = &needed.what else { return Ok(None) };
     let url = canonical.split('|').next().unwrap_or(canonical);
-    let found = records.find("Questionnaire", &[("url", escaped(url).into_owned())]).await?;
-    Ok(found.iter().any(|record| rules::requires_signature(&record.tree)))
+    let mut found = records.find("Questionnaire", &[("url", escaped(url).into_owned())]).await?;
+    let version = canonical.split_once('|').map(|(_, version)| version);
+    let asked = found.iter().position(|form| version.is_some() && form.tree["version"].as_str() == version);
+    // Without a version the newest is meant.
+    let form = asked.map(|index| found.swap_remove(index)).or_else(|| found.pop());
+    Ok(form.map(|form| form.tree))
+}
+
+/// What must be signed, and what can be here.
+struct Demand {
+    /// The Questionnaire, which may demand a signature of its own (CONF-026).
+    form: Option<Value>,
+    /// Whether everything must be signed.
+    is_general: bool,
+    /// Whether the gateway has a key.
+    signs: bool,
+}
+
+impl Demand {
+    /// Whether the gateway's organisation signs this on its way out (cdex.md 6.8).
+    fn attests(&self, resource: &Value) -> bool {
+        self.is_general && self.signs && may_be_attested(resource)
+    }
+
+    /// Whether this goes out signed as it must be.
+    fn is_met(&self, resource: &Value) -> bool {
+        if resource["resourceType"] == "QuestionnaireResponse" {
+            let form = contained_form(resource).or(self.form.as_ref());
+            return unsigned(resource, form, self.is_general).is_empty();
+        }
+        !self.is_general || passes_as_signed(resource) || self.attests(resource)
+    }
 }
 
 /// Why these cannot be sent.
-fn obstacle(answers: &[Record], must_be_signed: bool) -> Option<Unready> {
+fn obstacle(answers: &[Record], demand: &Demand) -> Option<Unready> {
     if answers.is_empty() {
         return Some(Unready::Missing);
     }
@@ -203,8 +245,7 @@ fn obstacle(answers: &[Record], must_be_signed: bool) -> Option<Unready> {
     if !answers.iter().all(is_finished) {
         return Some(Unready::Unfinished);
     }
-    let is_signed = |record: &Record| rules::is_signed(&record.tree);
-    (must_be_signed && !answers.iter().all(is_signed)).then_some(Unready::Unsigned)
+    (!answers.iter().all(|record| demand.is_met(&record.tree))).then_some(Unready::Unsigned)
 }
 
 #[cfg(test)]
@@ -216,6 +257,10 @@ mod tests {
     fn record(tree: Value) -> Record {
         let reference = format!("{}/{}", tree["resourceType"].as_str().expect("a type"), tree["id"]);
         Record { reference, text: tree.to_string().into(), tree, bytes: None }
+    }
+
+    fn demand(is_general: bool, signs: bool) -> Demand {
+        Demand { form: None, is_general, signs }
     }
 
     #[test]
@@ -261,8 +306,34 @@ mod tests {
             (json!({ "resourceType": "DocumentReference", "id": 1, "status": "current" }), true, None),
             (json!({ "resourceType": "Bundle", "id": 1 }), true, Some(Unready::Unsigned)),
         ] {
-            assert_eq!(obstacle(&[record(tree.clone())], must_be_signed), expected, "{tree}");
+            let demand = demand(must_be_signed, false);
+            assert_eq!(obstacle(&[record(tree.clone())], &demand), expected, "{tree}");
         }
-        assert_eq!(obstacle(&[], false), Some(Unready::Missing));
+        assert_eq!(obstacle(&[], &demand(false, false)), Some(Unready::Missing));
+    }
+
+    #[test]
+    fn what_an_organisation_may_attest_is_ready_where_it_has_a_key() {
+        let note = |content_type: &str| {
+            json!({ "resourceType": "DocumentReference", "id": 1, "status": "current",
+                "content": [{ "attachment": { "contentType": content_type, "data": "eA==" } }] })
+        };
+        for (tree, expected, is_attested) in [
+            (json!({ "resourceType": "Observation", "id": 1 }), None, true),
+            (json!({ "resourceType": "Bundle", "id": 1 }), None, true),
+            (json!({ "resourceType": "Bundle", "id": 1, "signature": {} }), None, false),
+            (note("text/plain"), None, true),
+            (note("application/pdf"), None, false),
+            (
+                json!({ "resourceType": "QuestionnaireResponse", "id": 1, "status": "completed" }),
+                Some(Unready::Unsigned),
+                false,
+            ),
+        ] {
+            let with_key = demand(true, true);
+            assert_eq!(obstacle(&[record(tree.clone())], &with_key), expected, "{tree}");
+            assert_eq!(with_key.attests(&tree), is_attested, "{tree}");
+            assert!(!demand(true, false).attests(&tree) && !demand(false, true).attests(&tree), "{tree}");
+        }
     }
 }

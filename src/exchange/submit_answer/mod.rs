@@ -2,11 +2,12 @@
 //! is there: linked to the Task by a person or the EHR, or found by its type (CDex, "Requesting attachments").
 //!
 //! Each version of such a Task comes here by its errand. [`mod@gather`] says what is there, [`records`] where that is looked
-//! up, [`mod@compose`] writes the body, and one unit makes true that it is sent: the message, the row by which it is sent
+//! up, [`mod@compose`] writes the body, [`endpoint`] says where it goes, and one unit makes true that it is sent: the message, the row by which it is sent
 //! once, the next versions of the Task ([`progress`]). [`mod@follow`] tells the Task what came of it. A Task that waits is
 //! known by the names of what it waits for ([`wait`]), so that a document that comes later finds it.
 
 mod compose;
+mod endpoint;
 mod follow;
 mod gather;
 mod progress;
@@ -20,7 +21,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use self::compose::{ComposeError, compose};
+use self::compose::compose;
+use self::endpoint::Endpoint;
 use self::gather::{Gathered, Ready, Unready, gather};
 use self::progress::{Advance, Stage};
 use self::records::Records;
@@ -40,10 +42,11 @@ use crate::db::{DbError, Tx};
 use crate::fhir::FHIR_JSON;
 use crate::repository::{self, Draft, Precondition};
 
+pub(super) use compose::ComposeError;
 pub(crate) use wait::Awaiting;
 
-/// The route of answers in their manifest.
-const ROUTE: &str = "submission";
+/// The route of submissions in their manifest.
+pub(super) const SUBMISSION_ROUTE: &str = "submission";
 /// The word of an answer in audit rows.
 const ACTION: &str = "submit-answer";
 
@@ -160,7 +163,7 @@ impl Exchange {
         if is_new && self.policy_of_task(None, &cdex).tasks == TaskPolicy::Review {
             return Ok(Plan::Leave);
         }
-        let request = match AttachmentRequest::read(&task.tree) {
+        let mut request = match AttachmentRequest::read(&task.tree) {
             Ok(request) => request,
             Err(issues) => {
                 let elements: Vec<_> =
@@ -172,11 +175,10 @@ impl Exchange {
             }
         };
         // Who asks to have it sent here is the payer itself, and the Task is its own copy.
-        if request
-            .submit_url()
-            .strip_prefix(&*self.settings.fhir_base)
-            .is_some_and(|rest| rest.starts_with('/'))
-        {
+        let own = |url: &String| {
+            url.strip_prefix(&*self.settings.fhir_base).is_some_and(|rest| rest.starts_with('/'))
+        };
+        if request.submit_url().as_ref().is_some_and(own) {
             return Ok(Plan::Leave);
         }
         let before = {
@@ -186,6 +188,8 @@ impl Exchange {
         if is_ended(&before, request.may_be_several) {
             return Ok(Plan::Leave);
         }
+        let payer = self.payer_of(&request).map(Arc::as_ref);
+        request.must_be_signed |= self.partners.policy(payer).sign;
         self.plan_answer(item, task, &request, &before).await
     }
 
@@ -200,7 +204,9 @@ impl Exchange {
         // Before anything is looked up: a document that is kept from here on comes by its own errand.
         self.awaiting.begin();
         let records = Records::new(self, self.requester(&Access::of_worker(&item.tenant)));
-        let Gathered { ready, unready, patient } = gather(&records, (&task.tree, &task.id), request).await?;
+        let signs = self.signatures.signer().is_some();
+        let Gathered { ready, unready, patient } =
+            gather(&records, (&task.tree, &task.id), request, signs).await?;
         let names = wait::names(request, patient.as_deref(), &task.tree);
         let new: Vec<Ready> = ready.into_iter().filter(|ready| !is_sent(before, request, ready)).collect();
         let missing: Vec<(usize, Unready)> = unready
@@ -239,29 +245,31 @@ impl Exchange {
         answers_before: usize,
         (ready, is_last): (&[Ready], bool),
     ) -> Result<Plan, FollowError> {
-        let url = request.submit_url();
-        let Some(partner) = self.partners.of_url(&url) else {
-            let text = "The server in the input payer-url is none of a configured partner";
-            let stage = Stage::new(Stage::NO_PARTNER, text);
-            return Ok(Plan::Wait(Advance::to(TaskStatus::OnHold, stage), names));
+        let Endpoint { partner, url } = match self.endpoint_of(item, request).await? {
+            Ok(endpoint) => endpoint,
+            Err(stage) => return Ok(Plan::Wait(Advance::to(TaskStatus::OnHold, stage), names)),
         };
         let access = item.access();
         let (spool, spooled) = match compose(self, records, &access, request, (ready, is_last)).await {
             Ok(composed) => composed,
-            Err(ComposeError::Later(error)) => return Err(error),
             Err(ComposeError::Unreadable(index)) => {
-                let input = request.needed[index].input;
                 let text = "an attachment of what answers it leads to nothing that can be read";
-                let stage = Stage::new("waiting-for-documents", format!("Task.input[{input}]: {text}"));
-                return Ok(Plan::Wait(Advance::to(TaskStatus::InProgress, stage), names));
+                return Ok(Plan::Wait(held_up("waiting-for-documents", request, index, text), names));
             }
+            Err(ComposeError::Unsignable(index)) => {
+                let text =
+                    "what answers it is too long to be signed here, or has a number that no signature covers";
+                return Ok(Plan::Wait(held_up("waiting-for-signature", request, index, text), names));
+            }
+            Err(error) => return Err(error.into()),
         };
         let message = Message {
-            route: ROUTE,
+            route: SUBMISSION_ROUTE,
             content_type: FHIR_JSON.to_owned(),
             partner: partner.name.clone(),
             url,
             headers: Vec::new(),
+            timeout: None,
             ordering_key: Some(format!("Task/{}", task.id)),
             followed_by: Some(format!("Task/{}/{}", task.id, answers_before + 1)),
         };
@@ -386,17 +394,37 @@ fn is_answered(before: &[Answer], input: usize) -> bool {
     sent(before).any(|known| known.input == input)
 }
 
+/// A Task that waits because of one of its inputs.
+fn held_up(code: &'static str, request: &AttachmentRequest, index: usize, text: &str) -> Advance {
+    let stage = Stage::new(code, format!("Task.input[{}]: {text}", request.needed[index].input));
+    Advance::to(TaskStatus::InProgress, stage)
+}
+
 /// What a person reads of a Task that waits: which inputs, and for what.
 fn waiting(request: &AttachmentRequest, missing: &[(usize, Unready)]) -> Stage {
     let told = missing.iter().map(|(index, why)| {
         let what = match why {
             Unready::Missing => "nothing answers it yet",
+            Unready::Unknown => {
+                "nothing answers it yet, and no Patient here is certainly the one in Task.for"
+            }
+            Unready::Ambiguous => {
+                "nothing answers it yet, and several Patients here may be the one in Task.for"
+            }
             Unready::Unfinished => "what answers it is not finished",
             Unready::Unsigned => "what answers it must be signed",
         };
         format!("Task.input[{}]: {what}", request.needed[*index].input)
     });
     let is_unsigned = !missing.is_empty() && missing.iter().all(|(_, why)| *why == Unready::Unsigned);
-    let code = if is_unsigned { "waiting-for-signature" } else { "waiting-for-documents" };
+    let lacks_patient = |(_, why): &(usize, Unready)| matches!(why, Unready::Unknown | Unready::Ambiguous);
+    let code = if is_unsigned {
+        "waiting-for-signature"
+    } else if missing.iter().any(lacks_patient) {
+        // Without the patient no document is looked for: whoever puts that right comes first.
+        "waiting-for-patient"
+    } else {
+        "waiting-for-documents"
+    };
     Stage::new(code, told.collect::<Vec<_>>().join("; "))
 }

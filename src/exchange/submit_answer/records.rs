@@ -32,6 +32,17 @@ pub(super) struct Record {
     pub(super) bytes: Option<UploadId>,
 }
 
+/// Whom a description means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Meant {
+    /// This Patient, as `Patient/id`.
+    One(String),
+    /// Nobody.
+    Nobody,
+    /// Several, between whom only a person can decide.
+    Several,
+}
+
 /// Looks records up.
 pub(super) struct Records<'e> {
     exchange: &'e Exchange,
@@ -43,6 +54,12 @@ impl<'e> Records<'e> {
     /// The records of the tenant of an errand.
     pub(super) fn new(exchange: &'e Exchange, requester: Requester) -> Self {
         let access = Access::of_worker(requester.caller.tenant());
+        Self { exchange, requester, access }
+    }
+
+    /// Those that the requester may see, where somebody asks and the organisation does not answer for itself.
+    pub(super) fn seen_by(exchange: &'e Exchange, requester: Requester) -> Self {
+        let access = requester.access();
         Self { exchange, requester, access }
     }
 
@@ -116,8 +133,8 @@ impl<'e> Records<'e> {
         page.resources.into_iter().map(Record::of_stored).collect()
     }
 
-    /// The Patient whom a description means with certainty, by id; `None` if nobody or several are meant.
-    pub(super) async fn patient(&self, wanted: &Value) -> Result<Option<String>, FollowError> {
+    /// The Patient whom a description means with certainty.
+    pub(super) async fn patient(&self, wanted: &Value) -> Result<Meant, FollowError> {
         let mut certain: Vec<String> = Vec::new();
         for search in matching::searches(wanted) {
             for candidate in self.find("Patient", &search).await? {
@@ -127,7 +144,11 @@ impl<'e> Records<'e> {
                 }
             }
         }
-        Ok(certain.pop().filter(|_| certain.is_empty()))
+        Ok(match (certain.pop(), certain.is_empty()) {
+            (Some(patient), true) => Meant::One(patient),
+            (Some(_), false) => Meant::Several,
+            (None, _) => Meant::Nobody,
+        })
     }
 
     fn view(&self) -> upstream::View<'_> {

@@ -90,6 +90,11 @@ async fn task(gateway: &Gateway) -> Value {
     tree_of(&found.expect("the Task is there")).expect("it is JSON")
 }
 
+async fn stage(gateway: &Gateway) -> String {
+    let code = task(gateway).await["businessStatus"]["coding"][0]["code"].take();
+    code.as_str().unwrap_or_default().to_owned()
+}
+
 async fn answers(gateway: &Gateway) -> Vec<Answer> {
     let mut reader = gateway.exchange.db.reader().await.expect("a reader");
     store::list(&mut reader.tx(), &anybody(), "t1").await.expect("it reads")
@@ -188,7 +193,7 @@ async fn a_document_finds_the_task_that_waits_and_begets_no_errand_where_none_do
         keep(&gateway, "Task", "t1", asked()).await;
         let looks = run(&gateway).await;
         assert_eq!(looks, [Errand::SubmitAttachments; 2], "once more after it is known to wait");
-        assert_eq!(task(&gateway).await["businessStatus"]["coding"][0]["code"], "waiting-for-documents");
+        assert_eq!(stage(&gateway).await, "waiting-for-patient");
         assert_eq!(errands(&gateway), 1);
 
         keep(&gateway, "DocumentReference", "d1", meant("11506-3")).await;
@@ -200,14 +205,54 @@ async fn a_document_finds_the_task_that_waits_and_begets_no_errand_where_none_do
 }
 
 #[tokio::test]
+async fn a_patient_who_is_missing_is_told_and_who_comes_or_is_put_right_wakes_the_task() {
+    for_each_database(|db| async move {
+        let gateway = gateway(&db);
+        let mut document = meant("11506-3");
+        document["context"] = json!({});
+        document["subject"] = json!({ "reference": "Patient/p1" });
+        keep(&gateway, "DocumentReference", "d1", document).await;
+        let mut task = asked();
+        task["contained"][0]["birthDate"] = "1987-02-20".into();
+        keep(&gateway, "Task", "t1", task.clone()).await;
+        run(&gateway).await;
+        assert_eq!(stage(&gateway).await, "waiting-for-patient");
+
+        // Somebody born that day who is nobody's member, and then the same record put right.
+        let mut patient = json!({ "resourceType": "Patient", "birthDate": "1987-02-20" });
+        keep(&gateway, "Patient", "p1", patient.clone()).await;
+        assert_eq!(run(&gateway).await, [Errand::MatchDocument, Errand::SubmitAttachments]);
+        assert_eq!(stage(&gateway).await, "waiting-for-patient");
+        patient["identifier"] = task["contained"][0]["identifier"].take();
+        // Between two who both are the member only a person can decide.
+        keep(&gateway, "Patient", "p1", patient.clone()).await;
+        keep(&gateway, "Patient", "p2", patient.clone()).await;
+        run(&gateway).await;
+        assert_eq!(stage(&gateway).await, "waiting-for-patient");
+        let told = self::task(&gateway).await["businessStatus"]["text"].to_string();
+        assert!(told.contains("several Patients"), "{told}");
+        if let Some(other) = patient.as_object_mut() {
+            other.shift_remove("identifier");
+        }
+        keep(&gateway, "Patient", "p2", patient).await;
+        run(&gateway).await;
+        assert_eq!(stage(&gateway).await, "submitting");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_task_that_waits_looks_around_until_it_waits_no_longer() {
     for_each_database(|db| async move {
         let gateway = gateway(&db);
         keep(&gateway, "Task", "t1", asked()).await;
         run(&gateway).await;
         let version = task(&gateway).await["meta"]["versionId"].clone();
-        for _ in 0..2 {
-            gateway.clock.advance(Duration::from_mins(15));
+        // The pauses grow, up to six hours.
+        for minutes in [15, 30, 60, 120, 240, 360, 360] {
+            gateway.clock.advance(Duration::from_mins(minutes - 1));
+            assert!(run(&gateway).await.is_empty(), "{minutes}");
+            gateway.clock.advance(Duration::from_mins(1));
             assert_eq!(run(&gateway).await, [Errand::LookAgain, Errand::SubmitAttachments]);
         }
         assert_eq!(task(&gateway).await["meta"]["versionId"], version, "it says nothing new");
@@ -215,9 +260,9 @@ async fn a_task_that_waits_looks_around_until_it_waits_no_longer() {
         failed["status"] = "rejected".into();
         keep(&gateway, "Task", "t1", failed).await;
         run(&gateway).await;
-        gateway.clock.advance(Duration::from_mins(15));
+        gateway.clock.advance(Duration::from_hours(6));
         assert_eq!(run(&gateway).await, [Errand::LookAgain]);
-        gateway.clock.advance(Duration::from_hours(1));
+        gateway.clock.advance(Duration::from_hours(6));
         assert!(run(&gateway).await.is_empty());
     })
     .await;

@@ -1,6 +1,6 @@
-//! Tasks that wait for documents. A Task waits under names: its tracking id, the patient's identifiers, the Patient. A
-//! document that is kept goes by the same names and so finds the Tasks that it may be meant for; and at long intervals a
-//! waiting Task looks around by itself, for what no document could tell (a Patient who came late, another server).
+//! Tasks that wait for documents. A Task waits under names: its tracking id, the patient's identifiers and birth date, the
+//! Patient. A document or Patient that is kept goes by the same names and so finds the Tasks that it may be meant for; and
+//! after growing pauses a waiting Task looks around by itself, for what nothing here could tell (another server).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +21,10 @@ use crate::exchange::submit_answer::records::Records;
 use crate::fhir::datatype::Identifier;
 use crate::fhir::search::reference::Target;
 
-/// How often a Task that waits looks around.
-const LOOK_AGAIN: Duration = Duration::from_mins(15);
+/// The first pause after which a Task that waits looks around; each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_mins(15);
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_hours(6);
 
 /// Whether any Task may be waiting. Where none is, documents are kept without an errand; this is what makes that cheap.
 ///
@@ -51,7 +53,7 @@ impl Exchange {
         self.db.dialect() == Dialect::Postgres || self.awaiting.0.load(Ordering::SeqCst)
     }
 
-    /// A document was kept: the Tasks that may have waited for it look at what there is.
+    /// A document or Patient was kept: the Tasks that may have waited for it look at what there is.
     pub(in crate::exchange) async fn match_document(
         self: &Arc<Self>,
         item: &Item,
@@ -73,7 +75,10 @@ impl Exchange {
             None => None,
         };
         let Some(found) = found else { return Ok(self.forget(item).await?) };
-        let names = self.names_of_document(&records, &found.tree).await?;
+        let names = match item.resource() {
+            Some(("Patient", id)) => names_of_patient(id, &found.tree),
+            _ => self.names_of_document(&records, &found.tree).await?,
+        };
         let now = self.clock.now();
         let state = (item.clone(), names);
         let written: Result<bool, DbError> = self
@@ -116,7 +121,8 @@ impl Exchange {
                     if !store::is_awaiting(tx, &item.access(), task).await? {
                         return agenda::done(tx, item).await.map(drop);
                     }
-                    if agenda::later(tx, item, now.after(LOOK_AGAIN)).await? {
+                    // Each look that leaves it waiting counts as an attempt.
+                    if agenda::failed(tx, item, now.after(pause(item.attempts + 1))).await? {
                         agenda::add(tx, &[look(&item.tenant, item.owner.clone(), task, now)]).await?;
                     }
                     Ok(())
@@ -176,12 +182,29 @@ impl Exchange {
     }
 }
 
+/// The pause after so many looks.
+fn pause(looks: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << looks.min(16)).min(LONGEST_PAUSE)
+}
+
+/// The names by which a Patient goes. Whoever is described without an identifier that is known here is told by name and
+/// birth date, of which the date is written in one way only.
+fn names_of_patient(id: &str, patient: &Value) -> Names {
+    let identifiers = patient["identifier"].as_array().into_iter().flatten();
+    let mut names: Names = identifiers.filter_map(|json| of_identifier(&Identifier::of(json))).collect();
+    names.push(name_of("Patient", id));
+    names.extend(of_birth_date(patient));
+    names
+}
+
 /// The names under which a Task waits, but for that of its own id: what it asks about, and what is linked and not ready.
 pub(super) fn names(request: &AttachmentRequest, patient: Option<&str>, task: &Value) -> Names {
     let tracking = &request.tracking_id;
     let tracking = Identifier { system: tracking.system.as_deref(), value: Some(&tracking.value) };
     let mut names: Names = of_identifier(&tracking).into_iter().collect();
     names.extend(request.patient_identifiers().filter_map(|identifier| of_identifier(&identifier)));
+    // Who is known already is not told by it any more.
+    names.extend(patient.is_none().then(|| of_birth_date(&request.patient)).flatten());
     let linked = linked(task).into_iter().map(|output| output.reference);
     let references = patient.into_iter().chain(linked).filter_map(|reference| reference.split_once('/'));
     names.extend(references.map(|(kind, id)| name_of(kind, id)));
@@ -201,7 +224,7 @@ pub(super) async fn write(
     }
     if !store::is_awaiting(tx, access, task).await? {
         let look = look(access.tenant(), access.owner().unwrap_or_default().to_owned(), task, now);
-        let timer = NewItem { errand: Errand::LookAgain, due_at: now.after(LOOK_AGAIN), ..look.clone() };
+        let timer = NewItem { errand: Errand::LookAgain, due_at: now.after(pause(0)), ..look.clone() };
         agenda::add(tx, &[look, timer]).await?;
     }
     let mut names = names.clone();
@@ -224,6 +247,10 @@ fn look(tenant: &str, owner: String, task: &str, now: Timestamp) -> NewItem {
 /// The name of an identifier. Without a system it names nobody.
 fn of_identifier(identifier: &Identifier<'_>) -> Option<[u8; 32]> {
     Some(name_of(identifier.system?, identifier.value?))
+}
+
+fn of_birth_date(patient: &Value) -> Option<[u8; 32]> {
+    Some(name_of("Patient.birthDate", patient["birthDate"].as_str()?))
 }
 
 /// A name of two parts, such that no two pairs share one.

@@ -139,7 +139,7 @@ pub(super) fn status(error: &InteractionError) -> StatusCode {
         InteractionError::Precondition(_) => StatusCode::PRECONDITION_FAILED,
         InteractionError::Conflict(_) => StatusCode::CONFLICT,
         InteractionError::Body(BodyError::Idle | BodyError::TooSlow) => StatusCode::REQUEST_TIMEOUT,
-        InteractionError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        InteractionError::Unavailable | InteractionError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         InteractionError::Full | InteractionError::Db(DbError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
         InteractionError::Db(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
         InteractionError::Unsigned(_) | InteractionError::Storage(_) | InteractionError::Db(_) => {

@@ -7,7 +7,7 @@
 mod create;
 mod error;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod head;
 mod headers;
 mod patch;

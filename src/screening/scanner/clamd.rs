@@ -32,6 +32,11 @@ enum Address {
     Unix(PathBuf),
 }
 
+/// A connection, of either kind.
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
+
 impl Clamd {
     /// `address` is `host:port`, or the path of a socket. Each step may take `timeout`, the verdict too.
     pub(crate) fn new(address: &str, timeout: Duration) -> Self {
@@ -44,20 +49,30 @@ impl Clamd {
     }
 
     pub(super) async fn scan(&self, bytes: Scanned) -> Result<Finding, ScannerError> {
-        match &self.address {
-            Address::Tcp(address) => {
-                self.converse(within(CONNECT, TcpStream::connect(address)).await?, bytes).await
-            }
-            Address::Unix(path) => {
-                self.converse(within(CONNECT, UnixStream::connect(path)).await?, bytes).await
-            }
-        }
+        self.converse(self.connect().await?, bytes).await
     }
 
-    async fn converse<S>(&self, mut socket: S, mut bytes: Scanned) -> Result<Finding, ScannerError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send,
-    {
+    /// Whether clamd answers.
+    pub(super) async fn check(&self) -> Result<(), ScannerError> {
+        let mut socket = self.connect().await?;
+        within(CONNECT, socket.write_all(b"zPING\0")).await?;
+        let mut answer = [0; 5];
+        within(CONNECT, socket.read_exact(&mut answer)).await?;
+        if &answer == b"PONG\0" { Ok(()) } else { Err(ScannerError::Unreachable) }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Socket>, ScannerError> {
+        Ok(match &self.address {
+            Address::Tcp(address) => Box::new(within(CONNECT, TcpStream::connect(address)).await?),
+            Address::Unix(path) => Box::new(within(CONNECT, UnixStream::connect(path)).await?),
+        })
+    }
+
+    async fn converse(
+        &self,
+        mut socket: Box<dyn Socket>,
+        mut bytes: Scanned,
+    ) -> Result<Finding, ScannerError> {
         within(self.timeout, socket.write_all(b"zINSTREAM\0")).await?;
         while let Some(block) = bytes.next().await {
             let block = block.map_err(ScannerError::Bytes)?;

@@ -47,6 +47,14 @@ impl HttpScanner {
         Ok(Self { url: url.to_owned(), client: Client::new(limits)? })
     }
 
+    /// Any answer but one of its own failure will do: not every service knows HEAD.
+    pub(super) async fn check(&self) -> Result<(), ScannerError> {
+        match self.client.head(&self.url).send().await {
+            Ok(answer) if answer.status < 500 => Ok(()),
+            Ok(_) | Err(_) => Err(ScannerError::Unreachable),
+        }
+    }
+
     pub(super) async fn scan(&self, bytes: Scanned, length: u64) -> Result<Finding, ScannerError> {
         let call = self.client.post(&self.url).header("content-type", "application/octet-stream");
         let answer = call.stream(bytes, length).send().await.map_err(|_| ScannerError::Unreachable)?;

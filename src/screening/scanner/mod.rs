@@ -65,6 +65,16 @@ impl Scanner {
     }
 }
 
+impl Scanner {
+    /// Whether it is there, without anything to be looked at.
+    pub(crate) async fn check(&self) -> Result<(), ScannerError> {
+        match self {
+            Self::Clamd(clamd) => clamd.check().await,
+            Self::Http(http) => http.check().await,
+        }
+    }
+}
+
 /// What a scanner calls a finding, as far as it may be kept and shown.
 fn name(text: &str) -> String {
     let shown = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };

@@ -26,7 +26,7 @@ const TELL_EVENTS: &str = "UPDATE subscription_event SET told_at = $5 \
 const TELL: &str = "UPDATE subscription SET waiting = waiting - $4, told_at = $5 \
      WHERE tenant = $1 AND id = $2 AND generation = $3 AND status = 'active' RETURNING waiting";
 const UNTELL_EVENTS: &str = "UPDATE subscription_event SET told_at = NULL \
-     WHERE tenant = $1 AND subscription = $2 AND number >= $3 AND number <= $4 AND told_at IS NOT NULL";
+     WHERE tenant = $1 AND subscription = $2 AND number >= $3 AND number <= $4 AND told_at <= $5";
 const CHANGE_WAITING: &str = "UPDATE subscription SET waiting = waiting + $3 WHERE tenant = $1 AND id = $2";
 
 /// Every statement of this file.
@@ -204,11 +204,13 @@ pub(crate) async fn tell(
         .map_err(|_| DbError::inconsistent("subscription", "waiting", &subscription.id))
 }
 
-/// A notification did not arrive: its events, both ends included, wait again.
+/// A notification that was made at `told_at` did not arrive: its events, both ends included, wait again, without those
+/// that were told anew since.
 pub(crate) async fn untell(
     tx: &mut Tx<'_>,
     subscription: &Subscription,
     (from, until): (u64, u64),
+    told_at: Timestamp,
 ) -> Result<(), DbError> {
     let changed = on_db!(&mut *tx, conn => {
         sqlx::query(UNTELL_EVENTS)
@@ -216,6 +218,7 @@ pub(crate) async fn untell(
             .bind(&subscription.id)
             .bind(stored(from))
             .bind(stored(until))
+            .bind(told_at.as_nanos())
             .execute(conn)
             .await
             .map(|done| done.rows_affected())

@@ -37,6 +37,15 @@ fn held(gateway: &Gateway) -> i64 {
     rows::count(gateway, "delivery WHERE status = 'held'")
 }
 
+/// What is told of the scanner.
+fn scanner_health(gateway: &Gateway) -> String {
+    let health = gateway.get("/health").expect(200).json();
+    let services = health["services"].as_array().expect("services");
+    let scanner =
+        services.iter().find(|service| service["service"] == "File Scanner").expect("it is told of");
+    scanner["status"].as_str().unwrap_or_default().to_owned()
+}
+
 /// Waits until the scanner has said this of an upload.
 fn verdict(gateway: &Gateway, upload: &str, expected: &str) -> Value {
     wait::until("the verdict of the scanner", || {
@@ -176,11 +185,17 @@ fn what_waits_for_a_scanner_that_is_away_goes_when_it_is_back_even_after_a_kill(
     let (_, upload) = submitted(&gateway, "waits", "text/plain", b"nothing bad");
     assert_eq!(gateway.info(&upload)["screening"]["verdict"], "pending");
     assert_eq!(held(&gateway), 1);
+    assert_eq!(scanner_health(&gateway), "DOWN");
+    gateway.get("/health/ready").expect(200);
+    wait::until("the number of those that wait", || {
+        gateway.get("/metrics").text().lines().any(|line| line == "cdex_scans_waiting 1").then_some(())
+    });
     gateway.kill();
     let _clamd = FakeClamd::at(port);
     gateway.launch();
     gateway.wait_delivered(&upload, 1);
     assert_eq!(gateway.info(&upload)["screening"]["verdict"], "clean");
+    assert_eq!(scanner_health(&gateway), "UP");
 }
 
 #[test]
@@ -309,9 +324,16 @@ impl FakeClamd {
 
 /// One conversation: clamd(8), INSTREAM.
 fn scan(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut command = [0; 10];
-    stream.read_exact(&mut command)?;
-    assert_eq!(&command, b"zINSTREAM\0");
+    let mut command = Vec::new();
+    while command.last() != Some(&0) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        command.extend(byte);
+    }
+    if command == b"zPING\0" {
+        return stream.write_all(b"PONG\0");
+    }
+    assert_eq!(command, b"zINSTREAM\0");
     let mut content = Vec::new();
     loop {
         let mut length = [0; 4];

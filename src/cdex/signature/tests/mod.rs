@@ -2,9 +2,11 @@
 //! and what we sign ourselves.
 
 mod canonical;
+mod demand;
 mod elements;
 mod forms;
 mod published;
+mod revocation;
 mod rules;
 mod sign;
 mod tampering;

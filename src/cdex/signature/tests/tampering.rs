@@ -7,8 +7,8 @@ use serde_json::{Map, Number, Value, json};
 
 use super::super::canonical::canonical;
 use super::super::element::Level;
-use super::super::testing::{Authority, Kind, bundle};
-use super::super::{Judgement, TrustAnchors};
+use super::super::testing::{Authority, Kind, bundle, now};
+use super::super::{Judgement, TrustAnchors, verify};
 use super::{broken, verdict};
 use crate::fhir::testing::published;
 
@@ -116,24 +116,62 @@ fn every_change_of_the_content_is_refused() {
     every_change_of_content_is_found(&signed, &authority.trust());
 }
 
+/// Tries every change of a published example, with its certificate pinned by its SHA-256.
+fn every_change_of_a_published_example_is_found(file: &str, certificate: &str) {
+    let Some(signed) = published(file) else { return };
+    let mut trust = TrustAnchors::default();
+    trust.pin(certificate).expect("it is a SHA-256");
+    every_change_of_content_is_found(&signed, &trust);
+    every_byte_of_the_content_counts(&signed, &trust);
+    every_change_of_the_jws_is_found(&signed, &trust);
+}
+
 #[test]
-fn every_change_of_the_published_examples_is_refused() {
-    for (file, certificate) in [
-        (
-            "questionnaireresponse-example4",
-            "f4eedd7ddc3578d672cf0c45f7f8d3039a8ceff35e88134c42e82faab4005091",
-        ),
-        (
-            "searchbundle-digital-sig-example",
-            "e45fc2a01cb38eb779f1c4606d2ac717b778eee843d2851abd40dc842ebd28a0",
-        ),
-    ] {
-        let Some(signed) = published(&format!("cdex/examples/cdex-{file}.json")) else { return };
-        let mut trust = TrustAnchors::default();
-        trust.pin(certificate).expect("it is a SHA-256");
-        every_change_of_content_is_found(&signed, &trust);
-        every_change_of_the_jws_is_found(&signed, &trust, 7);
+fn every_change_of_the_published_response_is_refused() {
+    every_change_of_a_published_example_is_found(
+        "cdex/examples/cdex-questionnaireresponse-example4.json",
+        "f4eedd7ddc3578d672cf0c45f7f8d3039a8ceff35e88134c42e82faab4005091",
+    );
+}
+
+#[test]
+fn every_change_of_the_published_searchset_is_refused() {
+    every_change_of_a_published_example_is_found(
+        "cdex/examples/cdex-searchbundle-digital-sig-example.json",
+        "e45fc2a01cb38eb779f1c4606d2ac717b778eee843d2851abd40dc842ebd28a0",
+    );
+}
+
+/// Changes single bits of single bytes of the text.
+fn every_byte_of_the_content_counts(signed: &Value, trust: &TrustAnchors) {
+    let level = Level::of(signed).expect("it can be signed");
+    let before = canonical(signed, level).expect("it has a canonical form");
+    let text = signed.to_string().into_bytes();
+    let mut tried = 0;
+    for at in 0..text.len() {
+        let mut changed = text.clone();
+        changed[at] ^= 1 << (at % 7);
+        // What is no JSON, or no longer of a type that can be signed, no door takes as signed.
+        let Ok(changed) = serde_json::from_slice::<Value>(&changed) else { continue };
+        if Level::of(&changed) != Some(level) {
+            continue;
+        }
+        match canonical(&changed, level) {
+            Ok(after) if after == before => continue,
+            _ => tried += 1,
+        }
+        let verdicts = verify(&changed, "R", trust, now());
+        let [(_, judged)] = &verdicts[..] else {
+            assert!(verdicts.is_empty(), "byte {at}: its place for signatures has another name");
+            continue;
+        };
+        assert_eq!(
+            (judged.judgement, broken(judged)),
+            (Judgement::BadSignature, vec!["CONF-028"]),
+            "byte {at}"
+        );
     }
+    assert!(tried > before.len() / 2, "{tried}");
 }
 
 /// Where the data of the only signature is.
@@ -146,42 +184,69 @@ fn data(signed: &mut Value) -> &mut Value {
     signed.pointer_mut(path).expect("it is signed")
 }
 
-/// Changes single bits of single bytes: of the JWS as text, of the header behind its encoding, and of the certificates
-/// behind theirs.
-fn every_change_of_the_jws_is_found(signed: &Value, trust: &TrustAnchors, step: usize) {
+/// The rules that a change of the JWS can break, besides that of the signature itself: those of its form, where it can
+/// no longer be taken apart, and those of what is read from it.
+const FORM: [&str; 3] = ["CONF-028", "CONF-046", "CONF-047"];
+const HEADER: [&str; 8] =
+    ["CONF-028", "CONF-038", "CONF-040", "CONF-042", "CONF-043", "CONF-044", "CONF-054", "CONF-055"];
+const CERTIFICATE: [&str; 7] =
+    ["CONF-042", "CONF-048", "CONF-050", "CONF-051", "CONF-052", "CONF-053", "CONF-040"];
+
+/// Changes single bits of single bytes: of the JWS as text, of the header behind its encoding, and of the certificate
+/// behind its own. Each is refused by the rule of what was changed, and where the header can still be read by that of
+/// the signature, too, which covers it.
+fn every_change_of_the_jws_is_found(signed: &Value, trust: &TrustAnchors) {
     let jws = STANDARD.decode_to_vec(data(&mut signed.clone()).as_str().expect("text")).expect("base64");
-    let refuses = |jws: Vec<u8>, what: &str| {
+    let judge = |jws: Vec<u8>| {
         let mut changed = signed.clone();
         *data(&mut changed) = STANDARD.encode_to_string(jws).into();
-        let judged = verdict(&changed, trust);
-        assert_ne!(judged.judgement, Judgement::Valid, "{what}");
-        assert!(!broken(&judged).is_empty(), "{what}");
+        verdict(&changed, trust)
     };
-    for at in (0..jws.len()).step_by(step) {
+    let refuses = |jws: Vec<u8>, rules: &[&str], what: &str| {
+        let judged = judge(jws);
+        let broken = broken(&judged);
+        assert_ne!(judged.judgement, Judgement::Valid, "{what}");
+        let first = broken.first().expect("a rule is broken");
+        assert!(rules.contains(first), "{what}: {broken:?}");
+        let is_read = judged.lines.iter().any(|line| line.rule == "CONF-050");
+        assert!(
+            !is_read || broken.iter().any(|rule| ["CONF-028", "CONF-040"].contains(rule)),
+            "{what}: {broken:?}"
+        );
+    };
+    let text = String::from_utf8(jws.clone()).expect("a JWS is ASCII");
+    let (protected, rest) = text.split_once('.').expect("it has segments");
+    let any: Vec<&str> = [&FORM[..], &HEADER, &CERTIFICATE].concat();
+    for at in 0..jws.len() {
         let mut changed = jws.clone();
         changed[at] ^= 1 << (at % 7);
-        refuses(changed, &format!("byte {at} of the JWS"));
+        let rules = if at < protected.len() { &any[..] } else { &FORM };
+        refuses(changed, rules, &format!("byte {at} of the JWS"));
     }
-    let text = String::from_utf8(jws).expect("a JWS is ASCII");
-    let (protected, rest) = text.split_once('.').expect("it has segments");
     let header = URL_SAFE_NO_PAD.decode_to_vec(protected).expect("base64url");
-    for at in (0..header.len()).step_by(step) {
+    let with_header =
+        |header: &[u8]| format!("{}.{rest}", URL_SAFE_NO_PAD.encode_to_string(header)).into_bytes();
+    let parsed: Value = serde_json::from_slice(&header).expect("a header is JSON");
+    let certificate = parsed["x5c"][0].as_str().expect("text");
+    let place =
+        String::from_utf8(header.clone()).expect("a header is text").find(certificate).expect("it is there");
+    let within = place..place + certificate.len();
+    let both: Vec<&str> = [&HEADER[..], &CERTIFICATE].concat();
+    for at in 0..header.len() {
         let mut changed = header.clone();
         changed[at] ^= 1 << (at % 7);
-        refuses(
-            format!("{}.{rest}", URL_SAFE_NO_PAD.encode_to_string(changed)).into_bytes(),
-            &format!("byte {at} of the header"),
-        );
+        let rules = if within.contains(&at) { &both } else { &HEADER[..] };
+        refuses(with_header(&changed), rules, &format!("byte {at} of the header"));
     }
-    let header: Value = serde_json::from_slice(&header).expect("a header is JSON");
-    let der = STANDARD.decode_to_vec(header["x5c"][0].as_str().expect("text")).expect("base64");
-    for at in (0..der.len()).step_by(step) {
+    let der = STANDARD.decode_to_vec(certificate).expect("base64");
+    for at in 0..der.len() {
         let mut changed = der.clone();
         changed[at] ^= 1 << (at % 8);
-        let mut header = header.clone();
+        let mut header = parsed.clone();
         header["x5c"][0] = STANDARD.encode_to_string(changed).into();
         refuses(
-            format!("{}.{rest}", URL_SAFE_NO_PAD.encode_to_string(header.to_string())).into_bytes(),
+            with_header(header.to_string().as_bytes()),
+            &CERTIFICATE,
             &format!("byte {at} of the certificate"),
         );
     }
@@ -192,7 +257,7 @@ fn every_change_of_header_certificate_and_signature_is_refused() {
     let authority = Authority::new();
     for kind in [Kind::P256, Kind::Rsa] {
         let signed = authority.identity(kind, |_| {}).signed(bundle());
-        every_change_of_the_jws_is_found(&signed, &authority.trust(), 1);
+        every_change_of_the_jws_is_found(&signed, &authority.trust());
     }
 }
 

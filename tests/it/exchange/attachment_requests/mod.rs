@@ -2,10 +2,12 @@
 //! which is all that a payer needs to be, and to another gateway.
 
 mod crash;
+mod discovered;
 mod documents;
 mod payers;
 mod published;
 mod requirements;
+mod signed;
 
 use serde_json::{Value, json};
 
