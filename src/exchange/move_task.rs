@@ -33,7 +33,7 @@ impl Exchange {
     }
 
     /// The next version of a Task.
-    pub(super) fn task_draft(&self, tenant: &str, id: &str, tree: &Value) -> Draft {
+    fn task_draft(&self, tenant: &str, id: &str, tree: &Value) -> Draft {
         Draft {
             resource_type: "Task",
             id: id.to_owned(),

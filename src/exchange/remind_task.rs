@@ -53,9 +53,9 @@ impl Exchange {
             // A moment that has changed since has an item of its own.
             return Ok(if moment.is_none() { Reminder::At(due) } else { Reminder::Nothing });
         }
-        let next = Step::from(&tree).tag(tag::TAGS, tag::OVERDUE).into_tree();
-        let draft = self.task_draft(&item.tenant, id, &next);
-        Ok(Reminder::Now(Box::new((draft, Precondition::Version(vec![version])))))
+        let next = [Step::from(&tree).tag(tag::TAGS, tag::OVERDUE).into_tree()];
+        let next = self.task_drafts(&item.tenant, (id, version), &next, Errand::RemindTask).pop();
+        Ok(next.map_or(Reminder::Nothing, |next| Reminder::Now(Box::new(next))))
     }
 }
 

@@ -81,6 +81,11 @@ impl Branch {
         keys::rank(&self.conjuncts[conjunct]) == Some(keys::Rank::Referring)
     }
 
+    /// The conjunct that asks for what has changed since a moment.
+    pub(super) fn changes(&self) -> Option<usize> {
+        self.conjuncts.iter().position(|part| matches!(part, Criterion::LastUpdated(..)))
+    }
+
     /// The space and the value, if that is all that a conjunct asks for: [`Source::Value`] can take it.
     fn one_value(&self, conjunct: usize) -> Option<(Space, &[u8])> {
         match &self.conjuncts[conjunct] {

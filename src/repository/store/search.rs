@@ -13,6 +13,10 @@ use crate::repository::query::{self, Branch, Source, Sql};
 /// resources in the order wanted is no worse than gathering them, unless few of them match.
 const PROBES: [u64; 2] = [256, 8192];
 
+/// What has changed since a moment is counted up to this where all sets are larger than that: who polls asks for what has
+/// changed of what a party has, and passing all that the party has would cost by how much is stored.
+const PROBE_OF_CHANGES: u64 = 131_072;
+
 /// Until the unit ends nobody else changes, or looks whether to create, a resource of the type.
 pub(super) const LOCK_POSTGRES: &str = "SELECT 1 FROM pg_advisory_xact_lock($1)";
 
@@ -196,6 +200,14 @@ async fn source(
         let smallest = counts.into_iter().zip(&candidates).min_by_key(|(count, _)| *count);
         if let Some((_, conjunct)) = smallest.filter(|(count, _)| count.unsigned_abs() < limit) {
             return Ok(Source::Set(*conjunct));
+        }
+    }
+    // In an order of their own they are passed by that.
+    if let Some(changes) = branch.changes().filter(|_| !is_ordered) {
+        let sql = query::probe(tx.dialect(), access, branch, &[changes], PROBE_OF_CHANGES);
+        let counts = statement::numbers(tx, &sql, 1).await?;
+        if counts.first().is_some_and(|count| count.unsigned_abs() < PROBE_OF_CHANGES) {
+            return Ok(Source::Set(changes));
         }
     }
     Ok(walk)

@@ -223,6 +223,22 @@ async fn every_search_goes_through_indexes_and_by_the_plan_that_suits_it() {
     .await;
 }
 
+/// Polling costs by what has changed and not by what is stored, also where both are more than is counted at first.
+#[tokio::test]
+async fn what_has_changed_is_taken_by_its_time_however_many_have_the_value() {
+    for_each_database(|db| async move {
+        fill(&db).await;
+        let mut reader = db.reader().await.expect("a reader");
+        let mut tx = reader.tx();
+        let of_status = is(documents("status"), "current");
+        let since = Criterion::LastUpdated(Some(at(1)), None);
+        let search = search_for("DocumentReference", Criterion::All(vec![of_status, since]));
+        let plan = store::plan(&mut tx, &access(), &search).await.expect("a plan");
+        assert_eq!((plan.way, plan.branches[0].1), (Way::Gathered, Source::Set(1)));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn histories_and_what_comes_along_go_through_indexes() {
     for_each_database(|db| async move {
