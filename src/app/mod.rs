@@ -235,7 +235,15 @@ async fn exchange(
     let partners = partners.map_err(|error| AppError::Partner(error.to_string()))?;
     let agenda = Arc::new(Agenda::default());
     let exchange = Arc::new(Exchange {
-        deliveries: Arc::new(wiring::deliveries(config, db, clock, &uploads, targets, (&partners, &agenda))),
+        deliveries: Arc::new(wiring::deliveries(
+            config,
+            &dex.routing,
+            db,
+            clock,
+            &uploads,
+            targets,
+            (&partners, &agenda),
+        )),
         partners: Arc::new(partners),
         agenda,
         awaiting: Awaiting::at_start(db).await?,
@@ -292,8 +300,14 @@ fn readiness(exchange: Arc<Exchange>) -> Readiness {
     Arc::new(move || {
         let exchange = exchange.clone();
         Box::pin(async move {
-            let checked = exchange.check_readiness().await.into_iter();
-            checked.map(|checked| Check { name: checked.part.name(), up: checked.issue.is_none() }).collect()
+            let needed = exchange.check_readiness().await.into_iter().map(|checked| Check {
+                name: checked.part.name(),
+                up: checked.issue.is_none(),
+                needed: true,
+            });
+            let targets = exchange.targets_at_rest().into_iter();
+            let targets = targets.map(|(part, rests)| Check { name: part.name(), up: !rests, needed: false });
+            needed.chain(targets).collect()
         })
     })
 }

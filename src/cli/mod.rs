@@ -3,8 +3,10 @@
 
 mod check_config;
 mod client;
+mod deliveries;
 mod demo;
 mod migrate;
+mod redeliver;
 mod request;
 mod serve;
 mod settings;
@@ -43,6 +45,10 @@ enum Command {
     Submit(Box<submit::SubmitArgs>),
     /// Say what is known of an upload or of a request.
     Status(status::StatusArgs),
+    /// List deliveries: those that were given up, or others.
+    Deliveries(deliveries::DeliveriesArgs),
+    /// Deliver again: one upload, those of a CSV file, or all that were given up.
+    Redeliver(redeliver::RedeliverArgs),
 }
 
 /// What a command ends with; the text is for the operator.
@@ -58,6 +64,8 @@ pub fn run() -> ExitCode {
         Command::Request(args) => request::run(&args),
         Command::Submit(args) => submit::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Deliveries(args) => deliveries::run(&args),
+        Command::Redeliver(args) => redeliver::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

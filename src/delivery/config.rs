@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml_ng::{Mapping, Value};
 
+use super::ordering::Ordering;
 use crate::config::Secret;
 use crate::manifest::ConfigProblem;
 
@@ -126,6 +127,8 @@ pub(super) struct NamedTarget {
     pub(super) name: String,
     /// The target.
     pub(super) target: TargetConfig,
+    /// Deliveries at once, where the target has a bound of its own.
+    pub(super) concurrency: Option<usize>,
 }
 
 /// One entry of `routing_groups`, as written.
@@ -139,6 +142,8 @@ pub(super) struct RoutingGroup {
     pub(super) data_stream_route: String,
     /// Name and path template of each target.
     pub(super) delivery_targets: Vec<(String, String)>,
+    /// In which order uploads go out, if in any.
+    pub(super) ordering: Option<Ordering>,
 }
 
 /// What could be read of a file.
@@ -220,6 +225,7 @@ fn read_target(place: String, value: Value) -> Result<NamedTarget, Vec<ConfigPro
     let name = entry.text("name");
     // Declared on targets too, and never used there.
     entry.map.remove("path_template");
+    let concurrency = concurrency(&mut entry);
     let kind = entry.text("type");
     let target = match kind.as_str() {
         "file" => file_target(&mut entry),
@@ -236,7 +242,16 @@ fn read_target(place: String, value: Value) -> Result<NamedTarget, Vec<ConfigPro
         }
     };
     let place = entry.close()?;
-    Ok(NamedTarget { place, name, target })
+    Ok(NamedTarget { place, name, target, concurrency })
+}
+
+fn concurrency(entry: &mut Entry) -> Option<usize> {
+    let text = entry.optional_text("concurrency")?;
+    let bound = text.parse().ok().filter(|bound| (1..=10_000).contains(bound));
+    if bound.is_none() {
+        entry.problem("concurrency", "must be a number from 1 to 10000");
+    }
+    bound
 }
 
 fn file_target(entry: &mut Entry) -> TargetConfig {
@@ -314,8 +329,9 @@ fn read_group(place: String, value: Value) -> Result<RoutingGroup, Vec<ConfigPro
         }
         Some(_) => entry.problem("delivery_targets", "must be a list"),
     }
+    let ordering = entry.optional_text("ordering").map(|text| Ordering::parse(&text));
     let place = entry.close()?;
-    Ok(RoutingGroup { place, data_stream_id, data_stream_route, delivery_targets })
+    Ok(RoutingGroup { place, data_stream_id, data_stream_route, delivery_targets, ordering })
 }
 
 fn read_delivery_target(place: String, value: Value) -> Result<(String, String), Vec<ConfigProblem>> {

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::breaker::Verdict;
 use crate::db::DbError;
 use crate::partner::PartnerError;
 use crate::upload::SourceError;
@@ -53,6 +54,9 @@ pub(crate) enum DeliveryError {
         /// The codes of the issues that it told.
         codes: String,
     },
+    /// Nothing moved for longer than the gateway waits.
+    #[error("the transfer made no progress and was cut off")]
+    Stalled,
     /// Another worker has the delivery now.
     #[error("another worker has the delivery")]
     LeaseLost,
@@ -98,9 +102,31 @@ impl DeliveryError {
             | Self::Full
             | Self::Storage(_)
             | Self::Partner(_)
+            | Self::Stalled
             | Self::LeaseLost
             | Self::Progress(_)
             | Self::Panicked => Retry::OnSchedule,
+        }
+    }
+}
+
+impl DeliveryError {
+    /// What the failure says of the target: that it is in trouble, or nothing.
+    pub(super) fn verdict(&self) -> Verdict {
+        let is_ours = matches!(
+            self,
+            Self::Source(_)
+                | Self::LengthMismatch { .. }
+                | Self::HashMismatch
+                | Self::LeaseLost
+                | Self::Progress(_)
+                | Self::Panicked
+        );
+        match self.retry() {
+            Retry::Never => Verdict::Nothing,
+            _ if is_ours => Verdict::Nothing,
+            Retry::OnSchedule => Verdict::Fails(None),
+            Retry::NotBefore(wait) => Verdict::Fails(Some(wait)),
         }
     }
 }

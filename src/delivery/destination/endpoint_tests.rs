@@ -94,6 +94,7 @@ async fn an_answer_says_whether_to_come_again() {
 #[tokio::test]
 async fn an_endpoint_that_is_silent_for_as_long_as_the_delivery_allows_is_tried_again() {
     let server = FakeServer::start(|_| Reply::Stall(String::new())).await;
+    let row = Mutex::new(None);
     let request = DeliveryRequest {
         delivery_id: DeliveryId::new(),
         lease_epoch: 1,
@@ -103,6 +104,7 @@ async fn an_endpoint_that_is_silent_for_as_long_as_the_delivery_allows_is_tried_
         headers: &[],
         timeout: Some(Duration::from_millis(20)),
         manifest: b"{}",
+        progress: &MemoryProgress::of(&row),
         source: Box::new(MemorySource::new(b"x")),
     };
     let silent = endpoint(server.url()).deliver(request).await.expect_err("it says nothing");
