@@ -47,9 +47,9 @@ pub mod fuzzing {
     pub use crate::cdex::fuzzing::{own_upload, signature, submission};
     pub use crate::delivery::fuzzing::path_template;
     pub use crate::fhir::fuzzing::{base64, date_time, media_type, patch, scan};
-    pub use crate::http::fuzzing::upload_number;
+    pub use crate::http::fuzzing::{upload_complete, upload_concat, upload_number};
     pub use crate::repository::fuzzing::search_query;
-    pub use crate::upload::fuzzing::upload_metadata;
+    pub use crate::upload::fuzzing::{upload_checksum, upload_metadata};
 }
 
 #[cfg(feature = "internals")]

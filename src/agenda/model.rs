@@ -59,6 +59,8 @@ errands! {
         RemindTask = "remind-task",
         /// A submission may belong to a Task or a Claim. The subject is its id, or the Task or Claim that was kept.
         Associate = "associate",
+        /// An upload waits for the bytes of its parts. The subject is its id.
+        ConcatenateUpload = "concatenate-upload",
         /// A delivery that somebody waits for was settled. The subject is its id.
         FollowDelivery = "follow-delivery",
         /// A document or Patient was kept that a Task may wait for. The subject is that.

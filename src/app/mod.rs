@@ -8,6 +8,7 @@ mod data_dir;
 mod lifecycle;
 mod signatures;
 mod sound;
+mod storage;
 mod wiring;
 
 use std::io;
@@ -36,7 +37,7 @@ use crate::manifest::FhirMapping;
 use crate::partner::Partners;
 use crate::subscription;
 use crate::telemetry::Metrics;
-use crate::upload::{FileBlobs, UploadError, Uploads};
+use crate::upload::{UploadError, Uploads};
 use crate::upstream::Upstream;
 
 use data_dir::DataDir;
@@ -69,6 +70,9 @@ pub enum AppError {
     /// A partner cannot be called.
     #[error("partner: {0}")]
     Partner(String),
+    /// A target cannot be called.
+    #[error("delivery.config_file: {0}")]
+    Target(String),
     /// The scanner cannot be called.
     #[error("screening.scanner: {0}")]
     Screening(String),
@@ -203,18 +207,17 @@ async fn exchange(
     clock: &SharedClock,
     lifecycle: &Lifecycle,
 ) -> Result<Arc<Exchange>, AppError> {
-    let blobs =
-        FileBlobs::open(config.upload_dir(), wiring::is_durable(config)).map_err(UploadError::from)?;
+    let Files { dex, upstream, partners, signatures, store } = files;
+    let is_shared = db.dialect() != Dialect::Sqlite;
     let uploads = Arc::new(Uploads::new(
         db.clone(),
         clock.clone(),
-        Arc::new(blobs),
+        storage::blob_store(config, store, clock, is_shared)?,
         wiring::upload_settings(config),
         lifecycle.tracker().clone(),
     ));
     uploads.tie_store().await?;
-    let Files { dex, upstream, partners, signatures } = files;
-    let targets = wiring::file_targets(config, &dex.routing);
+    let targets = storage::file_targets(config, &dex.routing);
     for (name, target) in &targets {
         match target.sweep().await {
             Ok(0) => {}
@@ -222,7 +225,8 @@ async fn exchange(
             Err(error) => tracing::warn!(target = %name, %error, "the target cannot be swept"),
         }
     }
-    let is_shared = db.dialect() != Dialect::Sqlite;
+    let dexes =
+        wiring::dex_targets(&dex.routing, clock).map_err(|error| AppError::Target(error.to_string()))?;
     if !is_shared {
         // The lock on the data folder proves that nobody else runs: whoever held these leases is gone.
         let now = clock.now();
@@ -241,7 +245,7 @@ async fn exchange(
             db,
             clock,
             &uploads,
-            targets,
+            (targets, dex.buckets, dexes),
             (&partners, &agenda),
         )),
         partners: Arc::new(partners),

@@ -4,8 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::storage;
 use crate::agenda::Agenda;
-use crate::auth::{AccessToken, ClientSettings, Credentials, SigningKey, TokenEndpoint};
+use crate::auth::{AccessToken, ClientSettings, Credentials, Grant, SigningKey, TokenEndpoint};
 use crate::clock::SharedClock;
 use crate::config::{
     Config, CredentialsConfig, Durability, PartnerConfig, Problems, ScannerAddress, Unrouted, UpstreamConfig,
@@ -13,8 +14,8 @@ use crate::config::{
 };
 use crate::db::{Db, DbSettings};
 use crate::delivery::{
-    BreakerSettings, Deliveries, Destination, EndpointDestination, FileDestination, FileSettings, Routing,
-    Schedule, TargetConfig, WorkerSettings,
+    BreakerSettings, Deliveries, Destination, DexDestination, EndpointDestination, FileDestination,
+    ObjectDestination, Routing, Schedule, TargetConfig, WorkerSettings,
 };
 use crate::exchange::export_data::ExportSettings;
 use crate::exchange::{ExchangeSettings, RestSettings, Signatures};
@@ -26,7 +27,7 @@ use crate::partner::{Partner, PartnerSettings, Partners, Policy};
 use crate::screening::Screening;
 use crate::screening::scanner::{Clamd, HttpScanner, Scanner};
 use crate::telemetry;
-use crate::upload::{MetadataMode, UploadSettings, Uploads};
+use crate::upload::{Expiry, MetadataMode, UploadSettings, Uploads};
 use crate::upstream::UpstreamSettings;
 
 /// Values of one FHIR body that are held in memory as a tree: enough for a Bundle of thousands of resources, and
@@ -36,25 +37,27 @@ const NODES: usize = 250_000;
 /// Long bodies that are held in memory at once.
 pub(super) const LONG_BODIES: usize = 4;
 
-/// What the files that the settings name say.
+/// What the files that the settings name say, and the store that they describe.
 pub(super) struct Files {
     pub(super) dex: DexFiles,
     pub(super) upstream: Option<UpstreamSettings>,
     pub(super) partners: Vec<PartnerSettings>,
     pub(super) signatures: Signatures,
+    pub(super) store: storage::Store,
 }
 
 /// Reads the files that the settings name; everything that is wrong with them is told at once.
 pub(super) fn files(config: &Config) -> Result<Files, Problems> {
     let signatures = super::signatures::signatures(config);
-    match (DexFiles::load(config), upstream_settings(config), partner_settings(config), signatures) {
-        (Ok(dex), Ok(upstream), Ok(partners), Ok(signatures)) => {
-            Ok(Files { dex, upstream, partners, signatures })
+    let store = storage::upload_store(config);
+    match (DexFiles::load(config), upstream_settings(config), partner_settings(config), signatures, store) {
+        (Ok(dex), Ok(upstream), Ok(partners), Ok(signatures), Ok(store)) => {
+            Ok(Files { dex, upstream, partners, signatures, store })
         }
-        (dex, upstream, partners, signatures) => {
+        (dex, upstream, partners, signatures, store) => {
             let mut problems = Problems::default();
-            let found = [dex.err(), upstream.err(), partners.err(), signatures.err()].into_iter().flatten();
-            for ConfigProblem { place, rule } in found.flatten() {
+            let found = [dex.err(), upstream.err(), partners.err(), signatures.err(), store.err()];
+            for ConfigProblem { place, rule } in found.into_iter().flatten().flatten() {
                 problems.add(&place, rule);
             }
             Err(problems)
@@ -66,6 +69,8 @@ pub(super) fn files(config: &Config) -> Result<Files, Problems> {
 pub(super) struct DexFiles {
     pub(super) streams: StreamConfigs,
     pub(super) routing: Routing,
+    /// Targets that are buckets, by name.
+    pub(super) buckets: HashMap<String, ObjectDestination>,
 }
 
 impl DexFiles {
@@ -95,8 +100,8 @@ impl DexFiles {
         };
         match routing {
             Ok(routing) => {
-                problems.extend(routing.unavailable_targets());
-                if problems.is_empty() { Ok(Self { streams, routing }) } else { Err(problems) }
+                let buckets = storage::bucket_targets(&routing, &mut problems);
+                if problems.is_empty() { Ok(Self { streams, routing, buckets }) } else { Err(problems) }
             }
             Err(found) => {
                 problems.extend(found);
@@ -186,12 +191,12 @@ fn credentials(
         (None, Some(base)) => TokenEndpoint::Discovered(base.clone()),
         (None, None) => return Err(("token_url", "is missing".to_owned())),
     };
-    Ok(Credentials::Client(Box::new(ClientSettings {
+    Ok(Credentials::Granted(Grant::Assertion(Box::new(ClientSettings {
         client_id: client_id.clone(),
         key,
         scope: section.scope.clone().unwrap_or_else(|| "system/*.cruds".to_owned()),
         endpoint,
-    })))
+    }))))
 }
 
 /// Whom we exchange with.
@@ -252,36 +257,41 @@ pub(super) fn is_durable(config: &Config) -> bool {
     config.durability == Durability::Full
 }
 
-/// Targets that this version can deliver to, by name. Files alone need tending at start, so they come as
-/// what they are.
-pub(super) fn file_targets(config: &Config, routing: &Routing) -> HashMap<String, FileDestination> {
-    let file = |target: &TargetConfig| match target {
-        TargetConfig::File(file) => Some(FileDestination::new(FileSettings {
-            root: file.root(&config.data_dir),
-            clash_policy: file.clash_policy,
-            metadata_sidecar: file.metadata_sidecar,
-            durable: is_durable(config),
-        })),
-        TargetConfig::S3(_) | TargetConfig::AzureBlob(_) => None,
-    };
-    routing.targets().iter().filter_map(|(name, target)| Some((name.clone(), file(target)?))).collect()
+/// The other DEX gateways among the targets, by name.
+pub(super) fn dex_targets(
+    routing: &Routing,
+    clock: &SharedClock,
+) -> Result<HashMap<String, DexDestination>, OutboundError> {
+    let mut destinations = HashMap::new();
+    for (name, target) in routing.targets() {
+        if let TargetConfig::Dex(target) = target {
+            destinations.insert(name.clone(), DexDestination::new(target.clone(), clock)?);
+        }
+    }
+    Ok(destinations)
 }
 
-/// The delivery engine.
+/// The delivery engine; the first targets are those of the delivery file.
 pub(super) fn deliveries(
     config: &Config,
     routing: &Routing,
     db: &Db,
     clock: &SharedClock,
     uploads: &Arc<Uploads>,
-    targets: HashMap<String, FileDestination>,
+    (files, buckets, dexes): (
+        HashMap<String, FileDestination>,
+        HashMap<String, ObjectDestination>,
+        HashMap<String, DexDestination>,
+    ),
     (partners, agenda): (&Partners, &Arc<Agenda>),
 ) -> Deliveries {
     let endpoint = |partner: &Arc<Partner>| -> (String, Arc<dyn Destination>) {
         (partner.target(), Arc::new(EndpointDestination::new(partner.clone())))
     };
-    let files = targets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
-    let destinations = files.chain(partners.iter().map(endpoint)).collect();
+    let files = files.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let buckets = buckets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let dexes = dexes.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let destinations = files.chain(buckets).chain(dexes).chain(partners.iter().map(endpoint)).collect();
     let settings = WorkerSettings {
         concurrency: config.delivery.concurrency,
         concurrency_per_target: config.delivery.concurrency_per_target,
@@ -308,9 +318,11 @@ pub(super) fn deliveries(
     )
 }
 
-/// How uploads acknowledge.
+/// How uploads are taken in.
 pub(super) fn upload_settings(config: &Config) -> UploadSettings {
     UploadSettings {
+        max_bytes: config.upload.max_size_bytes,
+        expiry: Expiry::new(config.upload.expiry, &config.upload.stream_expiry),
         checkpoint_bytes: config.upload.checkpoint_bytes,
         checkpoint_interval: config.upload.checkpoint_interval,
     }
@@ -327,6 +339,7 @@ pub(super) fn exchange_settings(config: &Config, base_url: &str) -> ExchangeSett
     ExchangeSettings {
         fhir_base: fhir_base(base_url),
         refuse_unrouted: config.delivery.unrouted == Unrouted::Refuse,
+        terminate_during_delivery: config.upload.terminate_during_delivery,
         payload_limit_bytes: config.fhir.payload_limit_bytes,
         scan: ScanLimits {
             inline_data_bytes: config.fhir.inline_data_bytes,

@@ -42,12 +42,16 @@ fn an_upstream_server_is_reached_as_the_settings_say() {
     assert!(matches!(settings.credentials, Credentials::None));
 
     let mut discovered = with_key(folder.path(), &TestKey::rsa().pem);
-    let Credentials::Client(client) = upstream(&discovered).credentials else { panic!("it is a client") };
+    let Credentials::Granted(Grant::Assertion(client)) = upstream(&discovered).credentials else {
+        panic!("it is a client")
+    };
     assert_eq!((&*client.client_id, &*client.scope), ("gateway", "system/Patient.rs system/Condition.rs"));
     assert!(matches!(client.endpoint, TokenEndpoint::Discovered(_)));
     discovered.fhir.upstream.token_url = Some("https://login.example.org/token".to_owned());
     discovered.fhir.upstream.scope = Some("system/*.read".to_owned());
-    let Credentials::Client(client) = upstream(&discovered).credentials else { panic!("it is a client") };
+    let Credentials::Granted(Grant::Assertion(client)) = upstream(&discovered).credentials else {
+        panic!("it is a client")
+    };
     assert!(matches!(&client.endpoint, TokenEndpoint::At(url) if url == "https://login.example.org/token"));
     assert_eq!(client.scope, "system/*.read");
 }

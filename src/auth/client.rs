@@ -1,5 +1,6 @@
-//! Our own tokens, for calls to other servers: SMART Backend Services, that is `client_credentials` with a signed
-//! assertion (SMART App Launch 2, Asymmetric Client Authentication). A caller's token never comes this way.
+//! Our own tokens, for calls to other servers: asked for as the [`Grant`] says, above all by SMART Backend Services, that
+//! is `client_credentials` with a signed assertion (SMART App Launch 2, Asymmetric Client Authentication), and kept while
+//! they hold. A caller's token never comes this way.
 
 use std::time::Duration;
 
@@ -8,10 +9,11 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use super::grant::{DexLogin, Grant};
 use crate::clock::{SharedClock, Timestamp};
 use crate::config::Secret;
 use crate::id::AssertionId;
-use crate::outbound::{Answer, Base, Client, OutboundError};
+use crate::outbound::{Answer, Base, Call, Client, OutboundError};
 
 /// How long an assertion holds: at most five minutes are allowed, and clocks differ.
 const ASSERTION_LIFE: Duration = Duration::from_mins(4);
@@ -156,7 +158,7 @@ pub(crate) enum TokenError {
 pub(crate) struct TokenClient {
     http: Client,
     clock: SharedClock,
-    settings: ClientSettings,
+    grant: Grant,
     state: Mutex<State>,
 }
 
@@ -168,12 +170,21 @@ struct State {
     failure: Option<(TokenError, Timestamp)>,
     /// The endpoint, where it was discovered.
     endpoint: Option<String>,
+    /// What brings the next token without a login, where a token came with one.
+    refresh_token: Option<Secret>,
+}
+
+/// What a token endpoint gives.
+struct Issued {
+    token: AccessToken,
+    life: Duration,
+    refresh_token: Option<Secret>,
 }
 
 impl TokenClient {
     /// One that has no token yet.
-    pub(crate) fn new(http: Client, clock: SharedClock, settings: ClientSettings) -> Self {
-        Self { http, clock, settings, state: Mutex::default() }
+    pub(crate) fn new(http: Client, clock: SharedClock, grant: Grant) -> Self {
+        Self { http, clock, grant, state: Mutex::default() }
     }
 
     /// A token that holds.
@@ -194,8 +205,9 @@ impl TokenClient {
             return Err(error);
         }
         match self.fetch(&mut state, now).await {
-            Ok((token, life)) => {
+            Ok(Issued { token, life, refresh_token }) => {
                 state.failure = None;
+                state.refresh_token = refresh_token;
                 state.token = Some((token.clone(), now.after(life.saturating_sub(RENEWAL.min(life / 4)))));
                 Ok(token)
             }
@@ -215,8 +227,37 @@ impl TokenClient {
         }
     }
 
-    async fn fetch(&self, state: &mut State, now: Timestamp) -> Result<(AccessToken, Duration), TokenError> {
-        let endpoint = match (&self.settings.endpoint, &state.endpoint) {
+    async fn fetch(&self, state: &mut State, now: Timestamp) -> Result<Issued, TokenError> {
+        match &self.grant {
+            Grant::Assertion(settings) => self.assert(settings, state, now).await,
+            Grant::SharedSecret(settings) => issued(settings.ask(&self.http)).await,
+            Grant::DexLogin(settings) => self.log_in(settings, state).await,
+        }
+    }
+
+    /// Logs in, unless the token before came with something that spares it (dex-upload F-01).
+    async fn log_in(&self, settings: &DexLogin, state: &mut State) -> Result<Issued, TokenError> {
+        if let Some(refresh_token) = state.refresh_token.take() {
+            match issued(settings.ask_again(&self.http, &refresh_token)).await {
+                Ok(mut issued) => {
+                    // Who gives no other one lets us use this one again (RFC 6749, 6).
+                    issued.refresh_token = issued.refresh_token.or(Some(refresh_token));
+                    return Ok(issued);
+                }
+                Err(TokenError::Call(error)) => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        issued(settings.ask(&self.http)).await
+    }
+
+    async fn assert(
+        &self,
+        settings: &ClientSettings,
+        state: &mut State,
+        now: Timestamp,
+    ) -> Result<Issued, TokenError> {
+        let endpoint = match (&settings.endpoint, &state.endpoint) {
             (TokenEndpoint::At(url), _) | (TokenEndpoint::Discovered(_), Some(url)) => url.clone(),
             (TokenEndpoint::Discovered(base), None) => {
                 let url = self.discover(base).await?;
@@ -224,9 +265,9 @@ impl TokenClient {
             }
         };
         let seconds = |at: Timestamp| at.as_nanos() / 1_000_000_000;
-        let assertion = self.settings.key.sign(&Claims {
-            iss: &self.settings.client_id,
-            sub: &self.settings.client_id,
+        let assertion = settings.key.sign(&Claims {
+            iss: &settings.client_id,
+            sub: &settings.client_id,
             aud: &endpoint,
             iat: seconds(now),
             exp: seconds(now.after(ASSERTION_LIFE)),
@@ -234,16 +275,11 @@ impl TokenClient {
         })?;
         let fields = [
             ("grant_type", "client_credentials"),
-            ("scope", &self.settings.scope),
+            ("scope", &settings.scope),
             ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
             ("client_assertion", &assertion),
         ];
-        let answer =
-            self.http.post(&endpoint).header("accept", "application/json").form(&fields).send().await?;
-        if answer.status != 200 {
-            return Err(TokenError::Refused(answer.status));
-        }
-        read_token(&answer).ok_or(TokenError::NotAToken)
+        issued(self.http.post(&endpoint).form(&fields)).await
     }
 
     /// Asks the FHIR server where tokens are issued.
@@ -260,8 +296,17 @@ impl TokenClient {
     }
 }
 
+/// Makes a request for a token.
+async fn issued(call: Call<'_>) -> Result<Issued, TokenError> {
+    let answer = call.header("accept", "application/json").send().await?;
+    if answer.status != 200 {
+        return Err(TokenError::Refused(answer.status));
+    }
+    read_token(&answer).ok_or(TokenError::NotAToken)
+}
+
 /// Reads the answer of a token endpoint (RFC 6749, 5.1).
-fn read_token(answer: &Answer) -> Option<(AccessToken, Duration)> {
+fn read_token(answer: &Answer) -> Option<Issued> {
     let json: Value = serde_json::from_slice(&answer.body).ok()?;
     if !json.get("token_type")?.as_str()?.eq_ignore_ascii_case("bearer") {
         return None;
@@ -269,7 +314,8 @@ fn read_token(answer: &Answer) -> Option<(AccessToken, Duration)> {
     let token = AccessToken::new(json.get("access_token")?.as_str()?)?;
     let (unsaid, longest) = TOKEN_LIFE;
     let life = json.get("expires_in").and_then(Value::as_u64).map_or(unsaid, Duration::from_secs);
-    Some((token, life.min(longest)))
+    let refresh_token = json.get("refresh_token").and_then(Value::as_str).map(Secret::new);
+    Some(Issued { token, life: life.min(longest), refresh_token })
 }
 
 #[cfg(test)]

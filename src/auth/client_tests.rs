@@ -24,7 +24,11 @@ fn client(clock: &Arc<ManualClock>, key: &TestKey, endpoint: TokenEndpoint) -> T
         scope: "system/Patient.rs system/Condition.rs".to_owned(),
         endpoint,
     };
-    TokenClient::new(Client::new(limits).expect("TLS can be set up"), clock.clone(), settings)
+    TokenClient::new(
+        Client::new(limits).expect("TLS can be set up"),
+        clock.clone(),
+        Grant::Assertion(Box::new(settings)),
+    )
 }
 
 /// Answers with `token-1`, `token-2`, …, each holding so many seconds.

@@ -3,6 +3,7 @@
 //! loopback only.
 
 mod client;
+mod grant;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tokens;
@@ -10,6 +11,7 @@ mod tokens;
 use std::sync::Arc;
 
 pub(crate) use client::{AccessToken, ClientSettings, SigningKey, TokenClient, TokenEndpoint, TokenError};
+pub(crate) use grant::{DexLogin, Grant, SharedSecret};
 pub(crate) use tokens::{Credentials, Tokens};
 
 /// The tenant of a gateway that serves one organisation.

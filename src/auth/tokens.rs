@@ -1,8 +1,13 @@
 //! Who we are at one other server: nobody, the bearer of a token that never changes, or a client that fetches tokens.
 
-use super::{AccessToken, ClientSettings, TokenClient, TokenError};
+use std::error::Error;
+
+use async_trait::async_trait;
+
+use super::{AccessToken, Grant, TokenClient, TokenError};
 use crate::clock::SharedClock;
 use crate::config::Secret;
+use crate::outbound::tus::Identity;
 use crate::outbound::{Client, Limits, OutboundError};
 
 /// The answer to a request for a token is short.
@@ -15,8 +20,8 @@ pub(crate) enum Credentials {
     None,
     /// The bearer of a token that never changes.
     Token(Secret, AccessToken),
-    /// A client of SMART Backend Services.
-    Client(Box<ClientSettings>),
+    /// Somebody who fetches tokens.
+    Granted(Grant),
 }
 
 impl Credentials {
@@ -25,7 +30,7 @@ impl Credentials {
         match self {
             Self::None => None,
             Self::Token(secret, _) => Some(secret.reveal().as_bytes()),
-            Self::Client(client) => Some(client.key.as_bytes()),
+            Self::Granted(grant) => Some(grant.secret()),
         }
     }
 
@@ -37,9 +42,9 @@ impl Credentials {
         Ok(match self {
             Self::None => Tokens::None,
             Self::Token(_, token) => Tokens::Fixed(token),
-            Self::Client(client) => {
+            Self::Granted(grant) => {
                 let limits = Limits { answer_bytes: TOKEN_ANSWER_BYTES, ..limits };
-                let client = TokenClient::new(Client::new(limits)?, clock.clone(), *client);
+                let client = TokenClient::new(Client::new(limits)?, clock.clone(), grant);
                 Tokens::Fetched(Box::new(client))
             }
         })
@@ -78,5 +83,22 @@ impl Tokens {
             }
             (Self::None | Self::Fixed(_) | Self::Fetched(_), _) => Ok(None),
         }
+    }
+}
+
+#[async_trait]
+impl Identity for Tokens {
+    async fn authorization(
+        &self,
+        refused: Option<&str>,
+    ) -> Result<Option<String>, Box<dyn Error + Send + Sync>> {
+        let token = match refused {
+            None => self.current().await?,
+            Some(refused) => {
+                let refused = refused.strip_prefix("Bearer ").and_then(AccessToken::new);
+                self.another(refused.as_ref()).await?
+            }
+        };
+        Ok(token.map(|token| token.authorization()))
     }
 }

@@ -12,6 +12,7 @@ mod serve;
 mod settings;
 mod status;
 mod submit;
+mod upload;
 
 use std::error::Error;
 use std::io::Write;
@@ -49,6 +50,8 @@ enum Command {
     Deliveries(deliveries::DeliveriesArgs),
     /// Deliver again: one upload, those of a CSV file, or all that were given up.
     Redeliver(redeliver::RedeliverArgs),
+    /// Upload files to a tus server, and go on where an earlier run was cut off.
+    Upload(Box<upload::UploadArgs>),
 }
 
 /// What a command ends with; the text is for the operator.
@@ -66,6 +69,8 @@ pub fn run() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Deliveries(args) => deliveries::run(&args),
         Command::Redeliver(args) => redeliver::run(&args),
+        // It tells of each file itself, and has an exit code for what is worth another run.
+        Command::Upload(args) => return upload::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

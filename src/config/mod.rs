@@ -49,7 +49,7 @@ pub use secret::Secret;
 pub use server::ServerConfig;
 pub use signing::SigningConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
-pub use upload::UploadConfig;
+pub use upload::{StoreConfig, UploadConfig, UploadStore};
 pub use upstream::UpstreamConfig;
 
 /// Everything that can be set.
@@ -128,9 +128,9 @@ impl Config {
         self.database.url_in(&self.data_dir)
     }
 
-    /// The folder that keeps the bytes of uploads.
-    pub fn upload_dir(&self) -> PathBuf {
-        self.upload.dir_in(&self.data_dir)
+    /// The place that keeps the bytes of uploads.
+    pub fn upload_store(&self) -> UploadStore {
+        self.upload.store_in(&self.data_dir)
     }
 
     /// Settings that are legal but risky, in words for the operator.

@@ -1,6 +1,7 @@
 //! Numbers whose key names their unit (`…_secs`, `…_ms`) become durations when they are read, so that no
 //! other code ever holds a bare number of seconds.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::de::Error;
@@ -28,4 +29,12 @@ pub(super) fn hours<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Durati
 pub(super) fn list_of_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
     let seconds = Vec::<u64>::deserialize(deserializer)?;
     seconds.into_iter().map(|seconds| bounded(Duration::from_secs(seconds))).collect()
+}
+
+pub(super) fn map_of_hours<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Duration>, D::Error> {
+    let hours = BTreeMap::<String, u32>::deserialize(deserializer)?;
+    let time = |hours: u32| bounded(Duration::from_secs(u64::from(hours) * 3600));
+    hours.into_iter().map(|(name, hours)| Ok((name, time(hours)?))).collect()
 }

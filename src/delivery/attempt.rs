@@ -156,7 +156,7 @@ impl Deliveries {
                 (AttemptOutcome::Success { location, size_bytes: length, remark }, report)
             }
             Err(error) => {
-                let issue = error.to_string();
+                let issue = error.issue();
                 let report = Report::failure(copy(String::new()), issue.clone(), started_at, ended_at);
                 (AttemptOutcome::Failure { issue, read_bytes: Some(read_bytes) }, report)
             }

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml_ng::{Mapping, Value};
 
+use super::destination::{Holder, MetadataPlace};
+use super::dex_target::{DexTarget, dex_target};
 use super::ordering::Ordering;
 use crate::config::Secret;
 use crate::manifest::ConfigProblem;
+use crate::outbound::bucket::{AzureCredential, AzureSettings, BucketSettings, S3Settings};
 
 /// What happens when another file already has the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,51 +44,27 @@ impl FileTarget {
     }
 }
 
-/// A bucket.
+/// A bucket of S3 or a container of Azure Blob Storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct S3Target {
-    /// The bucket.
-    pub(crate) bucket_name: String,
-    /// Another S3 than Amazon's, addressed by path.
-    pub(crate) endpoint: Option<String>,
-    /// The region.
-    pub(crate) region: Option<String>,
-    /// The static key.
-    pub(crate) access_key_id: Secret,
-    /// Its secret.
-    pub(crate) secret_access_key: Secret,
+pub(crate) struct ObjectTarget {
+    /// Which.
+    pub(crate) bucket: BucketSettings,
+    /// What happens when another object already has the name.
+    pub(crate) clash_policy: ClashPolicy,
+    /// Where the manifest goes.
+    pub(crate) metadata: MetadataPlace,
+    /// Whether what was written is read again and hashed.
+    pub(crate) read_back: bool,
 }
 
-/// How an Azure target proves who we are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AzureCredential {
-    /// The account's shared key.
-    SharedKey {
-        /// The storage account.
-        storage_account: String,
-        /// Its key.
-        storage_key: Secret,
-    },
-    /// A service principal.
-    ServicePrincipal {
-        /// The tenant.
-        tenant_id: String,
-        /// The client.
-        client_id: String,
-        /// Its secret.
-        client_secret: Secret,
-    },
-}
-
-/// A container of Azure Blob Storage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AzureBlobTarget {
-    /// The account's blob service.
-    pub(crate) endpoint: String,
-    /// The container.
-    pub(crate) container_name: String,
-    /// Who we are there.
-    pub(crate) credential: AzureCredential,
+impl ObjectTarget {
+    /// Who holds the metadata of its objects.
+    pub(super) fn holder(&self) -> Holder {
+        match self.bucket {
+            BucketSettings::S3(_) => Holder::S3,
+            BucketSettings::Azure(_) => Holder::Azure,
+        }
+    }
 }
 
 /// Where files can go.
@@ -93,29 +72,10 @@ pub(crate) struct AzureBlobTarget {
 pub(crate) enum TargetConfig {
     /// `type: file`.
     File(FileTarget),
-    /// `type: s3`.
-    S3(S3Target),
-    /// `type: az-blob`.
-    AzureBlob(AzureBlobTarget),
-}
-
-impl TargetConfig {
-    /// The type as the file names it.
-    pub(crate) fn type_name(&self) -> &'static str {
-        match self {
-            Self::File(_) => "file",
-            Self::S3(_) => "s3",
-            Self::AzureBlob(_) => "az-blob",
-        }
-    }
-
-    /// Whether this version can deliver there.
-    pub(crate) fn is_available(&self) -> bool {
-        match self {
-            Self::File(_) => true,
-            Self::S3(_) | Self::AzureBlob(_) => false,
-        }
-    }
+    /// `type: s3` or `type: az-blob`.
+    Object(ObjectTarget),
+    /// `type: dex`.
+    Dex(DexTarget),
 }
 
 /// One entry of `targets`.
@@ -231,11 +191,12 @@ fn read_target(place: String, value: Value) -> Result<NamedTarget, Vec<ConfigPro
         "file" => file_target(&mut entry),
         "s3" => s3_target(&mut entry),
         "az-blob" => azure_blob_target(&mut entry),
+        "dex" => dex_target(&mut entry),
         other => {
             if !other.is_empty() {
                 entry.problem(
                     "type",
-                    &format!("Unknown destination type: {other} (known are file, s3 and az-blob)"),
+                    &format!("Unknown destination type: {other} (known are file, s3, az-blob and dex)"),
                 );
             }
             return Err(entry.problems);
@@ -255,8 +216,15 @@ fn concurrency(entry: &mut Entry) -> Option<usize> {
 }
 
 fn file_target(entry: &mut Entry) -> TargetConfig {
-    let path = entry.text("path").into();
-    let clash_policy = match entry.optional_text("clash_policy").as_deref() {
+    TargetConfig::File(FileTarget {
+        path: entry.text("path").into(),
+        clash_policy: clash_policy(entry),
+        metadata_sidecar: entry.flag("metadata_sidecar").unwrap_or(false),
+    })
+}
+
+fn clash_policy(entry: &mut Entry) -> ClashPolicy {
+    match entry.optional_text("clash_policy").as_deref() {
         None | Some("suffix-upload-id") => ClashPolicy::SuffixUploadId,
         Some("overwrite") => ClashPolicy::Overwrite,
         Some("fail") => ClashPolicy::Fail,
@@ -264,25 +232,37 @@ fn file_target(entry: &mut Entry) -> TargetConfig {
             entry.problem("clash_policy", "must be overwrite, fail or suffix-upload-id");
             ClashPolicy::default()
         }
-    };
-    let metadata_sidecar = match entry.map.remove("metadata_sidecar") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(is_on)) => is_on,
-        Some(_) => {
-            entry.problem("metadata_sidecar", "must be true or false");
-            false
-        }
-    };
-    TargetConfig::File(FileTarget { path, clash_policy, metadata_sidecar })
+    }
 }
 
 fn s3_target(entry: &mut Entry) -> TargetConfig {
-    TargetConfig::S3(S3Target {
-        bucket_name: entry.text("bucket_name"),
+    let bucket = BucketSettings::S3(S3Settings {
+        bucket: entry.text("bucket_name"),
         endpoint: entry.optional_text("endpoint"),
         region: entry.optional_text("region"),
         access_key_id: Secret::new(entry.text("access_key_id")),
         secret_access_key: Secret::new(entry.text("secret_access_key")),
+        session_token: entry.optional_text("session_token").map(Secret::new),
+    });
+    // Each call is signed with the SHA-256 of what it carries, and S3 compares.
+    object_target(entry, bucket, false)
+}
+
+fn object_target(entry: &mut Entry, bucket: BucketSettings, read_back: bool) -> TargetConfig {
+    let metadata = match entry.optional_text("metadata").as_deref() {
+        None | Some("auto") => MetadataPlace::Auto,
+        Some("object") => MetadataPlace::Object,
+        Some("sidecar") => MetadataPlace::Sidecar,
+        Some(_) => {
+            entry.problem("metadata", "must be auto, object or sidecar");
+            MetadataPlace::default()
+        }
+    };
+    TargetConfig::Object(ObjectTarget {
+        bucket,
+        clash_policy: clash_policy(entry),
+        metadata,
+        read_back: entry.flag("read_back").unwrap_or(read_back),
     })
 }
 
@@ -305,11 +285,12 @@ fn azure_blob_target(entry: &mut Entry) -> TargetConfig {
             storage_key: Secret::new(entry.text("storage_key")),
         }
     };
-    TargetConfig::AzureBlob(AzureBlobTarget {
+    let bucket = BucketSettings::Azure(AzureSettings {
         endpoint: entry.text("endpoint"),
-        container_name: entry.text("container_name"),
+        container: entry.text("container_name"),
         credential,
-    })
+    });
+    object_target(entry, bucket, true)
 }
 
 fn read_group(place: String, value: Value) -> Result<RoutingGroup, Vec<ConfigProblem>> {
@@ -342,9 +323,10 @@ fn read_delivery_target(place: String, value: Value) -> Result<(String, String),
 }
 
 /// One map of the file while its keys are taken out of it; whatever is left at the end was not expected.
-struct Entry {
+pub(super) struct Entry {
     place: String,
-    map: Mapping,
+    /// The keys that nobody has asked for yet.
+    pub(super) map: Mapping,
     problems: Vec<ConfigProblem>,
 }
 
@@ -356,12 +338,13 @@ impl Entry {
         }
     }
 
-    fn problem(&mut self, key: &str, rule: &str) {
+    /// Notes what is wrong with a key.
+    pub(super) fn problem(&mut self, key: &str, rule: &str) {
         self.problems.push(ConfigProblem::new(format!("{}.{key}", self.place), rule));
     }
 
     /// A text that must be there. The empty one is not: DEX reads unset variables so.
-    fn text(&mut self, key: &str) -> String {
+    pub(super) fn text(&mut self, key: &str) -> String {
         let problems = self.problems.len();
         let text = self.optional_text(key);
         if text.is_none() && self.problems.len() == problems {
@@ -372,13 +355,25 @@ impl Entry {
 
     /// A text that may be absent or empty. Whole numbers are taken as they are; anything else must be
     /// quoted, because YAML would change how it is written.
-    fn optional_text(&mut self, key: &str) -> Option<String> {
+    pub(super) fn optional_text(&mut self, key: &str) -> Option<String> {
         match self.map.remove(key)? {
             Value::Null => None,
             Value::String(text) => Some(text).filter(|text| !text.is_empty()),
             Value::Number(number) if !number.is_f64() => Some(number.to_string()),
             _ => {
                 self.problem(key, "must be a text: put it in quotes");
+                None
+            }
+        }
+    }
+
+    /// A yes or no that may be absent.
+    pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
+        match self.map.remove(key)? {
+            Value::Null => None,
+            Value::Bool(is_on) => Some(is_on),
+            _ => {
+                self.problem(key, "must be true or false");
                 None
             }
         }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::breaker::Verdict;
 use crate::db::DbError;
+use crate::outbound::bucket::BucketError;
+use crate::outbound::tus::{Remedy, TusError};
 use crate::partner::PartnerError;
 use crate::upload::SourceError;
 
@@ -41,6 +43,12 @@ pub(crate) enum DeliveryError {
     /// The target cannot be read or written.
     #[error("the target refused a file operation: {}", .0.kind())]
     Storage(#[source] io::Error),
+    /// A bucket did not do what was asked.
+    #[error("the target failed: {0}")]
+    Bucket(#[from] BucketError),
+    /// The target does not hold the parts any more that were sent to it.
+    #[error("the target has lost the parts that were sent")]
+    PartsLost,
     /// The partner gave no answer.
     #[error("the partner gave no answer: {0}")]
     Partner(#[source] PartnerError),
@@ -57,6 +65,26 @@ pub(crate) enum DeliveryError {
     /// Nothing moved for longer than the gateway waits.
     #[error("the transfer made no progress and was cut off")]
     Stalled,
+    /// A tus server, or the way to it.
+    #[error(transparent)]
+    Tus(#[from] TusError),
+    /// The target has all bytes and has not done with them what is waited for.
+    #[error("the target has every byte and has not said that it {wanted} the upload: status {status}")]
+    NotYet {
+        /// What is waited for.
+        wanted: &'static str,
+        /// The status of its answer.
+        status: u16,
+    },
+    /// The target has lost bytes that it had acknowledged, and that this attempt has given up.
+    #[error("the target has lost bytes that it had acknowledged")]
+    Rewound,
+    /// The target has lost the second upload, too.
+    #[error("the target has lost the upload twice")]
+    LostTwice,
+    /// The manifest is not one that the target could keep.
+    #[error("the manifest cannot be sent to the target: {0}")]
+    Manifest(String),
     /// Another worker has the delivery now.
     #[error("another worker has the delivery")]
     LeaseLost,
@@ -80,19 +108,50 @@ pub(crate) enum Retry {
 }
 
 impl DeliveryError {
+    /// The text for whoever sent the upload, in its report and at `/info`: what another DEX says of a manifest is told
+    /// there (dex-upload F-07), and in no log.
+    pub(super) fn issue(&self) -> String {
+        match self {
+            Self::Tus(TusError::Refused(refusal)) if !refusal.messages.is_empty() => {
+                format!("{self}: {}", refusal.messages.join("; "))
+            }
+            _ => self.to_string(),
+        }
+    }
+
     /// Whether trying again can help.
     pub(crate) fn retry(&self) -> Retry {
         match self {
             Self::Source(SourceError::Missing | SourceError::Corrupt)
             | Self::PathTaken
             | Self::PathRefused
-            | Self::NoSuchTarget => Retry::Never,
+            | Self::NoSuchTarget
+            | Self::LostTwice
+            | Self::Manifest(_) => Retry::Never,
+            Self::Tus(error) => match error.remedy() {
+                Remedy::Nothing => Retry::Never,
+                Remedy::Wait(Some(wait)) => Retry::NotBefore(wait),
+                Remedy::Wait(None) | Remedy::Permission | Remedy::NewUpload => Retry::OnSchedule,
+            },
             Self::Partner(error) if error.is_lasting() => Retry::Never,
             Self::Refused { status, retry_after, .. } => match (status, retry_after) {
                 (401 | 403 | 408 | 409 | 425 | 429 | 500.., Some(wait)) => Retry::NotBefore(*wait),
                 // Somebody may let us in while the schedule runs.
                 (401 | 403 | 408 | 425 | 429 | 500.., None) => Retry::OnSchedule,
                 _ => Retry::Never,
+            },
+            Self::Bucket(error) => match error {
+                BucketError::Name
+                | BucketError::Settings
+                | BucketError::Refused { status: 405 | 413 | 414, .. } => Retry::Never,
+                BucketError::Refused { retry_after: Some(wait), .. } => Retry::NotBefore(*wait),
+                // S3 calls a connection that was slow a bad request, and so a token that has ended.
+                BucketError::Refused { retry_after: None, .. }
+                | BucketError::NotFound
+                | BucketError::Exists
+                | BucketError::Forbidden
+                | BucketError::Outbound(_)
+                | BucketError::Failed => Retry::OnSchedule,
             },
             // The rest may be the network's or the moment's fault, or an operator can put it right while
             // the schedule runs: a mount that is missing, a folder with the wrong owner.
@@ -101,8 +160,11 @@ impl DeliveryError {
             | Self::HashMismatch
             | Self::Full
             | Self::Storage(_)
+            | Self::PartsLost
             | Self::Partner(_)
             | Self::Stalled
+            | Self::NotYet { .. }
+            | Self::Rewound
             | Self::LeaseLost
             | Self::Progress(_)
             | Self::Panicked => Retry::OnSchedule,
@@ -118,6 +180,9 @@ impl DeliveryError {
             Self::Source(_)
                 | Self::LengthMismatch { .. }
                 | Self::HashMismatch
+                | Self::NotYet { .. }
+                | Self::Rewound
+                | Self::PartsLost
                 | Self::LeaseLost
                 | Self::Progress(_)
                 | Self::Panicked

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::upload::{Source, SourceError};
+use crate::upload::{Source, SourceError, Stored};
 
 /// What one attempt has moved so far.
 #[derive(Debug, Default)]
@@ -72,5 +72,9 @@ impl Source for Metered {
 
     fn sha256(&self) -> Option<[u8; 32]> {
         self.source.sha256()
+    }
+
+    fn stored(&self) -> Option<Stored> {
+        self.source.stored()
     }
 }

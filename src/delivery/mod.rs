@@ -11,6 +11,7 @@ mod attempt;
 mod breaker;
 mod config;
 mod destination;
+mod dex_target;
 mod error;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -35,17 +36,16 @@ use tokio::sync::{Notify, Semaphore};
 pub(crate) use breaker::BreakerSettings;
 pub(crate) use config::{ClashPolicy, TargetConfig};
 pub(crate) use destination::{
-    Delivered, DeliveryRequest, Destination, EndpointDestination, FileDestination, FileSettings, HELD,
+    Delivered, DeliveryRequest, Destination, DexDestination, EndpointDestination, FileDestination,
+    FileSettings, HELD, ObjectDestination, ObjectSettings,
 };
 pub(crate) use error::{DeliveryError, Retry};
 pub(crate) use model::{Attempt, AttemptOutcome, Cause, Delivery, DeliveryStatus, NewDelivery};
 pub(crate) use progress::Progress;
 pub(crate) use routing::Routing;
 pub(crate) use schedule::Schedule;
-#[cfg(test)]
-pub(crate) use store::cancel;
 pub(crate) use store::{
-    CallOff, DeliveryFilter, FoundDelivery, Order, Repeated, attempts, cancel_ordered, count, counts,
+    CallOff, DeliveryFilter, FoundDelivery, Order, Repeated, attempts, cancel, cancel_ordered, count, counts,
     enqueue, find, followed, free_all_leases, hold, is_ordered_under_way, list, release, repeat, requeue,
     search,
 };

@@ -1,9 +1,10 @@
 //! Which targets a data stream goes to, and where in each. Made once at start from DEX's delivery file and
 //! the built-in route; after that it is only looked up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::config::{self, ClashPolicy, FileTarget, NamedTarget, RoutingGroup, TargetConfig};
+use super::destination::{MetadataPlace, misfits};
 use super::ordering::Ordering;
 use super::path_template::PathTemplate;
 use crate::manifest::{
@@ -87,18 +88,19 @@ impl Routing {
         &self.concurrency
     }
 
-    /// Every target that something is routed to and that this version cannot deliver to.
-    pub(crate) fn unavailable_targets(&self) -> Vec<ConfigProblem> {
-        let is_routed = |name: &str| self.groups.values().flatten().any(|routed| routed.target == name);
-        let unavailable =
-            self.targets.iter().filter(|(name, target)| !target.is_available() && is_routed(name));
-        unavailable
-            .map(|(name, target)| {
-                let rule =
-                    format!("has type {}, to which this version cannot deliver yet", target.type_name());
-                ConfigProblem::new(format!("target {name}"), rule)
-            })
-            .collect()
+    /// The fields of a manifest that a target of its data stream wants with the object and cannot keep as they are
+    /// (dex-upload W-33).
+    pub(crate) fn misfits<'f>(
+        &self,
+        (data_stream_id, data_stream_route): (&str, &str),
+        fields: &[(&'f str, &'f str)],
+    ) -> BTreeSet<&'f str> {
+        let routed = self.targets_for(data_stream_id, data_stream_route).iter();
+        let wanting = routed.filter_map(|routed| match self.targets.get(&routed.target) {
+            Some(TargetConfig::Object(target)) if target.metadata == MetadataPlace::Object => Some(target),
+            _ => None,
+        });
+        wanting.flat_map(|target| misfits(fields, target.holder())).collect()
     }
 
     /// What is legal but surely not meant: in the file itself, and between it and the rules of the streams.

@@ -13,7 +13,7 @@ use crate::auth::{Access, DEFAULT_TENANT};
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, on_db};
 use crate::id::UploadId;
-use crate::upload::{Source, SourceError};
+use crate::upload::{Source, SourceError, Stored};
 
 /// The lease of the tests: long enough never to end by itself.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
@@ -140,6 +140,7 @@ pub(super) struct MemorySource {
     sha256: [u8; 32],
     fails_at: Option<usize>,
     stops_at: Option<usize>,
+    stored: Option<Stored>,
 }
 
 impl MemorySource {
@@ -147,7 +148,7 @@ impl MemorySource {
     pub(super) fn new(bytes: impl AsRef<[u8]>) -> Self {
         let bytes = Bytes::copy_from_slice(bytes.as_ref());
         let (length, sha256) = (bytes.len() as u64, Sha256::digest(&bytes).into());
-        Self { bytes, at: 0, length, sha256, fails_at: None, stops_at: None }
+        Self { bytes, at: 0, length, sha256, fails_at: None, stops_at: None, stored: None }
     }
 
     /// SHA-256 of the bytes it has.
@@ -168,6 +169,11 @@ impl MemorySource {
     /// The same, but it fails when this many bytes were read.
     pub(super) fn failing_at(self, at: usize) -> Self {
         Self { fails_at: Some(at), ..self }
+    }
+
+    /// The same, and it is an object of a bucket.
+    pub(super) fn stored_as(self, stored: Stored) -> Self {
+        Self { stored: Some(stored), ..self }
     }
 
     /// The same, but it never goes on when this many bytes were read.
@@ -199,5 +205,9 @@ impl Source for MemorySource {
 
     fn sha256(&self) -> Option<[u8; 32]> {
         Some(self.sha256)
+    }
+
+    fn stored(&self) -> Option<Stored> {
+        self.stored.clone()
     }
 }

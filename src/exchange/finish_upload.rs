@@ -20,17 +20,17 @@ const NO_DESTINATION: &str = "the data stream has no destination";
 #[derive(Debug)]
 pub(super) struct Finishing {
     upload: Upload,
-    last: Option<Segment>,
+    tail: Vec<Segment>,
     deliveries: Vec<NewDelivery>,
     screened: Option<Screened>,
     now: Timestamp,
 }
 
 impl Finishing {
-    /// `last` is what was appended but not yet acknowledged.
-    pub(super) fn new(exchange: &Exchange, upload: Upload, last: Option<Segment>, now: Timestamp) -> Self {
+    /// `tail` is what was appended but not yet acknowledged.
+    pub(super) fn new(exchange: &Exchange, upload: Upload, tail: Vec<Segment>, now: Timestamp) -> Self {
         let deliveries = exchange.deliveries_of(&upload);
-        Self { upload, last, deliveries, screened: None, now }
+        Self { upload, tail, deliveries, screened: None, now }
     }
 
     /// With what is seen of the bytes.
@@ -42,15 +42,18 @@ impl Finishing {
 
     /// The offset once this is written.
     pub(super) fn end(&self) -> u64 {
-        self.last.as_ref().map_or(self.upload.offset, Segment::end)
+        self.tail.last().map_or(self.upload.offset, Segment::end)
     }
 
-    /// Finishes an upload that is open; `false` if it was finished already.
+    /// Finishes an upload that is open; `false` if it was finished already. Nothing follows from a partial upload but
+    /// that it can be concatenated (T-29).
     pub(super) async fn write(&self, tx: &mut Tx<'_>) -> Result<bool, DbError> {
-        if !Uploads::complete(tx, &self.upload, self.last.as_ref(), self.now).await? {
+        if !Uploads::complete(tx, &self.upload, &self.tail, self.now).await? {
             return Ok(false);
         }
-        self.write_consequences(tx, &[]).await?;
+        if !self.upload.is_partial() {
+            self.write_consequences(tx, &[]).await?;
+        }
         Ok(true)
     }
 
@@ -79,14 +82,19 @@ impl Exchange {
     pub(crate) async fn finish_upload(
         self: &Arc<Self>,
         upload: Upload,
-        last: Option<Segment>,
+        tail: Vec<Segment>,
     ) -> Result<bool, DbError> {
-        let screened = self.screen_stored(&upload).await;
-        let finishing = Finishing::new(self, upload, last, self.clock.now()).screened(screened);
+        let finishing = self.finishing(upload, tail).await;
         let finished = self.db.write(finishing, |finishing, tx| Box::pin(finishing.write(tx))).await?;
         self.deliveries.wake();
         self.agenda.wake();
         Ok(finished)
+    }
+
+    /// What becomes true when an upload whose bytes are all in the store is finished.
+    pub(super) async fn finishing(&self, upload: Upload, tail: Vec<Segment>) -> Finishing {
+        let screened = if upload.is_partial() { None } else { self.screen_stored(&upload).await };
+        Finishing::new(self, upload, tail, self.clock.now()).screened(screened)
     }
 
     /// Finishes what a crash left full but open; returns how many uploads that were.
@@ -94,7 +102,7 @@ impl Exchange {
         let left = self.uploads.full_but_open().await?;
         let count = left.len();
         for upload in left {
-            self.finish_upload(upload, None).await?;
+            self.finish_upload(upload, Vec::new()).await?;
         }
         Ok(count)
     }

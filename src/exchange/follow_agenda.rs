@@ -164,6 +164,7 @@ impl Exchange {
             Errand::RemindTask => self.remind_task(item).await,
             Errand::Associate => self.associate(item).await,
             Errand::ForwardPush => self.forward_push(item).await,
+            Errand::ConcatenateUpload => self.join_parts(item).await,
             Errand::ScanUpload => self.scan_upload(item).await,
             Errand::FollowDelivery => self.follow_delivery(item).await,
             Errand::SubmitAttachments => self.submit_attachments(item).await,

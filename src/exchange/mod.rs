@@ -2,7 +2,8 @@
 //! transaction that makes its outcome true; an acknowledgement is only ever sent after that commit.
 //!
 //! Bytes come in by [`receive_upload`] (tus) or [`submit_attachment`] (FHIR); both end in
-//! [`finish_upload`], which makes an upload complete and its deliveries exist at once. [`redeliver`] repeats a
+//! [`finish_upload`], which makes an upload complete and its deliveries exist at once; [`concatenate_upload`] makes
+//! one of several, [`terminate_upload`] removes one that is not wanted or has expired. [`redeliver`] repeats a
 //! delivery and [`redeliver_many`] those that [`find_deliveries`] finds, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts
 //! work; [`retain`] tidies up. The FHIR REST API comes in by [`interaction`], which gives each call to
 //! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]: [`validate_resource`],
@@ -28,6 +29,7 @@ mod care_date;
 pub(crate) mod check_health;
 pub(crate) mod check_signatures;
 mod check_task;
+pub(crate) mod concatenate_upload;
 pub(crate) mod declare;
 pub(crate) mod discover_endpoint;
 mod errands;
@@ -64,6 +66,7 @@ mod store;
 pub(crate) mod store_resource;
 pub(crate) mod submit_answer;
 pub(crate) mod submit_attachment;
+pub(crate) mod terminate_upload;
 mod validate_resource;
 
 use std::collections::HashMap;
@@ -150,6 +153,8 @@ pub(crate) struct ExchangeSettings {
     pub(crate) fhir_base: Arc<str>,
     /// Whether an upload whose stream has no destination is refused at its creation.
     pub(crate) refuse_unrouted: bool,
+    /// Whether the removal of an upload calls its deliveries off without being told to.
+    pub(crate) terminate_during_delivery: bool,
     /// The longest `$submit-attachment` body, in bytes.
     pub(crate) payload_limit_bytes: u64,
     /// How the FHIR scanner is bounded.

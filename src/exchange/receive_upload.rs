@@ -1,4 +1,4 @@
-//! The tus door: create an upload, append to it. The manifest is verified before anything exists (DEX
+//! The tus door: create an upload, append to it. Uploads made of others are in [`concatenate_upload`](super::concatenate_upload). The manifest is verified before anything exists (DEX
 //! pre-create); a refused creation leaves its two reports and nothing else.
 
 use std::sync::Arc;
@@ -9,15 +9,34 @@ use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
 use crate::id::UploadId;
-use crate::manifest::{ManifestFields, RejectedManifest, SenderManifest, verify};
+use crate::manifest::{FieldError, ManifestFields, RejectedManifest, SenderManifest, verify};
 use crate::report::{self, Report, ReportIssue, ReportStatus, Stage};
-use crate::upload::{AppendRequest, Appended, Door, Ended, Upload, UploadError, Uploads, stream_fields};
+use crate::upload::{
+    AppendRequest, Appended, Concat, Door, Ended, Upload, UploadError, UploadState, Uploads, progress,
+    stream_fields,
+};
+
+/// An upload that a sender wants.
+#[derive(Debug)]
+pub(crate) struct CreateRequest {
+    /// Upload-Length in bytes; `None`: it is told later.
+    pub(crate) length: Option<u64>,
+    /// The sender's manifest fields.
+    pub(crate) fields: ManifestFields,
+    /// Whether it is only there to be concatenated.
+    pub(crate) is_partial: bool,
+}
 
 /// A creation that became an upload, or did not.
 #[derive(Debug)]
 pub(crate) enum Creation {
     /// It exists.
-    Created(UploadId),
+    Created {
+        /// Its id.
+        id: UploadId,
+        /// When it expires, if nothing happens to it.
+        expires_at: Option<Timestamp>,
+    },
     /// Its manifest was refused. The id names nothing but the two reports.
     Refused {
         /// The id that the upload would have had.
@@ -34,6 +53,10 @@ pub(crate) enum Creation {
 pub(crate) struct Reception {
     /// The upload's offset now: every byte before it is durable.
     pub(crate) offset: u64,
+    /// Whether it has all its bytes.
+    pub(crate) is_complete: bool,
+    /// When it expires, if it can.
+    pub(crate) expires_at: Option<Timestamp>,
     /// Why no more bytes were taken.
     pub(crate) ended: Ended<BodyError>,
 }
@@ -45,33 +68,32 @@ impl From<Interrupted> for UploadError {
 }
 
 impl Exchange {
-    /// Creates an upload of `length` bytes (`None`: told later) with the sender's manifest fields.
+    /// Creates an upload.
     pub(crate) async fn create_upload(
         self: &Arc<Self>,
         caller: &Caller,
-        length: Option<u64>,
-        fields: ManifestFields,
+        request: CreateRequest,
     ) -> Result<Creation, DbError> {
+        let CreateRequest { length, fields, is_partial } = request;
         let (id, now) = (UploadId::new(), self.clock.now());
-        let owner = (caller.tenant(), caller.id());
-        let manifest = match verify(&self.streams, fields.ingested(id, now)) {
-            Ok(manifest) => manifest,
-            Err(rejected) => {
-                self.report_refusal(caller, id, &rejected.fields, rejected.legacy_messages().join("\n"), now)
-                    .await?;
-                return Ok(Creation::Refused { id, rejected });
+        // A part says what it is only if it wants to; what it becomes a part of must (T-37).
+        let manifest = if is_partial && fields.is_empty() {
+            SenderManifest::of_part(id, now)
+        } else {
+            match self.admit(caller, id, fields, now).await? {
+                Ok(manifest) => manifest,
+                Err(refused) => return Ok(refused),
             }
         };
-        if self.settings.refuse_unrouted && !self.is_routed(&manifest) {
-            let message = "the data stream has no destination".to_owned();
-            self.report_refusal(caller, id, manifest.fields(), message, now).await?;
-            return Ok(Creation::Unrouted(id));
-        }
-        let upload = Upload::new(owner, id, Door::Tus, length, manifest, now);
-        let unit = NewUpload { reports: creation_reports(&upload, now), upload, now };
+        let mut upload = Upload::new((caller.tenant(), caller.id()), id, Door::Tus, length, manifest, now);
+        upload.concat = is_partial.then_some(Concat::Partial);
+        upload.expires_at = self.uploads.expires_at(&upload, now);
+        let mut expires_at = upload.expires_at;
+        let unit = NewUpload { upload, now };
         if length == Some(0) {
             // An upload without bytes is complete at once (T-14).
-            let finishing = Finishing::new(self, unit.upload.clone(), None, now);
+            let finishing = Finishing::new(self, unit.upload.clone(), Vec::new(), now);
+            expires_at = expires_at.filter(|_| is_partial);
             self.db
                 .write((unit, finishing), |(unit, finishing), tx| {
                     Box::pin(async move {
@@ -86,7 +108,32 @@ impl Exchange {
         } else {
             self.db.write(unit, |unit, tx| Box::pin(unit.write(tx))).await?;
         }
-        Ok(Creation::Created(id))
+        Ok(Creation::Created { id, expires_at })
+    }
+
+    /// Judges the manifest fields of an upload that is to be created. What is refused leaves its two reports.
+    pub(super) async fn admit(
+        &self,
+        caller: &Caller,
+        id: UploadId,
+        fields: ManifestFields,
+        now: Timestamp,
+    ) -> Result<Result<SenderManifest, Creation>, DbError> {
+        let verified = verify(&self.streams, fields.ingested(id, now));
+        let manifest = match verified.and_then(|manifest| self.storable(manifest)) {
+            Ok(manifest) => manifest,
+            Err(rejected) => {
+                self.report_refusal(caller, id, &rejected.fields, rejected.legacy_messages().join("\n"), now)
+                    .await?;
+                return Ok(Err(Creation::Refused { id, rejected }));
+            }
+        };
+        if self.settings.refuse_unrouted && !self.is_routed(&manifest) {
+            let message = "the data stream has no destination".to_owned();
+            self.report_refusal(caller, id, manifest.fields(), message, now).await?;
+            return Ok(Err(Creation::Unrouted(id)));
+        }
+        Ok(Ok(manifest))
     }
 
     /// Appends a body to an upload and, if that was the last of it, finishes the upload.
@@ -106,25 +153,44 @@ impl Exchange {
     }
 
     async fn acknowledge(self: &Arc<Self>, appended: Appended<BodyError>) -> Result<Reception, UploadError> {
-        let full = appended.fills();
-        // The lock inside `appended` is held until the last segment is committed.
-        let Appended { upload, last, ended, lock } = appended;
-        let offset = last.as_ref().map_or(upload.offset, super::super::upload::blob::Segment::end);
+        let (full, offset) = (appended.fills(), appended.end());
+        // The lock inside `appended` is held until the tail is committed.
+        let Appended { mut upload, tail, ended, lock, .. } = appended;
+        let is_complete = full || upload.state != UploadState::Open;
+        let expires_at = match (is_complete, tail.is_empty()) {
+            (true, _) => upload.expires_at.filter(|_| upload.is_partial()),
+            (false, true) => upload.expires_at,
+            (false, false) => self.uploads.expires_at(&upload, self.clock.now()),
+        };
         if full {
-            if !self.finish_upload(upload, last).await? {
+            // The end of the last body may be all that tells the length.
+            upload.length = Some(offset);
+            if !self.finish_upload(upload, tail).await? {
                 // Nothing of ours was written, so nothing of ours may be acknowledged.
                 return Err(UploadError::Locked);
             }
-        } else if let Some(last) = last {
-            self.uploads.advance(&upload, last).await?;
+        } else {
+            self.uploads.advance(&upload, &tail).await?;
         }
         drop(lock);
-        Ok(Reception { offset, ended })
+        Ok(Reception { offset, is_complete, expires_at, ended })
     }
 
     /// Whether an upload with this manifest goes anywhere.
     pub(super) fn is_routed(&self, manifest: &SenderManifest) -> bool {
         !self.routing.targets_for(manifest.data_stream_id(), manifest.data_stream_route()).is_empty()
+    }
+
+    /// Refuses a manifest that a target could not keep with the object: after the last byte it would be too late.
+    fn storable(&self, manifest: SenderManifest) -> Result<SenderManifest, RejectedManifest> {
+        let fields: Vec<(&str, &str)> = manifest.fields().iter().collect();
+        let stream = (manifest.data_stream_id(), manifest.data_stream_route());
+        let misfits = self.routing.misfits(stream, &fields);
+        if misfits.is_empty() {
+            return Ok(manifest);
+        }
+        let errors = misfits.into_iter().map(FieldError::not_storable).collect();
+        Err(RejectedManifest { fields: manifest.fields().clone(), errors })
     }
 
     /// Writes the two reports of a creation that was refused.
@@ -147,17 +213,25 @@ impl Exchange {
 /// The row and the reports of an upload that begins.
 struct NewUpload {
     upload: Upload,
-    reports: Vec<Report>,
     now: Timestamp,
 }
 
 impl NewUpload {
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), DbError> {
         Uploads::insert(tx, std::slice::from_ref(&self.upload), &[]).await?;
-        let mut reports = self.reports.clone();
-        reports.push(crate::upload::progress(&self.upload, 0, self.now));
-        report::record(tx, &self.upload.stream(), &reports).await
+        // A part is no file of its own: nobody follows it.
+        if self.upload.is_partial() {
+            return Ok(());
+        }
+        report::record(tx, &self.upload.stream(), &begin_reports(&self.upload, self.now)).await
     }
+}
+
+/// What is reported of an upload that exists and has no bytes.
+pub(super) fn begin_reports(upload: &Upload, now: Timestamp) -> Vec<Report> {
+    let mut reports = creation_reports(upload, now);
+    reports.push(progress(upload, 0, now));
+    reports
 }
 
 /// What is reported of an upload that came to nothing: `metadata-transform`, which did happen, and `metadata-verify`

@@ -1,6 +1,6 @@
 //! Periodic work that looks at several stages: answers kept for an `Idempotency-Key` go when their time is
-//! over, and so do exports with their files; the state of all deliveries and scans is shown as metrics. Expiry and retention of
-//! uploads belong here: bytes go only where no `upload` and no `binary_content` row names them, for a Binary may share
+//! over, and so do exports with their files and uploads that nobody went on with; the state of all deliveries and scans is
+//! shown as metrics. Retention of uploads belongs here: bytes go only where no `upload` and no `binary_content` row names them, for a Binary may share
 //! those of an upload.
 
 use std::sync::Arc;
@@ -37,6 +37,7 @@ impl Exchange {
         let now = self.clock.now();
         self.db.write((), move |(), tx| Box::pin(store::forget_keys(tx, now))).await?;
         self.tidy_exports(now).await?;
+        self.expire_uploads(now).await?;
         let (counts, scans_waiting) = {
             let mut reader = self.db.reader().await?;
             let counts = delivery::counts(&mut reader.tx(), &Access::of_worker(DEFAULT_TENANT)).await?;

@@ -8,20 +8,22 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::receive_upload::Creation;
+use super::receive_upload::{CreateRequest, Creation};
 use super::submit_attachment::{Answer, RunningKeys, SubmitError, SubmitRequest};
 use super::*;
+use crate::agenda::{self, Item};
 use crate::audit::{self, AuditOutcome};
 use crate::auth::Caller;
 use crate::cdex::OwnUploads;
-use crate::clock::{ManualClock, Timestamp};
+use crate::clock::{Clock as _, ManualClock, Timestamp};
 use crate::config::{Config, FhirMappingConfig, Validation};
+use crate::db::DbError;
 use crate::delivery::{
     BreakerSettings, Destination, FileDestination, FileSettings, Schedule, WorkerSettings,
 };
 use crate::id::UploadId;
 use crate::manifest::ManifestFields;
-use crate::upload::{AppendRequest, Ended, FileBlobs, UploadSettings, Uploads};
+use crate::upload::{AppendRequest, Ended, Expiry, FileBlobs, UploadSettings, Uploads};
 
 /// A gateway without its edge.
 pub(super) struct Gateway {
@@ -41,8 +43,12 @@ impl Gateway {
         let clock = Arc::new(ManualClock::new(start));
         let blobs = FileBlobs::open(folder.path().join("uploads"), false).expect("the store opens");
         let tracker = TaskTracker::new();
-        let settings =
-            UploadSettings { checkpoint_bytes: 1 << 20, checkpoint_interval: Duration::from_hours(1) };
+        let settings = UploadSettings {
+            max_bytes: 1 << 30,
+            checkpoint_bytes: 1 << 20,
+            checkpoint_interval: Duration::from_hours(1),
+            expiry: Expiry::new(Duration::from_hours(24), &std::collections::BTreeMap::new()),
+        };
         let uploads =
             Arc::new(Uploads::new(db.clone(), clock.clone(), Arc::new(blobs), settings, tracker.clone()));
         let local = FileDestination::new(FileSettings {
@@ -58,7 +64,7 @@ impl Gateway {
             concurrency_per_target: 2,
             concurrency_of: HashMap::new(),
             breaker: BreakerSettings {
-                failures: 5,
+                failures: u32::MAX,
                 pause: Duration::from_secs(10),
                 longest_pause: Duration::from_mins(5),
             },
@@ -99,6 +105,7 @@ impl Gateway {
             settings: ExchangeSettings {
                 fhir_base: "http://gateway.example/fhir".into(),
                 refuse_unrouted: false,
+                terminate_during_delivery: false,
                 payload_limit_bytes: 1 << 20,
                 scan: ScanLimits { inline_data_bytes: 100, ..ScanLimits::default() },
                 idempotency: Duration::from_hours(1),
@@ -141,18 +148,40 @@ impl Gateway {
     }
 
     pub(super) async fn create(&self, length: u64) -> UploadId {
-        let creation = self.exchange.create_upload(&Caller::anonymous(), Some(length), manifest()).await;
-        match creation.expect("it writes") {
-            Creation::Created(id) => id,
+        self.create_as(CreateRequest { length: Some(length), fields: manifest(), is_partial: false }).await
+    }
+
+    pub(super) async fn create_as(&self, request: CreateRequest) -> UploadId {
+        match self.exchange.create_upload(&Caller::anonymous(), request).await.expect("it writes") {
+            Creation::Created { id, .. } => id,
             refused => panic!("{refused:?}"),
         }
     }
 
     pub(super) async fn append(&self, id: UploadId, offset: u64, bytes: &[u8]) -> u64 {
-        let request = AppendRequest { access: Caller::anonymous().access(), id, offset, declared: None };
+        let request = AppendRequest::new(Caller::anonymous().access(), id, offset);
         let reception = self.exchange.append_upload(request, body_of(bytes)).await.expect("it appends");
         assert!(matches!(reception.ended, Ended::Whole));
         reception.offset
+    }
+
+    /// Does all that is due on the agenda.
+    pub(super) async fn run_agenda(&self) {
+        loop {
+            let now = self.clock.now();
+            let taken: Result<Vec<Item>, DbError> = self
+                .exchange
+                .db
+                .write((), move |(), tx| Box::pin(agenda::take(tx, now, Duration::from_mins(1), 10)))
+                .await;
+            let taken = taken.expect("items are taken");
+            if taken.is_empty() {
+                return;
+            }
+            for item in taken {
+                self.exchange.follow(item).await;
+            }
+        }
     }
 
     pub(super) async fn deliver(&self) -> usize {

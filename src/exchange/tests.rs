@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde_json::json;
 
-use super::receive_upload::Creation;
+use super::receive_upload::{CreateRequest, Creation};
 use super::redeliver::{Redelivery, RedeliveryRefused};
 use super::submit_attachment::{Answer, SubmitError};
 use super::testing::{Gateway, base64, body_of, document, manifest, submission};
@@ -238,7 +238,8 @@ async fn a_refused_creation_writes_its_two_reports_and_nothing_else() {
         let gateway = Gateway::new(&db);
         let mut fields = manifest();
         fields.set("data_stream_route", "unknown");
-        let creation = gateway.exchange.create_upload(&Caller::anonymous(), Some(5), fields).await;
+        let request = CreateRequest { length: Some(5), fields, is_partial: false };
+        let creation = gateway.exchange.create_upload(&Caller::anonymous(), request).await;
         let Ok(Creation::Refused { id, .. }) = creation else { panic!("{creation:?}") };
         assert_eq!(gateway.stages(id).await, ["metadata-transform", "metadata-verify"]);
         let access = Caller::anonymous().access();
@@ -248,6 +249,7 @@ async fn a_refused_creation_writes_its_two_reports_and_nothing_else() {
     .await;
 }
 
+/// T-34
 #[tokio::test]
 async fn what_a_crash_left_full_but_open_is_finished_at_the_start_and_only_once() {
     for_each_database(|db| async move {
@@ -255,17 +257,17 @@ async fn what_a_crash_left_full_but_open_is_finished_at_the_start_and_only_once(
         let id = gateway.create(5).await;
         // The crash comes between the last offset and its consequences.
         let access = Caller::anonymous().access();
-        let request = AppendRequest { access: access.clone(), id, offset: 0, declared: None };
+        let request = AppendRequest::new(access.clone(), id, 0);
         let stop = CancellationToken::new();
         let appended =
             gateway.exchange.uploads.append(request, body_of(b"bytes"), &stop).await.expect("it appends");
-        let segment = appended.last.clone().expect("bytes came");
-        gateway.exchange.uploads.advance(&appended.upload, segment).await.expect("the offset moves");
+        assert!(!appended.tail.is_empty(), "bytes came");
+        gateway.exchange.uploads.advance(&appended.upload, &appended.tail).await.expect("the offset moves");
         drop(appended);
         assert_eq!(gateway.exchange.finish_left_over().await.expect("it finishes"), 1);
         assert_eq!(gateway.exchange.finish_left_over().await.expect("nothing is left"), 0);
         let upload = gateway.exchange.uploads.find(&access, id).await.expect("it reads").expect("it exists");
-        gateway.exchange.finish_upload(upload, None).await.expect("finishing again is no error");
+        gateway.exchange.finish_upload(upload, Vec::new()).await.expect("finishing again is no error");
         assert_eq!(gateway.deliver().await, 1);
         assert_eq!(gateway.stages(id).await.iter().filter(|stage| *stage == "upload-completed").count(), 1);
     })

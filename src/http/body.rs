@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use http_body_util::BodyDataStream;
+use http_body_util::{BodyDataStream, BodyStream};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
@@ -64,6 +64,20 @@ pub(crate) fn stream(body: Body, limit: u64) -> impl Stream<Item = Result<Bytes,
         let go_on = !refused;
         refused = chunk.is_err();
         std::future::ready(go_on)
+    })
+}
+
+/// The bytes of a body as they arrive, and then the trailers, if there are any, for `told`: before the stream ends.
+pub(crate) fn stream_with_trailers(
+    body: Body,
+    mut told: impl FnMut(&HeaderMap) + Send,
+) -> impl Stream<Item = Result<Bytes, BodyFault>> + Send {
+    BodyStream::new(body).filter_map(move |frame| {
+        let chunk = match frame {
+            Ok(frame) => frame.into_data().map(Ok).map_err(|frame| frame.trailers_ref().map(&mut told)).ok(),
+            Err(error) => Some(Err(BodyFault::of(error))),
+        };
+        std::future::ready(chunk)
     })
 }
 

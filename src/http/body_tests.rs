@@ -7,6 +7,7 @@ use super::*;
 const RULES: PaceRules =
     PaceRules { idle_timeout: Duration::from_secs(30), bytes_per_sec: 1024, window: Duration::from_mins(1) };
 
+/// T-10
 #[test]
 fn a_client_that_sends_nothing_is_given_up_after_the_idle_time() {
     let start = Instant::now();

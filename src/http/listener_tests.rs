@@ -110,6 +110,7 @@ async fn a_header_that_does_not_end_ends_the_connection() {
     }
 }
 
+/// T-10
 #[tokio::test]
 async fn a_body_that_does_not_end_is_a_408_and_ends_the_connection() {
     let server = Server::start(|settings| settings.idle_timeout = Duration::from_millis(50)).await;

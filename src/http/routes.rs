@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::body::{self, BodyFault};
@@ -52,6 +53,11 @@ pub(crate) fn routes(state: DoorState) -> Router {
 /// The body of a request as the use cases take it, at most `limit` bytes of it.
 pub(super) fn body(request: Request, limit: u64) -> Body {
     body::stream(request.into_body(), limit).map_err(body_error).boxed()
+}
+
+/// The same without a limit, with the trailers that follow it for `told`.
+pub(super) fn body_with_trailers(request: Request, told: impl FnMut(&HeaderMap) + Send + 'static) -> Body {
+    body::stream_with_trailers(request.into_body(), told).map_err(body_error).boxed()
 }
 
 /// Why a body ended, as the use cases know it.

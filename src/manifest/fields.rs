@@ -8,6 +8,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::ManifestError;
+use super::config::stream_name;
 use crate::clock::Timestamp;
 use crate::id::UploadId;
 
@@ -32,6 +33,11 @@ impl ManifestFields {
             Some(field) => field.1 = value,
             None => self.0.push((key, value)),
         }
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The fields in order.
@@ -139,6 +145,15 @@ impl SenderManifest {
         Self(fields.ingested(upload_id, now))
     }
 
+    /// What stands for the manifest of a partial upload that came without metadata: it belongs to no data stream, and
+    /// is never delivered (tus 1.0.0, Concatenation).
+    pub(crate) fn of_part(upload_id: UploadId, now: Timestamp) -> Self {
+        let mut fields = ManifestFields::default();
+        fields.set("data_stream_id", "");
+        fields.set("data_stream_route", "");
+        Self(fields.ingested(upload_id, now))
+    }
+
     /// Reads what [`Self::to_json`] wrote. What was accepted stays accepted: a stored manifest is not
     /// checked against the rules of today.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, ManifestError> {
@@ -169,6 +184,11 @@ impl SenderManifest {
     /// The route within the data stream, often the format.
     pub(crate) fn data_stream_route(&self) -> &str {
         self.text("data_stream_route")
+    }
+
+    /// The data stream as its file is called, without `.json`.
+    pub(crate) fn stream_name(&self) -> String {
+        stream_name('_', (self.data_stream_id(), self.data_stream_route()))
     }
 
     /// When the gateway took the upload, as written into the manifest.

@@ -22,6 +22,8 @@ pub(crate) enum FieldErrorCode {
     InvalidCharacter,
     /// There are no rules for this data stream.
     UnknownDataStream,
+    /// A target of the data stream cannot keep the field as it is.
+    NotStorable,
 }
 
 /// One broken rule.
@@ -47,6 +49,11 @@ impl FieldError {
         }
     }
 
+    /// A field that a target must keep with the object and cannot; `metadata` for all of them together.
+    pub(crate) fn not_storable(field: &str) -> Self {
+        Self { field: field.to_owned(), code: FieldErrorCode::NotStorable, value: None, allowed: Vec::new() }
+    }
+
     fn about(field: &str, code: FieldErrorCode, value: &str) -> Self {
         Self { field: field.to_owned(), code, value: Some(value.to_owned()), allowed: Vec::new() }
     }
@@ -67,6 +74,12 @@ impl FieldError {
                 format!("open {value}.json: no such file or directory"),
                 MARKER.to_owned(),
                 "manifest validation config file not found".to_owned(),
+            ]),
+            FieldErrorCode::NotStorable => messages.extend([
+                MARKER.to_owned(),
+                format!(
+                    "{field} cannot be kept as object metadata, which takes lower-case names, printable ASCII and 2 KB"
+                ),
             ]),
         }
     }

@@ -2,17 +2,19 @@
 //!
 //! No redirect is followed and no proxy of the environment is used, so a call reaches the host it names or
 //! none; [`guard`] keeps names that lead into the gateway's own network from being called, and [`Base`] keeps calls to
-//! one server below its base URL. Every wait has an end and every answer a limit. URLs, header fields and bodies are
+//! one server below its base URL. [`tus`] is a client of tus servers. Every wait has an end and every answer a limit. URLs, header fields and bodies are
 //! in no error text.
 
 mod base;
+pub(crate) mod bucket;
 mod client;
 mod guard;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod tus;
 
 pub(crate) use base::{Base, form, origin};
-pub(crate) use client::{Answer, Arriving, Call, Client, Limits};
+pub(crate) use client::{Answer, Arriving, Call, Client, Limits, time_to_send};
 pub(crate) use guard::{Reach, names_private};
 
 /// A call did not bring an answer.
@@ -46,7 +48,6 @@ pub(crate) enum OutboundError {
 
 impl OutboundError {
     /// Whether the other side certainly saw nothing of the request.
-    #[cfg_attr(not(test), expect(dead_code, reason = "targets over HTTP will need it"))]
     pub(crate) fn nothing_was_sent(self) -> bool {
         match self {
             Self::Url | Self::Header | Self::Tls | Self::Forbidden | Self::Connect => true,

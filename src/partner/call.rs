@@ -8,10 +8,10 @@ use futures_util::Stream;
 
 use super::Partner;
 use crate::auth::{AccessToken, TokenError};
-use crate::outbound::{Answer, Arriving, Call, OutboundError};
+use crate::outbound::{Answer, Arriving, Call, OutboundError, time_to_send};
 
-/// The slowest that a long body may go, in bytes a second; its time is bounded by that.
-const SLOWEST: u64 = 16 * 1024;
+/// The longest that a partner may look at what it was sent before it answers.
+const LONGEST_THOUGHT: Duration = Duration::from_mins(2);
 
 /// The longest that a long answer may take, however long it is.
 const LONGEST_ANSWER: Duration = Duration::from_hours(6);
@@ -61,7 +61,7 @@ impl Partner {
     ///
     /// *Cancellation*: nothing stays.
     pub(crate) async fn open(&self, url: &str, accept: &str, limit: u64) -> Result<Arriving, PartnerError> {
-        let timeout = (Duration::from_mins(1) + Duration::from_secs(limit / SLOWEST)).min(LONGEST_ANSWER);
+        let timeout = time_to_send(limit).min(LONGEST_ANSWER);
         let token = self.token_for(url).await?;
         let arriving = self.getting(url, accept, token.as_ref()).timeout(timeout).open(limit).await?;
         match self.other_token(arriving.status, token.as_ref()).await? {
@@ -70,8 +70,8 @@ impl Partner {
         }
     }
 
-    /// Posts what a stream brings, `length` bytes in all, within `timeout`, or as long as a slow line may take. What was read cannot be sent again: a token that is refused
-    /// makes the call fail, and the next one brings another.
+    /// Posts what a stream brings, `length` bytes in all, within `timeout`, or as long as a slow line may take. What was
+    /// read cannot be sent again: a token that is refused makes the call fail, and the next one brings another.
     ///
     /// *Cancellation*: the other side may have acted.
     pub(crate) async fn post_stream<S>(
@@ -89,9 +89,9 @@ impl Partner {
         // Whoever says in the header fields who we are means it: no token goes beside that.
         let is_signed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let token = if is_signed { None } else { self.token_for(url).await? };
-        let timeout =
-            timeout.unwrap_or_else(|| Duration::from_mins(1) + Duration::from_secs(length / SLOWEST));
-        let call = self.posted(url, headers, content_type).stream(stream, length).timeout(timeout);
+        let call = self.posted(url, headers, content_type).stream(stream, length);
+        let call = call.patience(timeout.unwrap_or(LONGEST_THOUGHT));
+        let call = call.timeout(timeout.unwrap_or_else(|| LONGEST_THOUGHT + time_to_send(length)));
         let answer = sign(call, token.as_ref()).send().await?;
         if answer.status == 401 && !is_signed {
             self.tokens.another(token.as_ref()).await.map_err(PartnerError::Token)?;

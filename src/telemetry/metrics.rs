@@ -34,6 +34,14 @@ const SCANS_WAITING: &str = "cdex_scans_waiting";
 /// Bulk exports that have ended, by `result` (`complete`, `failed`, `removed`) (counter).
 const EXPORTS: &str = "cdex_exports_total";
 
+/// Uploads that have ended without being complete, or were removed, by `reason` (`expired`, `terminated`) (counter).
+const ENDED_UPLOADS: &str = "cdex_uploads_ended_total";
+
+/// Counts uploads that have ended.
+pub(crate) fn count_ended_uploads(reason: &'static str, count: u64) {
+    metrics::counter!(ENDED_UPLOADS, "reason" => reason).increment(count);
+}
+
 /// Records how many units of writing shared a commit; the database knows nothing of metrics.
 pub(crate) fn observe_db_group(units: usize) {
     metrics::histogram!(DB_GROUP_UNITS).record(f64::from(u32::try_from(units).unwrap_or(u32::MAX)));

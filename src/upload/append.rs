@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::blob::{BlobWriter, Segment};
+use super::checksum::{ExpectedChecksum, Hashing};
 use super::lock::Lock;
 use super::model::{Upload, UploadState};
 use super::{UploadError, Uploads};
@@ -19,10 +20,10 @@ use crate::auth::Access;
 use crate::id::UploadId;
 
 /// How long a newcomer waits for a holder to save its prefix and let go.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What an append is asked to do.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct AppendRequest {
     /// Who asks.
     pub(crate) access: Access,
@@ -32,6 +33,19 @@ pub(crate) struct AppendRequest {
     pub(crate) offset: u64,
     /// Content-Length of the request in bytes, if it has one.
     pub(crate) declared: Option<u64>,
+    /// Upload-Length, where the request tells it: of an upload whose length is not known yet (T-18).
+    pub(crate) length: Option<u64>,
+    /// Whether the upload ends where this body does, wherever that is (IETF draft, Upload-Complete).
+    pub(crate) is_last: bool,
+    /// What the body must hash to. Such a body counts as a whole or not at all.
+    pub(crate) checksum: Option<ExpectedChecksum>,
+}
+
+impl AppendRequest {
+    /// An append of a body of which nothing is known.
+    pub(crate) fn new(access: Access, id: UploadId, offset: u64) -> Self {
+        Self { access, id, offset, declared: None, length: None, is_last: false, checksum: None }
+    }
 }
 
 /// Why an append stopped taking bytes.
@@ -49,25 +63,35 @@ pub(crate) enum Ended<E> {
     Stopping,
 }
 
-/// An append that is over but for its last segment, which the caller commits, together with whatever else
-/// becomes true with it. Holds the upload's lock.
+/// An append that is over but for its tail, which the caller commits, together with whatever else becomes true
+/// with it. Holds the upload's lock.
 #[derive(Debug)]
 pub(crate) struct Appended<E> {
     /// The upload, its offset where the last commit left it.
     pub(crate) upload: Upload,
-    /// Bytes that are durable but not yet acknowledged.
-    pub(crate) last: Option<Segment>,
+    /// Bytes that are durable but not yet acknowledged; more than one segment only of a body with a checksum.
+    pub(crate) tail: Vec<Segment>,
     /// Why it ended.
     pub(crate) ended: Ended<E>,
-    /// Held until the last segment is committed.
+    /// Held until the tail is committed.
     pub(crate) lock: Option<Lock>,
+    /// Whether the upload ends here, whatever is known of its length.
+    is_last: bool,
 }
 
 impl<E> Appended<E> {
-    /// Whether the upload is to be finished in the commit that acknowledges `last`.
+    /// The offset once the tail is committed.
+    pub(crate) fn end(&self) -> u64 {
+        self.tail.last().map_or(self.upload.offset, Segment::end)
+    }
+
+    /// Whether the upload is to be finished in the commit that acknowledges the tail.
     pub(crate) fn fills(&self) -> bool {
-        let offset = self.last.as_ref().map_or(self.upload.offset, Segment::end);
-        self.upload.state == UploadState::Open && self.upload.length == Some(offset)
+        let is_full = match self.upload.length {
+            Some(length) => length == self.end(),
+            None => self.is_last && matches!(self.ended, Ended::Whole),
+        };
+        self.upload.state == UploadState::Open && is_full
     }
 }
 
@@ -86,24 +110,21 @@ where
 {
     // A request that cannot succeed must not interrupt one that does (T-35).
     let upload = uploads.find(&request.access, request.id).await?.ok_or(UploadError::NotFound)?;
-    if request.offset != upload.offset {
-        return Err(UploadError::OffsetMismatch { expected: upload.offset, got: request.offset });
-    }
+    check(uploads, &request, &upload)?;
     let lock = uploads.locks.take(request.id, PATIENCE).await.ok_or(UploadError::Locked)?;
-    let upload = uploads.find(&request.access, request.id).await?.ok_or(UploadError::NotFound)?;
-    match upload.state {
-        UploadState::Damaged => return Err(UploadError::Damaged),
-        UploadState::Complete if request.offset == upload.offset => {
-            return Ok(Appended { upload, last: None, ended: Ended::Whole, lock: None });
-        }
-        UploadState::Open | UploadState::Complete => {}
+    let mut upload = uploads.find(&request.access, request.id).await?.ok_or(UploadError::NotFound)?;
+    check(uploads, &request, &upload)?;
+    if upload.state != UploadState::Open {
+        return Ok(Appended { upload, tail: Vec::new(), ended: Ended::Whole, lock: None, is_last: false });
     }
-    if request.offset != upload.offset {
-        return Err(UploadError::OffsetMismatch { expected: upload.offset, got: request.offset });
-    }
-    let room = upload.length.map_or(u64::MAX, |length| length - upload.offset);
+    let most = upload.length.or(request.length).unwrap_or(uploads.settings.max_bytes);
+    let room = most.saturating_sub(upload.offset);
     if request.declared.is_some_and(|declared| declared > room) {
         return Err(UploadError::BeyondLength);
+    }
+    if let (None, Some(length)) = (upload.length, request.length) {
+        uploads.declare_length(&upload, length).await?;
+        upload.length = Some(length);
     }
     let writer = match uploads.blobs.append(&upload.key, upload.offset).await {
         Ok(writer) => writer,
@@ -115,19 +136,41 @@ where
             return Err(error);
         }
     };
-    let mut run = Run { uploads, upload, writer, room, since_checkpoint: 0 };
+    let hashing = request.checksum.map(Hashing::new);
+    let mut run = Run { uploads, upload, writer, room, since_checkpoint: 0, tail: Vec::new(), hashing };
     let outcome = run.drive(body, &lock, stopping).await;
     // Nothing may still be on its way to the blob when the next writer gets the lock.
     run.writer.abandon().await;
-    let (ended, last) = match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            // What was not acknowledged must not keep a full disk full: opening the blob anew cuts it off.
-            let _ = uploads.blobs.append(&run.upload.key, run.upload.offset).await;
-            return Err(error);
-        }
-    };
-    Ok(Appended { upload: run.upload, last, ended, lock: Some(lock) })
+    if !matches!(outcome, Ok((_, Some(_)))) {
+        // What does not count must not keep a full disk full: opening the blob anew cuts it off.
+        let _ = uploads.blobs.append(&run.upload.key, run.upload.offset).await;
+    }
+    let (ended, tail) = outcome?;
+    let (tail, is_last) = (tail.unwrap_or_default(), request.is_last);
+    Ok(Appended { upload: run.upload, tail, ended, lock: Some(lock), is_last })
+}
+
+/// Whether the upload can take what the request brings, as far as that is known without its body. A complete upload
+/// takes nothing and is no error.
+fn check(uploads: &Uploads, request: &AppendRequest, upload: &Upload) -> Result<(), UploadError> {
+    if upload.is_gone(uploads.clock.now()) {
+        return Err(UploadError::Gone);
+    }
+    if upload.is_final() {
+        return Err(UploadError::Final);
+    }
+    if upload.state == UploadState::Damaged {
+        return Err(UploadError::Damaged);
+    }
+    if request.offset != upload.offset {
+        return Err(UploadError::OffsetMismatch { expected: upload.offset, got: request.offset });
+    }
+    match (request.length, upload.length) {
+        (Some(told), Some(known)) if told != known => Err(UploadError::LengthConflict),
+        (Some(told), None) if told < upload.offset => Err(UploadError::LengthConflict),
+        (Some(told), None) if told > uploads.settings.max_bytes => Err(UploadError::TooLong),
+        _ => Ok(()),
+    }
 }
 
 struct Run<'a> {
@@ -137,16 +180,20 @@ struct Run<'a> {
     /// Bytes the upload still has room for.
     room: u64,
     since_checkpoint: u64,
+    /// Durable and not acknowledged.
+    tail: Vec<Segment>,
+    /// Present where the body counts as a whole or not at all.
+    hashing: Option<Hashing>,
 }
 
 impl Run<'_> {
-    /// Takes the body; what is durable in the end but not acknowledged comes back as a segment.
+    /// Takes the body. What is durable in the end but not acknowledged comes back, unless it is not to count.
     async fn drive<E, B>(
         &mut self,
         body: B,
         lock: &Lock,
         stopping: &CancellationToken,
-    ) -> Result<(Ended<E>, Option<Segment>), UploadError>
+    ) -> Result<(Ended<E>, Option<Vec<Segment>>), UploadError>
     where
         B: Stream<Item = Result<Bytes, E>> + Send,
     {
@@ -176,6 +223,9 @@ impl Run<'_> {
             }
             self.room -= length;
             self.since_checkpoint += length;
+            if let Some(hashing) = &mut self.hashing {
+                hashing.update(&bytes);
+            }
             self.writer.write(bytes).await?;
             let enough = self.since_checkpoint >= self.uploads.settings.checkpoint_bytes;
             if enough || (due <= Instant::now() && self.since_checkpoint > 0) {
@@ -183,23 +233,38 @@ impl Run<'_> {
                 due = Instant::now() + interval;
             }
         };
-        let last = match ended {
-            Ended::BeyondLength => None,
-            _ => self.writer.checkpoint().await?,
+        let is_kept = match (&ended, self.hashing.take()) {
+            // Nobody can say of a part of a body whether it is the one that was meant.
+            (Ended::BeyondLength, _) | (Ended::Broken(_) | Ended::Wanted | Ended::Stopping, Some(_)) => false,
+            (Ended::Whole, Some(hashing)) => {
+                if !hashing.agrees()? {
+                    return Err(UploadError::ChecksumMismatch);
+                }
+                true
+            }
+            (_, None) => true,
         };
-        Ok((ended, last))
+        if !is_kept {
+            return Ok((ended, None));
+        }
+        let mut tail = std::mem::take(&mut self.tail);
+        tail.extend(self.writer.checkpoint().await?);
+        Ok((ended, Some(tail)))
     }
 
     /// Makes what arrived durable and acknowledges it, unless it is the last of the upload: then the caller
-    /// finishes the upload in the same commit.
+    /// finishes the upload in the same commit. Of a body with a checksum nothing is acknowledged before its end.
     async fn checkpoint(&mut self) -> Result<(), UploadError> {
         if self.room == 0 {
             return Ok(());
         }
         if let Some(segment) = self.writer.checkpoint().await? {
-            let end = segment.end();
-            self.uploads.advance(&self.upload, segment).await?;
-            self.upload.offset = end;
+            if self.hashing.is_some() {
+                self.tail.push(segment);
+            } else {
+                self.uploads.advance(&self.upload, std::slice::from_ref(&segment)).await?;
+                self.upload.offset = segment.end();
+            }
         }
         self.since_checkpoint = 0;
         Ok(())

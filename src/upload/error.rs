@@ -1,6 +1,7 @@
 //! What can go wrong with an upload. Status codes are `http`'s business.
 
 use super::blob::BlobError;
+use super::checksum::ChecksumError;
 use crate::db::DbError;
 
 /// An upload could not be created, appended to or read.
@@ -17,6 +18,24 @@ pub(crate) enum UploadError {
         /// The offset that the request named.
         got: u64,
     },
+    /// It was terminated or has expired; its row alone is left (tus 1.0.0: 410).
+    #[error("the upload is gone")]
+    Gone,
+    /// It is made of partial uploads and takes no bytes (tus 1.0.0, Concatenation: 403).
+    #[error("a final upload takes no bytes")]
+    Final,
+    /// The length told is another than the one told before, or less than what is here (T-18: 400).
+    #[error("the length does not agree with what is known of the upload")]
+    LengthConflict,
+    /// The length told is more than any upload may have.
+    #[error("the upload is longer than allowed")]
+    TooLong,
+    /// The checksum of the body says nothing (tus 1.0.0, Checksum: 400).
+    #[error(transparent)]
+    Checksum(#[from] ChecksumError),
+    /// The body does not agree with its checksum; none of it is kept (tus 1.0.0, Checksum: 460).
+    #[error("the body does not agree with its checksum")]
+    ChecksumMismatch,
     /// The request carries more bytes than the upload's length leaves room for.
     #[error("the body is longer than what is left of the upload")]
     BeyondLength,

@@ -1,6 +1,7 @@
 //! What the fuzz targets in `tests/fuzz` call of this stage; compiled for them only. It panics when something is
-//! wrong with the codec of `Upload-Metadata`, never on bad input.
+//! wrong with the codecs of `Upload-Metadata` and `Upload-Checksum`, never on bad input.
 
+use super::checksum::UploadChecksum;
 use super::metadata::{MetadataMode, UploadMetadata};
 
 /// Reads a header: what the strict reading accepts the lenient one reads alike, and both write what they read
@@ -14,5 +15,12 @@ pub fn upload_metadata(header: &[u8]) {
         let written = metadata.to_header();
         assert!(written.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
         assert_eq!(UploadMetadata::parse(written.as_bytes(), MetadataMode::Strict), Ok(metadata));
+    }
+}
+
+/// Reads `Upload-Checksum`: what is accepted has one spelling, the one that was sent.
+pub fn upload_checksum(field: &[u8]) {
+    if let Ok(checksum) = UploadChecksum::parse(field) {
+        assert_eq!(checksum.to_field().as_bytes(), field);
     }
 }

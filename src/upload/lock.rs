@@ -33,22 +33,30 @@ pub(crate) struct Lock {
 }
 
 impl Locks {
+    /// Takes the lock if nobody has it.
+    pub(crate) fn take_free(self: &Arc<Self>, id: UploadId) -> Option<Lock> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.contains_key(&id) {
+            return None;
+        }
+        let mine = Held { stop: CancellationToken::new(), free: CancellationToken::new() };
+        held.insert(id, mine.clone());
+        Some(Lock { locks: self.clone(), id, held: mine })
+    }
+
     /// Takes the lock, asking a holder to stop and waiting at most `patience` for it. `None` if it did not.
     pub(crate) async fn take(self: &Arc<Self>, id: UploadId, patience: Duration) -> Option<Lock> {
         let taken = async {
             loop {
-                let holder = {
-                    let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(holder) = held.get(&id) {
-                        holder.clone()
-                    } else {
-                        let mine = Held { stop: CancellationToken::new(), free: CancellationToken::new() };
-                        held.insert(id, mine.clone());
-                        return Lock { locks: self.clone(), id, held: mine };
-                    }
-                };
-                holder.stop.cancel();
-                holder.free.cancelled().await;
+                if let Some(lock) = self.take_free(id) {
+                    return lock;
+                }
+                let holder = self.held.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+                // It may have let go between the two looks.
+                if let Some(holder) = holder {
+                    holder.stop.cancel();
+                    holder.free.cancelled().await;
+                }
             }
         };
         tokio::time::timeout(patience, taken).await.ok()

@@ -2,14 +2,19 @@
 //!
 //! [`Content`] is bytes of a resource that no upload is about.
 //!
-//! Bytes come in by [`append`](Uploads::append) (the tus door) or through a [`UploadSpool`] (the FHIR door)
-//! and leave through a [`Source`]. This stage moves offsets; what it means that an upload is complete is
+//! Bytes come in by [`append`](Uploads::append) (the tus door), through a [`UploadSpool`] (the FHIR door), or from
+//! other uploads ([`concatenate`](Uploads::concatenate)), and leave through a [`Source`]. An upload can [`end`] without
+//! ever being complete: it expires, or its sender removes it. This stage moves offsets; what it means that an upload is complete is
 //! `exchange`'s business, which calls [`Uploads::complete`] in the transaction that makes it true.
 
 mod append;
 pub(crate) mod blob;
+mod checksum;
+mod concat;
 mod content;
+mod end;
 mod error;
+mod expiry;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod lock;
@@ -36,23 +41,30 @@ use crate::id::UploadId;
 use crate::report::{self, Report, Stage};
 
 pub(crate) use append::{AppendRequest, Appended, Ended};
-pub(crate) use blob::{BlobStore, FileBlobs, Segment, StorageKey};
+pub(crate) use blob::{BlobStore, FileBlobs, ObjectBlobs, Segment, StorageKey};
+pub(crate) use checksum::{CHECKSUM_ALGORITHMS, ChecksumError, ExpectedChecksum, UploadChecksum};
+pub(crate) use concat::{ConcatError, Concatenated};
 pub(crate) use content::{Content, ContentReader};
 pub(crate) use error::UploadError;
+pub(crate) use expiry::Expiry;
 pub(crate) use metadata::{MetadataMode, UploadMetadata};
-pub(crate) use model::{Door, Upload, UploadState, stream_fields};
-pub(crate) use source::{Source, SourceError, Sources};
+pub(crate) use model::{Concat, Door, Upload, UploadState, stream_fields};
+pub(crate) use source::{Source, SourceError, Sources, Stored};
 pub(crate) use spool::UploadSpool;
 
 use verified::{VerifiedSource, source_error};
 
-/// How often an append acknowledges what it has while its body goes on.
-#[derive(Debug, Clone, Copy)]
+/// How uploads are taken in.
+#[derive(Debug, Clone)]
 pub(crate) struct UploadSettings {
-    /// After this many bytes.
+    /// The most bytes that one may have.
+    pub(crate) max_bytes: u64,
+    /// While an append goes on, it acknowledges what it has after this many bytes …
     pub(crate) checkpoint_bytes: u64,
-    /// After this much time, if anything arrived in it.
+    /// … or after this much time, if anything arrived in it.
     pub(crate) checkpoint_interval: Duration,
+    /// How long an upload may stay incomplete.
+    pub(crate) expiry: Expiry,
 }
 
 /// The uploads of a gateway.
@@ -76,6 +88,11 @@ impl Uploads {
         tracker: TaskTracker,
     ) -> Self {
         Self { db, clock, blobs, locks: Arc::default(), settings, tracker }
+    }
+
+    /// The most bytes that an upload may have.
+    pub(crate) fn max_bytes(&self) -> u64 {
+        self.settings.max_bytes
     }
 
     /// Looks an upload up.
@@ -117,18 +134,22 @@ impl Uploads {
         append::append(self, request, body, stopping).await
     }
 
-    /// Acknowledges a segment that does not complete the upload.
-    pub(crate) async fn advance(&self, upload: &Upload, segment: Segment) -> Result<(), UploadError> {
+    /// Acknowledges segments that do not complete the upload.
+    pub(crate) async fn advance(&self, upload: &Upload, segments: &[Segment]) -> Result<(), UploadError> {
+        let Some(end) = segments.last().map(Segment::end) else { return Ok(()) };
         let now = self.clock.now();
+        let expires_at = self.expires_at(upload, now);
         let moved = self
             .db
-            .write((upload.clone(), segment), move |(upload, segment), tx| {
+            .write((upload.clone(), segments.to_vec()), move |(upload, segments), tx| {
                 Box::pin(async move {
-                    if !store::advance(tx, upload, segment, now).await? {
+                    if !store::advance(tx, upload, end, (now, expires_at)).await? {
                         return Ok::<_, DbError>(false);
                     }
-                    store::insert_segments(tx, &[(upload, segment)]).await?;
-                    report::record(tx, &upload.stream(), &[progress(upload, segment.end(), now)]).await?;
+                    insert_tail(tx, upload, segments).await?;
+                    if !upload.is_partial() {
+                        report::record(tx, &upload.stream(), &[progress(upload, end, now)]).await?;
+                    }
                     Ok(true)
                 })
             })
@@ -136,22 +157,37 @@ impl Uploads {
         if moved { Ok(()) } else { Err(UploadError::Locked) }
     }
 
-    /// Marks an upload complete whose last bytes are `last`; `false` if it already is, or if somebody else
-    /// moved its offset.
+    /// Marks an upload complete, or ready if it is a partial one, whose last bytes are `tail`; `false` if it already is,
+    /// or if somebody else moved its offset.
     pub(crate) async fn complete(
         tx: &mut Tx<'_>,
         upload: &Upload,
-        last: Option<&Segment>,
+        tail: &[Segment],
         now: Timestamp,
     ) -> Result<bool, DbError> {
-        let end = last.map_or(upload.offset, Segment::end);
-        if !store::complete(tx, upload, end, now).await? {
+        let end = tail.last().map_or(upload.offset, Segment::end);
+        // A partial upload may expire still; its time runs on.
+        let expires_at = upload.expires_at.filter(|_| upload.is_partial());
+        if !store::complete(tx, upload, end, (now, expires_at)).await? {
             return Ok(false);
         }
-        if let Some(last) = last {
-            store::insert_segments(tx, &[(upload, last)]).await?;
-        }
+        insert_tail(tx, upload, tail).await?;
         Ok(true)
+    }
+
+    /// When an upload expires that nothing happens to after `now`; `None` if it never does.
+    pub(crate) fn expires_at(&self, upload: &Upload, now: Timestamp) -> Option<Timestamp> {
+        self.settings.expiry.of(&upload.manifest).map(|time| now.after(time))
+    }
+
+    /// Keeps the length of an upload that was not known yet.
+    async fn declare_length(&self, upload: &Upload, length: u64) -> Result<(), UploadError> {
+        let declared = self
+            .db
+            .write(upload.clone(), move |upload, tx| Box::pin(store::declare_length(tx, upload, length)))
+            .await
+            .map_err(|error: DbError| error)?;
+        if declared { Ok(()) } else { Err(UploadError::Locked) }
     }
 
     /// A spool for one request of this owner.
@@ -233,6 +269,11 @@ impl Sources for Uploads {
         };
         Ok(Box::new(VerifiedSource::new(reader, upload.offset, segments)?))
     }
+}
+
+async fn insert_tail(tx: &mut Tx<'_>, upload: &Upload, tail: &[Segment]) -> Result<(), DbError> {
+    let segments: Vec<(&Upload, &Segment)> = tail.iter().map(|segment| (upload, segment)).collect();
+    store::insert_segments(tx, &segments).await
 }
 
 /// The report that an upload has `offset` bytes.

@@ -34,24 +34,64 @@ impl Door {
 pub(crate) enum UploadState {
     /// It takes bytes.
     Open,
+    /// A partial upload with all its bytes: it can be concatenated, and is never delivered by itself.
+    Ready,
     /// All bytes are in; its deliveries exist.
     Complete,
     /// Acknowledged bytes are gone; an operator has to look.
     Damaged,
+    /// It was not completed in time; the row alone is left.
+    Expired,
+    /// Its sender has removed it; the row alone is left.
+    Terminated,
 }
 
 impl UploadState {
+    const ALL: [Self; 6] =
+        [Self::Open, Self::Ready, Self::Complete, Self::Damaged, Self::Expired, Self::Terminated];
+
     /// As the database keeps it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::Ready => "ready",
             Self::Complete => "complete",
             Self::Damaged => "damaged",
+            Self::Expired => "expired",
+            Self::Terminated => "terminated",
         }
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        [Self::Open, Self::Complete, Self::Damaged].into_iter().find(|state| state.as_str() == text)
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// Whether the bytes are gone because somebody, or the clock, wanted it so.
+    pub(crate) fn is_gone(self) -> bool {
+        matches!(self, Self::Expired | Self::Terminated)
+    }
+}
+
+/// The part that an upload plays in a concatenation (tus 1.0.0, Concatenation).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Concat {
+    /// One that others are made of.
+    Partial,
+    /// One that is made of others: the field as it was received, `final;` included.
+    Final(String),
+}
+
+impl Concat {
+    /// `Upload-Concat`, as HEAD repeats it and the database keeps it.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Partial => "partial",
+            Self::Final(field) => field,
+        }
+    }
+
+    pub(super) fn from_stored(text: String) -> Self {
+        if text == "partial" { Self::Partial } else { Self::Final(text) }
     }
 }
 
@@ -76,6 +116,8 @@ pub(crate) struct Upload {
     pub(crate) manifest: SenderManifest,
     /// The media type, where the sender told it.
     pub(crate) media_type: Option<String>,
+    /// Its part in a concatenation, if it has one.
+    pub(crate) concat: Option<Concat>,
     /// Where its bytes are.
     pub(crate) key: StorageKey,
     /// SHA-256 of all bytes, where it is known.
@@ -88,6 +130,8 @@ pub(crate) struct Upload {
     pub(crate) changed_at: Timestamp,
     /// When the last byte was acknowledged.
     pub(crate) completed_at: Option<Timestamp>,
+    /// When it expires, unless it goes on before.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl Upload {
@@ -110,13 +154,31 @@ impl Upload {
             offset: 0,
             manifest,
             media_type: None,
+            concat: None,
             key: StorageKey::new(tenant, owner, id),
             sha256: None,
             lock_epoch: 0,
             created_at: now,
             changed_at: now,
             completed_at: None,
+            expires_at: None,
         }
+    }
+
+    /// Whether it is there to be concatenated.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.concat == Some(Concat::Partial)
+    }
+
+    /// Whether it is made of partial uploads, and takes no bytes from anybody.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.concat, Some(Concat::Final(_)))
+    }
+
+    /// Whether there is nothing left but its row, or will be as soon as somebody tidies up.
+    pub(crate) fn is_gone(&self, now: Timestamp) -> bool {
+        let can_expire = matches!(self.state, UploadState::Open | UploadState::Ready);
+        self.state.is_gone() || (can_expire && self.expires_at.is_some_and(|at| at <= now))
     }
 
     /// What every report about this upload repeats.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::auth::Access;
 use crate::id::UploadId;
+use crate::outbound::bucket::Bucket;
 
 /// The bytes of an upload cannot be read, or are not those that were acknowledged.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,17 @@ pub(crate) enum SourceError {
     Storage(#[source] std::io::Error),
 }
 
+/// An upload that is one object of a bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    /// The bucket.
+    pub(crate) bucket: Bucket,
+    /// The name of the object.
+    pub(crate) name: String,
+    /// SHA-256 of its bytes, as they were acknowledged.
+    pub(crate) sha256: [u8; 32],
+}
+
 /// One reading of an upload from its first byte to its last.
 #[async_trait]
 pub(crate) trait Source: Send {
@@ -36,6 +48,11 @@ pub(crate) trait Source: Send {
 
     /// SHA-256 of all bytes, once [`Source::next`] has returned `None`.
     fn sha256(&self) -> Option<[u8; 32]>;
+
+    /// The one object that all bytes lie in, if it is so: a bucket can copy it without anybody reading it.
+    fn stored(&self) -> Option<Stored> {
+        None
+    }
 }
 
 /// Opens uploads for reading.

@@ -107,8 +107,9 @@ impl Spool for UploadSpool {
     }
 
     async fn abort(&mut self) {
-        if let Some((id, writer)) = self.open.take() {
-            drop(writer);
+        if let Some((id, mut writer)) = self.open.take() {
+            // What is still on its way must not arrive after the removal.
+            writer.abandon().await;
             self.remove(id).await;
         }
     }
@@ -141,7 +142,7 @@ impl UploadSpool {
 
 impl Drop for UploadSpool {
     fn drop(&mut self) {
-        drop(self.open.take());
+        let open = self.open.take();
         let keys: Vec<StorageKey> =
             self.held.drain(..).map(|id| StorageKey::new(&self.tenant, &self.owner, id)).collect();
         if keys.is_empty() {
@@ -149,6 +150,9 @@ impl Drop for UploadSpool {
         }
         let blobs = self.blobs.clone();
         self.tracker.spawn(async move {
+            if let Some((_, mut writer)) = open {
+                writer.abandon().await;
+            }
             for key in keys {
                 if let Err(error) = blobs.remove(&key).await {
                     tracing::warn!(%error, "spooled bytes could not be removed; the next start sweeps them");

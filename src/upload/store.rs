@@ -3,40 +3,98 @@
 use sqlx::FromRow;
 
 use super::blob::{Segment, StorageKey};
-use super::model::{Door, Upload, UploadState};
+use super::model::{Concat, Door, Upload, UploadState};
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::{DbError, ROWS_PER_INSERT, Tx, on_db};
 use crate::id::UploadId;
 use crate::manifest::SenderManifest;
 
+/// The columns of an `UploadRow`.
+macro_rules! columns {
+    () => {
+        "id, tenant, owner, door, state, upload_length, upload_offset, manifest, media_type, upload_concat, \
+         storage_key, sha256, lock_epoch, created_at, changed_at, completed_at, expires_at"
+    };
+}
+/// That an upload of this id is waited for: one that is made of it takes its bytes still.
+macro_rules! is_wanted {
+    ($id:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM upload_part p JOIN upload f ON f.id = p.upload_id \
+             WHERE p.part_id = ",
+            $id,
+            " AND f.state = 'open')"
+        )
+    };
+}
+
 const INSERT: &str = "INSERT INTO upload (id, tenant, owner, door, state, upload_length, upload_offset, manifest, \
-     data_stream_id, data_stream_route, media_type, storage_key, sha256, lock_epoch, created_at, changed_at, \
-     completed_at) ";
+     data_stream_id, data_stream_route, media_type, upload_concat, storage_key, sha256, lock_epoch, created_at, \
+     changed_at, completed_at, expires_at) ";
 const INSERT_SEGMENT: &str = "INSERT INTO segment (upload_id, first_byte, tenant, owner, length, sha256) ";
-const FIND: &str = "SELECT id, tenant, owner, door, state, upload_length, upload_offset, manifest, media_type, \
-     storage_key, sha256, lock_epoch, created_at, changed_at, completed_at FROM upload \
-     WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)";
-const FIND_FULL: &str = "SELECT id, tenant, owner, door, state, upload_length, upload_offset, manifest, media_type, \
-     storage_key, sha256, lock_epoch, created_at, changed_at, completed_at FROM upload \
-     WHERE state = 'open' AND upload_length = upload_offset ORDER BY changed_at";
-const ADVANCE: &str = "UPDATE upload SET upload_offset = $1, changed_at = $2 \
+const INSERT_PART: &str = "INSERT INTO upload_part (upload_id, position, tenant, owner, part_id) ";
+const FIND: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM upload WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)"
+);
+// A final upload gets its bytes from the agenda's errand, which finishes it too.
+const FIND_FULL: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM upload WHERE state = 'open' AND upload_length = upload_offset \
+     AND (upload_concat IS NULL OR upload_concat = 'partial') ORDER BY changed_at"
+);
+const FIND_EXPIRED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM upload WHERE expires_at <= $1 AND state IN ('open', 'ready') AND NOT ",
+    is_wanted!("upload.id"),
+    " ORDER BY expires_at LIMIT $2"
+);
+const PARTS: &str = "SELECT part_id FROM upload_part WHERE upload_id = $1 AND tenant = $2 \
+     AND owner = COALESCE($3, owner) ORDER BY position";
+const IS_WANTED: &str = concat!("SELECT ", is_wanted!("$1"));
+const ADVANCE: &str = "UPDATE upload SET upload_offset = $1, changed_at = $2, expires_at = $6 \
      WHERE id = $3 AND upload_offset = $4 AND lock_epoch = $5 AND state = 'open'";
-const COMPLETE: &str = "UPDATE upload SET state = 'complete', upload_offset = $1, changed_at = $2, completed_at = $2 \
-     WHERE id = $3 AND upload_offset = $4 AND lock_epoch = $5 AND state = 'open' AND upload_length = $1";
+const COMPLETE: &str = "UPDATE upload SET state = $6, upload_length = $1, upload_offset = $1, changed_at = $2, \
+     completed_at = $2, expires_at = $7 WHERE id = $3 AND upload_offset = $4 AND lock_epoch = $5 AND state = 'open' \
+     AND (upload_length = $1 OR upload_length IS NULL)";
+const DECLARE_LENGTH: &str = "UPDATE upload SET upload_length = $1 WHERE id = $2 AND upload_length IS NULL \
+     AND upload_offset <= $1 AND lock_epoch = $3 AND state = 'open'";
+// Nobody who is still writing may move what is over.
+const END: &str = "UPDATE upload SET state = $1, changed_at = $2, expires_at = NULL, lock_epoch = lock_epoch + 1 \
+     WHERE id = $3 AND tenant = $4 AND state = $5 AND upload_offset = $6";
+const REMOVE_SEGMENTS: &str = "DELETE FROM segment WHERE upload_id = $1 AND tenant = $2";
 const MARK_DAMAGED: &str =
     "UPDATE upload SET state = 'damaged', changed_at = $1 WHERE id = $2 AND tenant = $3 AND state = 'open'";
 const SEGMENTS: &str = "SELECT first_byte, length, sha256 FROM segment WHERE upload_id = $1 AND tenant = $2 \
      AND owner = COALESCE($3, owner) ORDER BY first_byte";
-const EXISTS: &str = "SELECT COUNT(*) FROM upload WHERE id = $1";
+const EXISTS: &str = "SELECT COUNT(*) FROM upload WHERE id = $1 AND state NOT IN ('expired', 'terminated')";
 
 const STORE_ID: &str = "SELECT id FROM upload_store";
 const INSERT_STORE_ID: &str = "INSERT INTO upload_store (id, tenant, owner) VALUES ($1, '', '')";
 
 /// Every statement, for the test that prepares each on both databases.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] =
-    &[FIND, FIND_FULL, ADVANCE, COMPLETE, MARK_DAMAGED, SEGMENTS, EXISTS, STORE_ID, INSERT_STORE_ID];
+pub(super) const STATEMENTS: &[&str] = &[
+    FIND,
+    FIND_FULL,
+    FIND_EXPIRED,
+    PARTS,
+    IS_WANTED,
+    ADVANCE,
+    COMPLETE,
+    DECLARE_LENGTH,
+    END,
+    REMOVE_SEGMENTS,
+    MARK_DAMAGED,
+    SEGMENTS,
+    EXISTS,
+    STORE_ID,
+    INSERT_STORE_ID,
+];
 
 #[derive(FromRow)]
 struct UploadRow {
@@ -49,12 +107,14 @@ struct UploadRow {
     upload_offset: i64,
     manifest: Vec<u8>,
     media_type: Option<String>,
+    upload_concat: Option<String>,
     storage_key: String,
     sha256: Option<Vec<u8>>,
     lock_epoch: i64,
     created_at: i64,
     changed_at: i64,
     completed_at: Option<i64>,
+    expires_at: Option<i64>,
 }
 
 impl TryFrom<UploadRow> for Upload {
@@ -73,11 +133,13 @@ impl TryFrom<UploadRow> for Upload {
             tenant: row.tenant,
             owner: row.owner,
             media_type: row.media_type,
+            concat: row.upload_concat.map(Concat::from_stored),
             key: StorageKey::from_stored(row.storage_key),
             lock_epoch: row.lock_epoch,
             created_at: Timestamp::from_nanos(row.created_at),
             changed_at: Timestamp::from_nanos(row.changed_at),
             completed_at: row.completed_at.map(Timestamp::from_nanos),
+            expires_at: row.expires_at.map(Timestamp::from_nanos),
         })
     }
 }
@@ -103,12 +165,14 @@ pub(super) async fn insert(tx: &mut Tx<'_>, uploads: &[Upload]) -> Result<(), Db
                     .push_bind(upload.manifest.data_stream_id().to_owned())
                     .push_bind(upload.manifest.data_stream_route().to_owned())
                     .push_bind(&upload.media_type)
+                    .push_bind(upload.concat.as_ref().map(Concat::as_str))
                     .push_bind(upload.key.as_str())
                     .push_bind(upload.sha256.map(Vec::from))
                     .push_bind(upload.lock_epoch)
                     .push_bind(upload.created_at.as_nanos())
                     .push_bind(upload.changed_at.as_nanos())
-                    .push_bind(upload.completed_at.map(Timestamp::as_nanos));
+                    .push_bind(upload.completed_at.map(Timestamp::as_nanos))
+                    .push_bind(upload.expires_at.map(Timestamp::as_nanos));
             });
             query.build().execute(conn).await.map(drop)
         })?;
@@ -155,20 +219,21 @@ pub(super) async fn full_but_open(tx: &mut Tx<'_>) -> Result<Vec<Upload>, DbErro
     rows.into_iter().map(Upload::try_from).collect()
 }
 
-/// Moves the offset to the end of `segment`; `false` if somebody else moved it first.
+/// Moves the offset to `end`; `false` if somebody else moved it first.
 pub(super) async fn advance(
     tx: &mut Tx<'_>,
     upload: &Upload,
-    segment: &Segment,
-    now: Timestamp,
+    end: u64,
+    (now, expires_at): (Timestamp, Option<Timestamp>),
 ) -> Result<bool, DbError> {
     let moved = on_db!(tx, conn => {
         sqlx::query(ADVANCE)
-            .bind(column(segment.end()))
+            .bind(column(end))
             .bind(now.as_nanos())
             .bind(upload.id.to_string())
-            .bind(column(segment.first_byte))
+            .bind(column(upload.offset))
             .bind(upload.lock_epoch)
+            .bind(expires_at.map(Timestamp::as_nanos))
             .execute(conn)
             .await
             .map(|done| done.rows_affected())
@@ -176,14 +241,15 @@ pub(super) async fn advance(
     Ok(moved == 1)
 }
 
-/// Marks an upload complete whose bytes end at `end`; `false` if it is complete already, or somebody else
-/// moved its offset.
+/// Marks an upload complete, or ready if it is a partial one, whose bytes end at `end`; `false` if it is complete
+/// already, or somebody else moved its offset.
 pub(super) async fn complete(
     tx: &mut Tx<'_>,
     upload: &Upload,
     end: u64,
-    now: Timestamp,
+    (now, expires_at): (Timestamp, Option<Timestamp>),
 ) -> Result<bool, DbError> {
+    let state = if upload.is_partial() { UploadState::Ready } else { UploadState::Complete };
     let moved = on_db!(tx, conn => {
         sqlx::query(COMPLETE)
             .bind(column(end))
@@ -191,11 +257,102 @@ pub(super) async fn complete(
             .bind(upload.id.to_string())
             .bind(column(upload.offset))
             .bind(upload.lock_epoch)
+            .bind(state.as_str())
+            .bind(expires_at.map(Timestamp::as_nanos))
             .execute(conn)
             .await
             .map(|done| done.rows_affected())
     })?;
     Ok(moved == 1)
+}
+
+/// Keeps the length of an upload that had none; `false` if it has one, or more bytes than that.
+pub(super) async fn declare_length(tx: &mut Tx<'_>, upload: &Upload, length: u64) -> Result<bool, DbError> {
+    let changed = on_db!(tx, conn => {
+        sqlx::query(DECLARE_LENGTH)
+            .bind(column(length))
+            .bind(upload.id.to_string())
+            .bind(upload.lock_epoch)
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected())
+    })?;
+    Ok(changed == 1)
+}
+
+/// Leaves nothing of an upload but its row, in `state`; `false` if it is not any more what it was when it was read.
+pub(super) async fn end(
+    tx: &mut Tx<'_>,
+    upload: &Upload,
+    state: UploadState,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let ended = on_db!(&mut *tx, conn => {
+        sqlx::query(END)
+            .bind(state.as_str())
+            .bind(now.as_nanos())
+            .bind(upload.id.to_string())
+            .bind(&upload.tenant)
+            .bind(upload.state.as_str())
+            .bind(column(upload.offset))
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected())
+    })?;
+    if ended == 1 {
+        on_db!(&mut *tx, conn => {
+            let query = sqlx::query(REMOVE_SEGMENTS).bind(upload.id.to_string()).bind(&upload.tenant);
+            query.execute(conn).await.map(drop)
+        })?;
+    }
+    Ok(ended == 1)
+}
+
+/// Up to `limit` uploads of every tenant that have expired and that no final upload needs any more.
+pub(super) async fn expired(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<Upload>, DbError> {
+    let rows: Vec<UploadRow> = on_db!(tx, conn => {
+        sqlx::query_as(FIND_EXPIRED).bind(now.as_nanos()).bind(i64::from(limit)).fetch_all(conn).await
+    })?;
+    rows.into_iter().map(Upload::try_from).collect()
+}
+
+/// Says what a final upload is made of.
+pub(super) async fn insert_parts(
+    tx: &mut Tx<'_>,
+    upload: &Upload,
+    parts: &[UploadId],
+) -> Result<(), DbError> {
+    let numbered: Vec<(i64, &UploadId)> = (0..).zip(parts).collect();
+    for parts in numbered.chunks(ROWS_PER_INSERT) {
+        on_db!(&mut *tx, conn => {
+            let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT_PART);
+            query.push_values(parts, |mut row, (position, part)| {
+                row.push_bind(upload.id.to_string())
+                    .push_bind(*position)
+                    .push_bind(&upload.tenant)
+                    .push_bind(&upload.owner)
+                    .push_bind(part.to_string());
+            });
+            query.build().execute(conn).await.map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// What a final upload is made of, in order.
+pub(super) async fn parts(tx: &mut Tx<'_>, access: &Access, id: UploadId) -> Result<Vec<UploadId>, DbError> {
+    let ids: Vec<String> = on_db!(tx, conn => {
+        let query = sqlx::query_scalar(PARTS).bind(id.to_string()).bind(access.tenant()).bind(access.owner());
+        query.fetch_all(conn).await
+    })?;
+    ids.into_iter()
+        .map(|part| part.parse().map_err(|_| DbError::inconsistent("upload_part", "part_id", id)))
+        .collect()
+}
+
+/// Whether a final upload that is not complete is made of this one.
+pub(super) async fn is_wanted(tx: &mut Tx<'_>, id: UploadId) -> Result<bool, DbError> {
+    Ok(on_db!(tx, conn => sqlx::query_scalar(IS_WANTED).bind(id.to_string()).fetch_one(conn).await)?)
 }
 
 pub(super) async fn mark_damaged(tx: &mut Tx<'_>, upload: &Upload, now: Timestamp) -> Result<(), DbError> {

@@ -24,7 +24,12 @@ struct Store {
 
 fn open(db: &Db, folder: tempfile::TempDir, checkpoint_bytes: u64) -> Store {
     let blobs = FileBlobs::open(folder.path().join("uploads"), true).expect("the store opens");
-    let settings = UploadSettings { checkpoint_bytes, checkpoint_interval: Duration::from_hours(1) };
+    let settings = UploadSettings {
+        max_bytes: 1000,
+        checkpoint_bytes,
+        checkpoint_interval: Duration::from_hours(1),
+        expiry: Expiry::default(),
+    };
     let tracker = TaskTracker::new();
     let uploads = Uploads::new(db.clone(), Arc::new(SystemClock), Arc::new(blobs), settings, tracker.clone());
     Store { uploads, tracker, folder }
@@ -69,22 +74,29 @@ impl Store {
         offset: u64,
         pieces: Vec<Result<Bytes, ()>>,
     ) -> Result<Ended<()>, UploadError> {
-        let request = AppendRequest { access: access(), id, offset, declared: None };
+        self.append_as(AppendRequest::new(access(), id, offset), pieces).await
+    }
+
+    async fn append_as(
+        &self,
+        request: AppendRequest,
+        pieces: Vec<Result<Bytes, ()>>,
+    ) -> Result<Ended<()>, UploadError> {
         let appended = self.uploads.append(request, stream::iter(pieces), &CancellationToken::new()).await?;
         let full = appended.fills();
-        let Appended { upload, last, ended, lock } = appended;
+        let Appended { upload, tail, ended, lock, .. } = appended;
         if full {
             let now = self.uploads.clock.now();
             let done = self
                 .uploads
                 .db
-                .write((upload, last), move |(upload, last), tx| {
-                    Box::pin(Uploads::complete(tx, upload, last.as_ref(), now))
+                .write((upload, tail), move |(upload, tail), tx| {
+                    Box::pin(Uploads::complete(tx, upload, tail, now))
                 })
                 .await;
             assert!(done.map_err(|error: DbError| error)?, "it is completed once");
-        } else if let Some(last) = last {
-            self.uploads.advance(&upload, last).await?;
+        } else {
+            self.uploads.advance(&upload, &tail).await?;
         }
         drop(lock);
         Ok(ended)
@@ -113,6 +125,14 @@ impl Store {
         walk(self.folder.path(), &mut found);
         found
     }
+}
+
+/// An append that says what its body hashes to.
+fn checked(id: UploadId, offset: u64, body: &[u8]) -> AppendRequest {
+    let digest = base64_simd::STANDARD.encode_to_string(Sha256::digest(body));
+    let checksum = UploadChecksum::parse(format!("sha256 {digest}").as_bytes()).expect("a checksum");
+    let checksum = Some(ExpectedChecksum::Known(checksum));
+    AppendRequest { checksum, ..AppendRequest::new(access(), id, offset) }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a body is made of results")]
@@ -144,6 +164,7 @@ async fn an_upload_in_pieces_comes_back_whole() {
     .await;
 }
 
+/// T-05
 #[tokio::test]
 async fn a_stale_offset_is_refused_and_changes_nothing() {
     for_each_database(|db| async move {
@@ -162,6 +183,7 @@ async fn a_stale_offset_is_refused_and_changes_nothing() {
     .await;
 }
 
+/// T-07
 #[tokio::test]
 async fn a_broken_body_keeps_its_prefix() {
     for_each_database(|db| async move {
@@ -190,6 +212,32 @@ async fn bytes_beyond_the_length_are_refused_and_the_offset_stays_consistent() {
             .await
             .expect("ok");
         assert_eq!(store.content(id).await.expect("whole").0, b"abcd");
+    })
+    .await;
+}
+
+/// T-26
+#[tokio::test]
+async fn a_body_with_a_checksum_counts_as_a_whole_or_not_at_all() {
+    for_each_database(|db| async move {
+        // Checkpoints come in the middle of the body.
+        let store = fresh(&db, 4);
+        let id = store.create(12).await;
+        store.append(id, 0, vec![piece(b"abc")]).await.expect("it appends");
+        let sent = |pieces: &[&[u8]]| pieces.iter().map(|bytes| piece(bytes)).collect::<Vec<_>>();
+        let refused = store.append_as(checked(id, 3, b"defghi"), sent(&[b"def", b"ghj"])).await;
+        assert!(matches!(refused, Err(UploadError::ChecksumMismatch)), "{refused:?}");
+        let broken = [sent(&[b"defg", b"hi"]), vec![Err(())]].concat();
+        let ended = store.append_as(checked(id, 3, b"defghi"), broken).await;
+        assert!(matches!(ended, Ok(Ended::Broken(()))), "{ended:?}");
+        let ended = store.append_as(checked(id, 3, b"defghijklm"), sent(&[b"defg", b"hijklm"])).await;
+        assert!(matches!(ended, Ok(Ended::BeyondLength)), "{ended:?}");
+        assert_eq!(store.offset(id).await, 3);
+        assert_eq!(std::fs::read(&store.files()[0]).expect("the file is there"), b"abc");
+        store.append_as(checked(id, 3, b"defghi"), sent(&[b"def", b"ghi"])).await.expect("it agrees");
+        assert_eq!(store.offset(id).await, 9);
+        store.append_as(checked(id, 9, b"jkl"), sent(&[b"jkl"])).await.expect("it agrees");
+        assert_eq!(store.content(id).await.expect("whole").0, b"abcdefghijkl");
     })
     .await;
 }
@@ -292,19 +340,34 @@ async fn the_sweep_removes_what_no_row_names_and_nothing_else() {
     .await;
 }
 
+/// What a client says that its body hashes to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Checksum {
+    None,
+    Right,
+    Wrong,
+}
+
 /// What a client does to an upload.
 #[derive(Debug, Clone)]
 enum Step {
     /// Appends this many bytes from where it believes the upload to be, which may be off by `skew`.
-    Append { length: usize, pieces: usize, skew: i64, breaks: bool },
+    /// A checksum may come along.
+    Append { length: usize, pieces: usize, skew: i64, breaks: bool, checksum: Checksum },
     /// The gateway is killed: what was not acknowledged may or may not be there.
     Crash { torn: usize },
 }
 
+fn checksum() -> impl Strategy<Value = Checksum> {
+    prop_oneof![4 => Just(Checksum::None), 1 => Just(Checksum::Right), 1 => Just(Checksum::Wrong)]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0..40_usize, 1..5_usize, prop_oneof![8 => Just(0_i64), 1 => -3..3_i64], any::<bool>())
-            .prop_map(|(length, pieces, skew, breaks)| Step::Append { length, pieces, skew, breaks }),
+        4 => (0..40_usize, 1..5_usize, prop_oneof![8 => Just(0_i64), 1 => -3..3_i64], any::<bool>(), checksum())
+            .prop_map(|(length, pieces, skew, breaks, checksum)| {
+                Step::Append { length, pieces, skew, breaks, checksum }
+            }),
         1 => (0..20_usize).prop_map(|torn| Step::Crash { torn }),
     ]
 }
@@ -327,7 +390,7 @@ proptest! {
             let mut acknowledged = 0_usize;
             for step in steps {
                 match step {
-                    Step::Append { length, pieces, skew, breaks } => {
+                    Step::Append { length, pieces, skew, breaks, checksum } => {
                         let end = (acknowledged + length).min(LENGTH);
                         let body = &all[acknowledged..end];
                         let mut sent: Vec<Result<Bytes, ()>> =
@@ -336,10 +399,20 @@ proptest! {
                             sent.push(Err(()));
                         }
                         let Some(offset) = (acknowledged as u64).checked_add_signed(skew) else { continue };
-                        let outcome = store.append(id, offset, sent).await;
+                        let request = match checksum {
+                            Checksum::None => AppendRequest::new(access(), id, offset),
+                            Checksum::Right => checked(id, offset, body),
+                            Checksum::Wrong => checked(id, offset, b"something else"),
+                        };
+                        let outcome = store.append_as(request, sent).await;
                         let wrong = offset != acknowledged as u64;
                         assert_eq!(wrong, matches!(outcome, Err(UploadError::OffsetMismatch { .. })), "{outcome:?}");
-                        if !wrong {
+                        // A complete upload takes nothing and compares nothing.
+                        let compares = checksum == Checksum::Wrong && !breaks && acknowledged < LENGTH;
+                        let mismatch = matches!(outcome, Err(UploadError::ChecksumMismatch));
+                        assert_eq!(!wrong && compares, mismatch, "{outcome:?}");
+                        let is_whole = checksum == Checksum::None || (checksum == Checksum::Right && !breaks);
+                        if !wrong && is_whole {
                             acknowledged = end;
                         }
                     }

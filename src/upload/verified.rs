@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::blob::{BlobError, BlobReader, Segment};
-use super::source::{Source, SourceError};
+use super::source::{Source, SourceError, Stored};
 
 /// Bytes handed on at a time.
 const BLOCK: u64 = 1024 * 1024;
@@ -96,6 +96,16 @@ impl Source for VerifiedSource {
 
     fn sha256(&self) -> Option<[u8; 32]> {
         self.sha256
+    }
+
+    fn stored(&self) -> Option<Stored> {
+        // Of several segments nobody has the hash of the whole yet.
+        if self.whole.is_some() || self.in_segment > 0 {
+            return None;
+        }
+        let segment = self.segments.front()?;
+        let (bucket, name) = self.reader.as_ref()?.object()?;
+        Some(Stored { bucket, name, sha256: segment.sha256 })
     }
 }
 

@@ -2,8 +2,8 @@
 
     python tus_py.py ENDPOINT FILE METADATA-JSON abort|kill
 
-Says "HALF url" and waits for a line, then resumes from the URL with a new uploader and says "DONE url". With
-"kill" the server has been killed by then and may still be starting: the first look at the offset is repeated.
+Says "HALF url" and waits for a line, then resumes from the URL with a new uploader, which sends a checksum with each
+piece, and says "DONE url". With "kill" the server has been killed by then and may still be starting: the first look at the offset is repeated.
 """
 
 import faulthandler
@@ -23,7 +23,9 @@ def resumed(client, path, url, patience):
     """A new uploader for an upload that was begun; it asks for the offset."""
     while True:
         try:
-            return client.uploader(path, url=url, chunk_size=CHUNK, retries=10, retry_delay=1)
+            return client.uploader(
+                path, url=url, chunk_size=CHUNK, retries=10, retry_delay=1, upload_checksum=True
+            )
         except (ConnectionError, TusCommunicationError):
             if patience == 0:
                 raise

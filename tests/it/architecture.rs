@@ -31,8 +31,9 @@ const RANKS: &[(u8, &[&str])] = &[
 /// Foreign crates that only these places may name. A place is a folder, a file, or a file name anywhere.
 const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["clap"], &["cli/", "demo/", "main.rs"]),
+    (&["indicatif"], &["cli/"]),
     (&["axum", "hyper", "hyper_util", "http_body", "http_body_util", "tower", "tower_http"], &["http/"]),
-    (&["object_store"], &["delivery/destination/", "upload/blob/"]),
+    (&["object_store"], &["outbound/bucket/"]),
     (&["fhirbolt"], &["fhir/"]),
     (&["jsonwebtoken"], &["auth/", "cdex/signature/"]),
     (&["webpki", "rustls_pki_types", "x509_parser", "serde_json_canonicalizer"], &["cdex/signature/"]),

@@ -16,6 +16,7 @@ mod fhir;
 mod operations;
 mod privacy;
 mod signatures;
+mod storage;
 mod submit;
 mod support;
 mod tus;

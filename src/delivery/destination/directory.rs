@@ -11,13 +11,11 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
+use super::name::PART;
 use crate::delivery::DeliveryError;
 
 /// How much is read or written at once.
 const BLOCK: usize = 1 << 20;
-
-/// The head of the name of everything that is not finished.
-pub(super) const PART: &str = ".part-";
 
 /// A directory below the root.
 pub(super) struct Directory {

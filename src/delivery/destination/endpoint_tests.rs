@@ -94,7 +94,7 @@ async fn an_answer_says_whether_to_come_again() {
 #[tokio::test]
 async fn an_endpoint_that_is_silent_for_as_long_as_the_delivery_allows_is_tried_again() {
     let server = FakeServer::start(|_| Reply::Stall(String::new())).await;
-    let row = Mutex::new(None);
+    let row = Mutex::default();
     let request = DeliveryRequest {
         delivery_id: DeliveryId::new(),
         lease_epoch: 1,

@@ -4,7 +4,7 @@
 //! `.part-*` while they are written, and `*.meta.json` where sidecars are on; nothing else.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,7 +12,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::directory::{self, Directory, PART, Staged};
+use super::directory::{self, Directory, Staged};
+use super::name::{PART, sidecar_of, split, with_suffix};
 use super::{Delivered, DeliveryRequest, Destination};
 use crate::delivery::{ClashPolicy, DeliveryError};
 use crate::id::UploadId;
@@ -207,31 +208,6 @@ impl Copy {
         path.push(name);
         path.to_string_lossy().into_owned()
     }
-}
-
-/// The directories and the name of a path, or a refusal: nothing may lead out of the root or look like
-/// something unfinished.
-fn split(path: &str) -> Result<(Vec<&str>, &str), DeliveryError> {
-    let mut parts: Vec<&str> = path.split('/').collect();
-    let refused = |part: &&str| matches!(*part, "" | "." | "..") || part.contains('\0');
-    let name = parts.pop().unwrap_or_default();
-    if refused(&name) || name.starts_with(PART) || parts.iter().any(refused) {
-        return Err(DeliveryError::PathRefused);
-    }
-    Ok((parts, name))
-}
-
-/// `report.pdf` becomes `report_{upload id}.pdf`.
-fn with_suffix(name: &str, upload_id: UploadId) -> String {
-    let path = Path::new(name);
-    match (path.file_stem().and_then(|stem| stem.to_str()), path.extension().and_then(|ext| ext.to_str())) {
-        (Some(stem), Some(extension)) => format!("{stem}_{upload_id}.{extension}"),
-        _ => format!("{name}_{upload_id}"),
-    }
-}
-
-fn sidecar_of(name: &str) -> String {
-    format!("{name}.meta.json")
 }
 
 /// Runs what blocks in a thread that may. A panic there is the attempt's.

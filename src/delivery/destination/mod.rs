@@ -4,16 +4,22 @@
 //! only when it is whole, and says "delivered" only after length and SHA-256 were compared. `contract.rs`
 //! holds the tests that each of them must pass.
 
+mod dex;
 mod directory;
 mod endpoint;
 mod file;
+mod name;
+mod object;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub(crate) use dex::DexDestination;
 pub(crate) use endpoint::{EndpointDestination, HELD};
 pub(crate) use file::{FileDestination, FileSettings};
+pub(crate) use object::labels::{Holder, misfits};
+pub(crate) use object::{MetadataPlace, ObjectDestination, ObjectSettings};
 
 use super::{DeliveryError, Progress};
 use crate::id::{DeliveryId, UploadId};
@@ -77,3 +83,5 @@ mod contract;
 mod endpoint_tests;
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod object_tests;

@@ -315,7 +315,6 @@ pub(crate) async fn free_all_leases(tx: &mut Tx<'_>, now: Timestamp) -> Result<u
 
 /// Calls off what is under way for an upload, and returns how many deliveries that were. A worker that has
 /// one finds its lease lost.
-#[cfg_attr(not(test), expect(dead_code, reason = "terminating an upload will call its deliveries off"))]
 pub(crate) async fn cancel(
     tx: &mut Tx<'_>,
     access: &Access,

@@ -174,9 +174,13 @@ impl Exchange {
                 Some(UploadState::Open) => {
                     Err(Lacking::Now("the upload that the url names is not complete", MOST_ATTEMPTS))
                 }
-                Some(UploadState::Damaged) | None => {
-                    Err(Lacking::ForGood("the url names no upload that is here"))
-                }
+                Some(
+                    UploadState::Ready
+                    | UploadState::Damaged
+                    | UploadState::Expired
+                    | UploadState::Terminated,
+                )
+                | None => Err(Lacking::ForGood("the url names no upload that is here")),
             };
         }
         if let Target::Local { .. } = Target::of(url, &self.settings.fhir_base) {

@@ -203,7 +203,7 @@ impl Exchange {
         };
         let upload = push.upload(manifest, &one, (id, length, sha256), carried);
         let screened = self.screen(one.said.media_type.as_deref(), &head);
-        let finishing = Finishing::new(self, upload.clone(), None, push.now).screened(screened);
+        let finishing = Finishing::new(self, upload.clone(), Vec::new(), push.now).screened(screened);
         let segment = Segment { first_byte: 0, length, sha256 };
         Ok(Forward::uploaded(record(id, Outcome::Forwarded), upload, segment, finishing))
     }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::tests::{keep, partnered, row, status, task, told, work};
+use super::tests::{keep, partnered, row, status, task, told};
 use super::*;
 use crate::agenda;
 use crate::clock::Clock;
@@ -211,7 +211,7 @@ impl World {
     /// Lets all be done that is due within two minutes.
     async fn settle(&self) {
         for _ in 0..12 {
-            work(&self.gateway).await;
+            self.gateway.run_agenda().await;
             self.deliver().await;
             self.gateway.clock.advance(Duration::from_secs(10));
         }
@@ -286,14 +286,14 @@ async fn what_is_dead_holds_back_what_comes_after_it_until_that_is_called_off() 
         for _ in 0..3 {
             world.take(Step::Event).await;
         }
-        work(&world.gateway).await;
+        world.gateway.run_agenda().await;
         world.endpoint.set(Mood::Refuses);
         world.deliver().await;
         // Nobody has drawn the consequences, and the endpoint would take the next one.
         world.endpoint.set(Mood::Takes);
         world.deliver().await;
         assert_eq!(world.check(), 0);
-        work(&world.gateway).await;
+        world.gateway.run_agenda().await;
         assert_eq!(status(&world.gateway, OWNER, ID).await.0, "error");
         world.take(Step::Event).await;
         world.settle().await;
@@ -310,14 +310,14 @@ async fn what_is_on_its_way_when_the_client_asks_again_goes_before_what_is_told_
         for _ in 0..3 {
             world.take(Step::Event).await;
         }
-        work(&world.gateway).await;
+        world.gateway.run_agenda().await;
         world.endpoint.set(Mood::TakesInSilence);
         world.deliver().await;
         world.endpoint.set(Mood::Takes);
         world.ask().await;
-        work(&world.gateway).await;
+        world.gateway.run_agenda().await;
         world.deliver().await;
-        work(&world.gateway).await;
+        world.gateway.run_agenda().await;
         assert_eq!(status(&world.gateway, OWNER, ID).await.0, "active");
         world.deliver().await;
         let taken = world.endpoint.taken.lock().expect("no test panics here").len();

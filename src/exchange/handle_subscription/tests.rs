@@ -78,7 +78,7 @@ pub(super) fn partnered(db: &Db, url: &str, delays: Vec<Duration>) -> Bare {
             concurrency_per_target: 4,
             concurrency_of: HashMap::new(),
             breaker: BreakerSettings {
-                failures: 5,
+                failures: u32::MAX,
                 pause: Duration::from_secs(10),
                 longest_pause: Duration::from_mins(5),
             },
@@ -160,30 +160,11 @@ pub(super) async fn keep(
     assert!(matches!(kept.expect("it is written")[..], [Kept::Created(_) | Kept::Updated(_)]));
 }
 
-/// Does all that is due.
-pub(super) async fn work(gateway: &Bare) {
-    loop {
-        let now = gateway.exchange.clock.now();
-        let taken: Result<_, DbError> = gateway
-            .exchange
-            .db
-            .write((), move |(), tx| Box::pin(crate::agenda::take(tx, now, Duration::from_mins(1), 10)))
-            .await;
-        let taken = taken.expect("items are taken");
-        if taken.is_empty() {
-            return;
-        }
-        for item in taken {
-            gateway.exchange.follow(item).await;
-        }
-    }
-}
-
 /// Lets everything be delivered and followed; says what the endpoint heard.
 async fn settle(gateway: &Gateway) -> Vec<String> {
-    work(gateway).await;
+    gateway.run_agenda().await;
     while gateway.exchange.deliveries.run_due_work().await.expect("the worker works") > 0 {
-        work(gateway).await;
+        gateway.run_agenda().await;
     }
     gateway.heard()
 }
@@ -232,7 +213,7 @@ async fn a_heartbeat_is_sent_when_nothing_else_was_for_its_period() {
         gateway.clock.advance(Duration::from_secs(59));
         assert_eq!(settle(&gateway).await, silence, "an event is as good");
         gateway.clock.advance(Duration::from_secs(1));
-        work(&gateway).await;
+        gateway.run_agenda().await;
         gateway.clock.advance(Duration::from_mins(1));
         assert_eq!(settle(&gateway).await, ["heartbeat"], "one that is on its way is as good as one more");
     })
@@ -252,13 +233,13 @@ async fn a_subscription_ends_at_its_end_unless_that_was_moved() {
         active(&gateway, "anna", "s2", &ending(60)).await;
         active(&gateway, "anna", "s2", &ending(120)).await;
         gateway.clock.advance(Duration::from_mins(1));
-        work(&gateway).await;
+        gateway.run_agenda().await;
         assert_eq!(status(&gateway, "anna", "s1").await.0, "off");
         assert_eq!(status(&gateway, "anna", "s2").await.0, "active");
         keep(&gateway, "anna", "Task", "t1", &task("requested")).await;
         assert_eq!(settle(&gateway).await, ["1"], "one of them is told");
         gateway.clock.advance(Duration::from_mins(1));
-        work(&gateway).await;
+        gateway.run_agenda().await;
         assert_eq!(status(&gateway, "anna", "s2").await.0, "off");
     })
     .await;
@@ -318,7 +299,7 @@ async fn what_did_not_arrive_is_told_once_it_is_asked_for_again() {
         for status in ["requested", "accepted", "in-progress"] {
             keep(&gateway, "anna", "Task", "t1", &task(status)).await;
         }
-        work(&gateway).await;
+        gateway.run_agenda().await;
         assert_eq!(told(row(&gateway, "anna", "s1").await), Some((3, 0)));
         settle(&gateway).await;
         assert_eq!(status(&gateway, "anna", "s1").await, ("error".to_owned(), 3));
@@ -338,7 +319,7 @@ async fn what_follows_an_earlier_asking_changes_nothing() {
         let gateway = gateway(&db).await;
         let resource = gateway.asking("id-only");
         keep(&gateway, "anna", SUBSCRIPTION, "s1", &resource).await;
-        work(&gateway).await;
+        gateway.run_agenda().await;
         gateway.answers.store(410, Ordering::SeqCst);
         gateway.exchange.deliveries.run_due_work().await.expect("the worker works");
         // The client asks again before anybody has looked at the failure.

@@ -135,7 +135,9 @@ impl Exchange {
             finishings: uploads
                 .iter()
                 .zip(screenings)
-                .map(|(upload, screened)| Finishing::new(self, upload.clone(), None, now).screened(screened))
+                .map(|(upload, screened)| {
+                    Finishing::new(self, upload.clone(), Vec::new(), now).screened(screened)
+                })
                 .collect(),
             uploads,
             key,
@@ -296,6 +298,7 @@ fn manifest_issues(read: &ReadPayload, rejected: &RejectedManifest) -> Vec<Issue
             FieldErrorCode::DisallowedValue => "has a value that is not allowed",
             FieldErrorCode::InvalidCharacter => "has a character that is not allowed",
             FieldErrorCode::UnknownDataStream => "names a data stream that is not configured",
+            FieldErrorCode::NotStorable => "cannot be kept as it is at a target",
         };
         let text = format!("The sender manifest made of this submission is refused: {} {what}", error.field);
         Issue::error(IssueType::BusinessRule, &read.payload.expression, text)

@@ -127,13 +127,15 @@ impl<'a> InfoWire<'a> {
     }
 }
 
-/// DEX's three words, from what is stored and not from file times (dex-upload W-20). An upload that lost
-/// bytes never completes.
+/// DEX's three words, from what is stored and not from file times (dex-upload W-20), and two of our own for uploads
+/// that are gone. One that lost bytes never completes, nor does a part of another by itself.
 pub(super) fn status(upload: &Upload) -> &'static str {
     match upload.state {
         UploadState::Complete => "Complete",
-        UploadState::Open | UploadState::Damaged if upload.offset == 0 => "Initiated",
-        UploadState::Open | UploadState::Damaged => "In Progress",
+        UploadState::Expired => "Expired",
+        UploadState::Terminated => "Terminated",
+        UploadState::Open | UploadState::Ready | UploadState::Damaged if upload.offset == 0 => "Initiated",
+        UploadState::Open | UploadState::Ready | UploadState::Damaged => "In Progress",
     }
 }
 

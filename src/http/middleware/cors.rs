@@ -12,10 +12,12 @@ use crate::http::state::EdgeState;
 const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Accept, Prefer, If-Match, If-None-Match, \
     If-None-Exist, Idempotency-Key, X-Request-Id, X-HTTP-Method-Override, X-Requested-With, Tus-Resumable, \
-    Upload-Length, Upload-Defer-Length, Upload-Offset, Upload-Metadata, Upload-Checksum, Upload-Concat";
+    Upload-Length, Upload-Defer-Length, Upload-Offset, Upload-Metadata, Upload-Checksum, Upload-Concat, \
+    Upload-Complete, Upload-Incomplete, Upload-Draft-Interop-Version";
 const EXPOSED_HEADERS: &str = "Location, ETag, Last-Modified, Link, Retry-After, X-Request-Id, Tus-Resumable, \
     Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Length, Upload-Defer-Length, \
-    Upload-Offset, Upload-Metadata, Upload-Concat, Upload-Expires";
+    Upload-Offset, Upload-Metadata, Upload-Concat, Upload-Expires, Upload-Complete, Upload-Incomplete, \
+    Upload-Limit, Upload-Draft-Interop-Version";
 /// How long a browser may remember the answer to a preflight.
 const MAX_AGE_SECS: &str = "3600";
 

@@ -55,6 +55,7 @@ pub(super) fn paths() -> Map<String, Value> {
             path([
                 ("head", head(id())),
                 ("patch", append(id(), &answers)),
+                ("delete", terminate(id(), &answers)),
                 ("options", {
                     let mut options = options();
                     options["operationId"] = "uploadOptions".into();
@@ -124,10 +125,12 @@ fn create(answers: &dyn Fn(&'static str, Value) -> Value) -> Value {
     created["2XX"] = json!({ "description": "The upload exists" });
     json!({
         "operationId": "createUpload",
-        "summary": "Creates an upload (tus creation, creation-with-upload)",
+        "summary": "Creates an upload (tus creation, creation-with-upload, creation-defer-length, concatenation)",
         "parameters": [
             resumable(),
             parameter("header", "Upload-Length", &length, "How long it is"),
+            parameter("header", "Upload-Defer-Length", &json!({ "const": "1" }), "That its length is told later"),
+            parameter("header", "Upload-Concat", &metadata, "That it is a part, or what it is made of"),
             parameter("header", "Upload-Metadata", &metadata, "The sender manifest"),
         ],
         "responses": created,
@@ -167,6 +170,21 @@ fn append(id: Value, answers: &dyn Fn(&'static str, Value) -> Value) -> Value {
         "parameters": [id, resumable(), offset],
         "requestBody": { "content": { OFFSETS: { "schema": { "type": "string", "format": "binary" } } } },
         "responses": answers("204", response("The bytes are kept", None)),
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what is made for a call is written in it")]
+fn terminate(id: Value, answers: &dyn Fn(&'static str, Value) -> Value) -> Value {
+    let force = json!({ "type": "boolean" });
+    json!({
+        "operationId": "terminateUpload",
+        "summary": "Removes an upload (tus termination)",
+        "parameters": [
+            id,
+            resumable(),
+            parameter("query", "force", &force, "Whether deliveries that are under way are called off"),
+        ],
+        "responses": answers("204", response("It is gone", None)),
     })
 }
 

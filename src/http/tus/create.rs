@@ -1,16 +1,20 @@
-//! POST: creation and creation-with-upload (tus 1.0.0).
+//! POST: creation, creation-with-upload, creation-defer-length and concatenation (tus 1.0.0).
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::concat::Wanted;
 use super::error::TusError;
-use super::{DoorState, headers, location};
+use super::{DoorState, checksum, collection_url, concat, headers};
 use crate::auth::Caller;
-use crate::exchange::receive_upload::Creation;
+use crate::clock::Timestamp;
+use crate::exchange::concatenate_upload::ConcatenateRequest;
+use crate::exchange::receive_upload::{CreateRequest, Creation};
+use crate::http::body::{self, BodyFault};
 use crate::http::routes;
-use crate::manifest::ManifestFields;
-use crate::upload::{AppendRequest, UploadMetadata};
+use crate::id::UploadId;
+use crate::upload::{AppendRequest, UploadError};
 
 /// Creates an upload, and takes its first bytes if the request carries some. The manifest is judged before
 /// the body is asked for, so that a client that sent `Expect: 100-continue` is spared it (T-21).
@@ -19,47 +23,43 @@ pub(super) async fn create(
     caller: &Caller,
     request: Request,
 ) -> Result<Response, TusError> {
-    let collection = request.uri().path().trim_end_matches('/').to_owned();
+    let is_partial = match concat::wanted(request.headers())? {
+        Wanted::Whole => false,
+        Wanted::Partial => true,
+        Wanted::Final { parts, field } => return concatenate(state, caller, request, parts, field).await,
+    };
+    let collection = collection_url(state, request.headers(), request.uri());
     let fields = request.headers();
-    // A field that is empty counts as absent (dex-upload 2.8).
-    let field = |name| fields.get(name).filter(|value| !value.is_empty());
-    if field("upload-concat").is_some() {
-        return Err(TusError::NotImplemented);
-    }
-    match (field("upload-defer-length"), field("upload-length")) {
-        (Some(_), Some(_)) => return Err(TusError::AmbiguousUploadLength),
-        (Some(defer), None) if defer != "1" => return Err(TusError::InvalidUploadLengthDefer),
-        // Telling the length later is not offered yet: the length is missing.
-        _ => {}
-    }
-    let length = headers::bytes(fields, "upload-length", TusError::InvalidUploadLength)?
-        .ok_or(TusError::InvalidUploadLength)?;
-    if length > state.limits.upload_bytes {
+    let length = length(fields)?;
+    if length.is_some_and(|length| length > state.limits.upload_bytes) {
         return Err(TusError::MaxSizeExceeded);
     }
     let declared = headers::declared(fields);
     let carries_bytes = headers::carries_bytes(fields) && declared != Some(0);
-    if carries_bytes && declared.is_some_and(|declared| declared > length) {
+    let beyond = |declared: u64| length.is_some_and(|length| declared > length);
+    if carries_bytes && declared.is_some_and(beyond) {
         return Err(TusError::SizeExceeded);
     }
-    // Several lines of one field are one list (RFC 9110, 5.3).
-    let lines: Vec<&[u8]> = fields.get_all("upload-metadata").iter().map(HeaderValue::as_bytes).collect();
-    let metadata = UploadMetadata::parse(&lines.join(&b","[..]), state.metadata_mode)
-        .map_err(|error| TusError::InvalidMetadata(error.to_string()))?;
-    let manifest: ManifestFields = metadata.into_pairs().into_iter().collect();
+    let checksum = if carries_bytes { checksum::expected(fields)? } else { None };
+    let creation =
+        CreateRequest { length, fields: headers::metadata(fields, state.metadata_mode)?, is_partial };
+    let (id, mut expires_at) = created(state.exchange.create_upload(caller, creation).await?)?;
 
-    let id = match state.exchange.create_upload(caller, Some(length), manifest).await? {
-        Creation::Created(id) => id,
-        Creation::Refused { id, rejected } => return Err(TusError::Refused { id, rejected }),
-        Creation::Unrouted(id) => return Err(TusError::Unrouted(id)),
-    };
     let mut response = StatusCode::CREATED.into_response();
     if carries_bytes {
-        let append = AppendRequest { access: caller.access(), id, offset: 0, declared };
-        let body = routes::body(request, u64::MAX);
+        let body = checksum::body(request, checksum.as_ref());
+        let append = AppendRequest { declared, checksum, ..AppendRequest::new(caller.access(), id, 0) };
         // The upload exists whatever becomes of its first bytes: the offset says how many were kept (T-22).
         let offset = match state.exchange.append_upload(append, body).await {
-            Ok(reception) => reception.offset,
+            Ok(reception) => {
+                expires_at = reception.expires_at;
+                reception.offset
+            }
+            Err(error @ (UploadError::ChecksumMismatch | UploadError::Checksum(_))) => {
+                // Told as what it is; the upload is there without bytes, and can be gone on with (T-26).
+                response = TusError::from(error).into_response_to(&Method::POST);
+                0
+            }
             Err(error) => {
                 tracing::warn!(upload.id = %id, %error, "the first bytes of an upload were not kept");
                 0
@@ -67,8 +67,71 @@ pub(super) async fn create(
         };
         response.headers_mut().insert("upload-offset", HeaderValue::from(offset));
     }
-    let location = location(state, &collection, id);
-    let location = HeaderValue::try_from(location).map_err(|error| TusError::Internal(error.into()))?;
-    response.headers_mut().insert(header::LOCATION, location);
+    tell_location(response.headers_mut(), &collection, id)?;
+    headers::tell_expiry(response.headers_mut(), expires_at);
     Ok(response)
+}
+
+/// Creates a final upload: its length is that of its parts, and its bytes are theirs (T-30 to T-33).
+async fn concatenate(
+    state: &DoorState,
+    caller: &Caller,
+    request: Request,
+    parts: Vec<UploadId>,
+    field: String,
+) -> Result<Response, TusError> {
+    let (request, body) = request.into_parts();
+    let fields = &request.headers;
+    match body::collect(body, 0).await {
+        Ok(_) => {}
+        Err(BodyFault::TooLarge) => return Err(TusError::ModifyFinal),
+        Err(fault) => return Err(TusError::Body(routes::body_error(fault))),
+    }
+    if ["upload-length", "upload-defer-length"].into_iter().any(|name| is_told(fields, name)) {
+        return Err(TusError::InvalidUploadLength);
+    }
+    let concatenation =
+        ConcatenateRequest { parts, field, fields: headers::metadata(fields, state.metadata_mode)? };
+    let (id, expires_at) = created(state.exchange.concatenate_upload(caller, concatenation).await?)?;
+    let mut response = StatusCode::CREATED.into_response();
+    let collection = collection_url(state, fields, &request.uri);
+    tell_location(response.headers_mut(), &collection, id)?;
+    headers::tell_expiry(response.headers_mut(), expires_at);
+    Ok(response)
+}
+
+/// Upload-Length, or that it is told later (T-12, T-16).
+fn length(fields: &HeaderMap) -> Result<Option<u64>, TusError> {
+    if !is_told(fields, "upload-defer-length") {
+        let length = headers::bytes(fields, "upload-length", TusError::InvalidUploadLength)?;
+        return length.ok_or(TusError::InvalidUploadLength).map(Some);
+    }
+    if is_told(fields, "upload-length") {
+        return Err(TusError::AmbiguousUploadLength);
+    }
+    match headers::bytes(fields, "upload-defer-length", TusError::InvalidUploadLengthDefer)? {
+        Some(1) => Ok(None),
+        _ => Err(TusError::InvalidUploadLengthDefer),
+    }
+}
+
+/// A field that is empty counts as absent (dex-upload 2.8).
+fn is_told(fields: &HeaderMap, name: &str) -> bool {
+    fields.get_all(name).iter().any(|value| !value.is_empty())
+}
+
+/// What came into being.
+pub(super) fn created(creation: Creation) -> Result<(UploadId, Option<Timestamp>), TusError> {
+    match creation {
+        Creation::Created { id, expires_at } => Ok((id, expires_at)),
+        Creation::Refused { id, rejected } => Err(TusError::Refused { id, rejected }),
+        Creation::Unrouted(id) => Err(TusError::Unrouted(id)),
+    }
+}
+
+/// Says where an upload is that was created at `collection`.
+pub(super) fn tell_location(headers: &mut HeaderMap, collection: &str, id: UploadId) -> Result<(), TusError> {
+    let location = HeaderValue::try_from(format!("{collection}/{id}"));
+    headers.insert(header::LOCATION, location.map_err(|error| TusError::Internal(error.into()))?);
+    Ok(())
 }

@@ -6,34 +6,48 @@ use axum::response::{IntoResponse, Response};
 
 use crate::db::DbError;
 use crate::exchange::BodyError;
+use crate::exchange::concatenate_upload::ConcatenationRefused;
+use crate::exchange::terminate_upload::TerminationRefused;
 use crate::id::UploadId;
 use crate::manifest::RejectedManifest;
-use crate::upload::UploadError;
+use crate::upload::{ChecksumError, UploadError};
 
 /// Why a request of the tus door was refused or failed.
 #[derive(Debug)]
 pub(super) enum TusError {
     UnsupportedVersion,
     MethodNotAllowed(&'static str),
-    NotImplemented,
     InvalidContentType,
     InvalidUploadLength,
     InvalidUploadLengthDefer,
     AmbiguousUploadLength,
     InvalidOffset,
+    InvalidCompleteness,
+    InvalidConcat,
+    UploadNotFinished,
+    ModifyFinal,
+    Checksum(ChecksumError),
+    ChecksumMismatch,
     InvalidMetadata(String),
     MaxSizeExceeded,
     SizeExceeded,
     NotFound,
-    MismatchedOffset,
+    Gone,
+    /// With the offset that would do.
+    MismatchedOffset(u64),
     Locked,
     Interrupted,
     Damaged,
+    DeliveryUnderWay,
+    NotByTus,
     Full,
     Stopping,
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
     Body(BodyError),
-    Refused { id: UploadId, rejected: RejectedManifest },
+    Refused {
+        id: UploadId,
+        rejected: RejectedManifest,
+    },
     Unrouted(UploadId),
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -42,7 +56,13 @@ impl From<UploadError> for TusError {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::NotFound => Self::NotFound,
-            UploadError::OffsetMismatch { .. } => Self::MismatchedOffset,
+            UploadError::Gone => Self::Gone,
+            UploadError::Final => Self::ModifyFinal,
+            UploadError::LengthConflict => Self::InvalidUploadLength,
+            UploadError::TooLong => Self::MaxSizeExceeded,
+            UploadError::Checksum(error) => Self::Checksum(error),
+            UploadError::ChecksumMismatch => Self::ChecksumMismatch,
+            UploadError::OffsetMismatch { expected, .. } => Self::MismatchedOffset(expected),
             UploadError::BeyondLength => Self::SizeExceeded,
             UploadError::Locked => Self::Locked,
             UploadError::Damaged => Self::Damaged,
@@ -50,6 +70,27 @@ impl From<UploadError> for TusError {
             UploadError::Stopping => Self::Stopping,
             UploadError::Blob(_) | UploadError::ForeignStore => Self::Internal(error.into()),
             UploadError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<ConcatenationRefused> for TusError {
+    fn from(refused: ConcatenationRefused) -> Self {
+        match refused {
+            ConcatenationRefused::PartMissing => Self::NotFound,
+            ConcatenationRefused::PartUnfinished => Self::UploadNotFinished,
+            ConcatenationRefused::TooLong => Self::MaxSizeExceeded,
+            ConcatenationRefused::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<TerminationRefused> for TusError {
+    fn from(refused: TerminationRefused) -> Self {
+        match refused {
+            TerminationRefused::UnderWay => Self::DeliveryUnderWay,
+            TerminationRefused::NotByTus => Self::NotByTus,
+            TerminationRefused::Upload(error) => error.into(),
         }
     }
 }
@@ -67,6 +108,7 @@ impl From<DbError> for TusError {
 
 impl TusError {
     /// Status, code and message (dex-upload 2.4, with what is marked FIX there).
+    #[expect(clippy::too_many_lines, reason = "one line of the table for each way to fail")]
     fn parts(&self) -> (StatusCode, &'static str, &str) {
         use StatusCode as S;
         match self {
@@ -78,7 +120,6 @@ impl TusError {
             Self::MethodNotAllowed(_) => {
                 (S::METHOD_NOT_ALLOWED, "ERR_METHOD_NOT_ALLOWED", "method not allowed")
             }
-            Self::NotImplemented => (S::NOT_IMPLEMENTED, "ERR_NOT_IMPLEMENTED", "feature not implemented"),
             Self::InvalidContentType => (
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "ERR_INVALID_CONTENT_TYPE",
@@ -98,13 +139,40 @@ impl TusError {
             Self::InvalidOffset => {
                 (S::BAD_REQUEST, "ERR_INVALID_OFFSET", "missing or invalid Upload-Offset header")
             }
+            Self::InvalidCompleteness => (
+                S::BAD_REQUEST,
+                "ERR_INVALID_UPLOAD_COMPLETE",
+                "invalid Upload-Complete or Upload-Incomplete header",
+            ),
+            Self::InvalidConcat => (S::BAD_REQUEST, "ERR_INVALID_CONCAT", "invalid Upload-Concat header"),
+            Self::UploadNotFinished => {
+                (S::BAD_REQUEST, "ERR_UPLOAD_NOT_FINISHED", "one of the partial uploads is not finished")
+            }
+            Self::ModifyFinal => {
+                (S::FORBIDDEN, "ERR_MODIFY_FINAL", "modifying a final upload is not allowed")
+            }
+            Self::Checksum(ChecksumError::Malformed) => {
+                (S::BAD_REQUEST, "ERR_INVALID_CHECKSUM", "missing or invalid Upload-Checksum")
+            }
+            Self::Checksum(ChecksumError::UnknownAlgorithm) => {
+                (S::BAD_REQUEST, "ERR_UNSUPPORTED_CHECKSUM_ALGORITHM", "unsupported checksum algorithm")
+            }
+            Self::ChecksumMismatch => (
+                // tus 1.0.0, Checksum: a status that is registered nowhere.
+                S::from_u16(460).unwrap_or(S::BAD_REQUEST),
+                "ERR_CHECKSUM_MISMATCH",
+                "the body does not agree with its checksum and was not kept",
+            ),
             Self::InvalidMetadata(message) => (S::BAD_REQUEST, "ERR_INVALID_UPLOAD_METADATA", message),
             Self::MaxSizeExceeded => (S::PAYLOAD_TOO_LARGE, "ERR_MAX_SIZE_EXCEEDED", "maximum size exceeded"),
             Self::SizeExceeded | Self::Body(BodyError::TooLarge) => {
                 (S::PAYLOAD_TOO_LARGE, "ERR_UPLOAD_SIZE_EXCEEDED", "upload's size exceeded")
             }
             Self::NotFound => (S::NOT_FOUND, "ERR_UPLOAD_NOT_FOUND", "upload not found"),
-            Self::MismatchedOffset => (S::CONFLICT, "ERR_MISMATCHED_OFFSET", "mismatched offset"),
+            Self::Gone => {
+                (S::GONE, "ERR_UPLOAD_GONE", "the upload has expired or was removed; start a new one")
+            }
+            Self::MismatchedOffset(_) => (S::CONFLICT, "ERR_MISMATCHED_OFFSET", "mismatched offset"),
             Self::Locked => (S::LOCKED, "ERR_UPLOAD_LOCKED", "file currently locked"),
             // 423 and not tusd's 400, which clients do not try again (T-35).
             Self::Interrupted => (
@@ -115,6 +183,17 @@ impl TusError {
             Self::Damaged => {
                 (S::GONE, "ERR_UPLOAD_DAMAGED", "the upload cannot be continued; start a new one")
             }
+            // 423 rather than 409: it goes by itself, and clients try again.
+            Self::DeliveryUnderWay => (
+                S::LOCKED,
+                "ERR_UPLOAD_IN_USE",
+                "the upload is being delivered or concatenated; ask again later, or with ?force where it is delivered",
+            ),
+            Self::NotByTus => (
+                S::FORBIDDEN,
+                "ERR_UPLOAD_TERMINATION_REJECTED",
+                "the upload belongs to a FHIR resource and cannot be removed here",
+            ),
             Self::Full => (S::INSUFFICIENT_STORAGE, "ERR_INSUFFICIENT_STORAGE", "no space is left"),
             Self::Stopping => (
                 S::SERVICE_UNAVAILABLE,
@@ -179,9 +258,13 @@ impl TusError {
             }
             // The protocol wants it in this answer (tus 1.0.0, Tus-Resumable).
             Self::UnsupportedVersion => {
-                headers.insert("tus-version", HeaderValue::from_static(super::VERSION));
+                headers.insert("tus-version", HeaderValue::from_static(super::dialect::VERSION));
             }
-            Self::Stopping | Self::Unavailable(_) | Self::Full | Self::Locked => {
+            // The IETF draft asks for the offset that would do; tus clients look at HEAD.
+            Self::MismatchedOffset(expected) => {
+                headers.insert("upload-offset", HeaderValue::from(expected));
+            }
+            Self::Stopping | Self::Unavailable(_) | Self::Full | Self::Locked | Self::DeliveryUnderWay => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             }
             _ => {}

@@ -3,6 +3,8 @@
 
 use axum::http::{HeaderMap, HeaderValue};
 
+use super::concat::{self, Wanted};
+use super::dialect::parse_boolean;
 use super::error::TusError;
 use super::headers;
 
@@ -18,5 +20,26 @@ pub fn upload_number(text: &[u8]) {
         }
         Ok(None) => assert!(text.is_empty()),
         Err(_) => {}
+    }
+}
+
+/// Reads `Upload-Concat`: it names one upload for each URL, and what is accepted can be sent back in a header.
+pub fn upload_concat(text: &[u8]) {
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    if let Some(Wanted::Final { parts, field }) = concat::parse(text) {
+        assert_eq!(field, text);
+        assert!(!parts.is_empty());
+        for part in parts {
+            assert!(text.contains(&part.to_string()));
+        }
+    }
+}
+
+/// Reads `Upload-Complete`: a Boolean begins with its own two characters and nothing but parameters follow.
+pub fn upload_complete(text: &[u8]) {
+    if let Some(said) = parse_boolean(text) {
+        let trimmed = text.trim_ascii();
+        assert!(trimmed.starts_with(if said { b"?1" } else { b"?0" }));
+        assert!(trimmed.len() == 2 || trimmed[2] == b';');
     }
 }

@@ -6,26 +6,43 @@ use axum::response::{IntoResponse, Response};
 
 use super::DoorState;
 use super::error::TusError;
+use super::headers;
 use crate::auth::Caller;
 use crate::id::UploadId;
-use crate::upload::{UploadMetadata, UploadState};
+use crate::upload::{Upload, UploadMetadata, UploadState};
 
 /// Tells offset, length and metadata of an upload.
 pub(super) async fn head(state: &DoorState, caller: &Caller, id: UploadId) -> Result<Response, TusError> {
-    let upload = state.exchange.uploads.find(&caller.access(), id).await?.ok_or(TusError::NotFound)?;
-    if upload.state == UploadState::Damaged {
-        return Err(TusError::Damaged);
-    }
+    let upload = look(state, caller, id).await?;
     let mut response = StatusCode::OK.into_response();
-    let headers = response.headers_mut();
-    headers.insert("upload-offset", HeaderValue::from(upload.offset));
-    if let Some(length) = upload.length {
-        headers.insert("upload-length", HeaderValue::from(length));
+    let fields = response.headers_mut();
+    // Of a final upload there is nothing to continue; the offset says that it is done (T-31).
+    if !upload.is_final() || upload.state == UploadState::Complete {
+        fields.insert("upload-offset", HeaderValue::from(upload.offset));
     }
-    let fields = upload.manifest.fields().iter();
-    let metadata: UploadMetadata = fields.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    if let Ok(metadata) = HeaderValue::try_from(metadata.to_header()) {
-        headers.insert("upload-metadata", metadata);
+    match upload.length {
+        Some(length) => fields.insert("upload-length", HeaderValue::from(length)),
+        None => fields.insert("upload-defer-length", HeaderValue::from_static("1")),
+    };
+    if let Some(concat) = upload.concat.as_ref().and_then(|c| HeaderValue::try_from(c.as_str()).ok()) {
+        fields.insert("upload-concat", concat);
     }
+    let metadata = upload.manifest.fields().iter();
+    let metadata: UploadMetadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    // A part that came without metadata has none to give back.
+    let came_with_some = !upload.manifest.data_stream_id().is_empty();
+    if let (true, Ok(metadata)) = (came_with_some, HeaderValue::try_from(metadata.to_header())) {
+        fields.insert("upload-metadata", metadata);
+    }
+    headers::tell_expiry(fields, upload.expires_at);
     Ok(response)
+}
+
+/// An upload that is there, whole or in part.
+pub(super) async fn look(state: &DoorState, caller: &Caller, id: UploadId) -> Result<Upload, TusError> {
+    let upload = state.exchange.uploads.find(&caller.access(), id).await?.ok_or(TusError::NotFound)?;
+    if upload.is_gone(state.exchange.clock.now()) {
+        return Err(TusError::Gone);
+    }
+    if upload.state == UploadState::Damaged { Err(TusError::Damaged) } else { Ok(upload) }
 }

@@ -1,9 +1,12 @@
 //! The `Upload-*` header fields as typed values. A header that is there but empty counts as absent, because
 //! some clients send it so (dex-upload 2.8); one that is there twice is refused.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 
 use super::error::TusError;
+use crate::clock::Timestamp;
+use crate::manifest::ManifestFields;
+use crate::upload::{MetadataMode, UploadMetadata};
 
 /// A count of bytes: decimal digits without sign, exponent or leading zeros, at most 2^63 - 1.
 pub(super) fn bytes(
@@ -41,10 +44,26 @@ pub(super) fn declared(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// `Upload-Metadata` as manifest fields that nobody has verified. Several lines of one field are one list (RFC 9110,
+/// 5.3).
+pub(super) fn metadata(headers: &HeaderMap, mode: MetadataMode) -> Result<ManifestFields, TusError> {
+    let lines: Vec<&[u8]> = headers.get_all("upload-metadata").iter().map(HeaderValue::as_bytes).collect();
+    let metadata = UploadMetadata::parse(&lines.join(&b","[..]), mode);
+    let metadata = metadata.map_err(|error| TusError::InvalidMetadata(error.to_string()))?;
+    Ok(metadata.into_pairs().into_iter().collect())
+}
+
+/// Says when an upload expires, if it can (tus 1.0.0, Expiration).
+pub(super) fn tell_expiry(headers: &mut HeaderMap, expires_at: Option<Timestamp>) {
+    let date = expires_at.and_then(|at| HeaderValue::try_from(at.to_http_date()).ok());
+    if let Some(date) = date {
+        headers.insert("upload-expires", date);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     #[test]
     fn only_plain_decimal_digits_are_a_length() {

@@ -4,6 +4,8 @@
 #[cfg(test)]
 pub(crate) mod contract;
 mod file;
+mod object;
+mod span;
 
 use std::fmt;
 
@@ -11,8 +13,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::id::UploadId;
+use crate::outbound::bucket::Bucket;
 
 pub(crate) use file::FileBlobs;
+pub(crate) use object::ObjectBlobs;
 
 /// The name of a blob: `tenant/owner/upload`, so that access rules of the storage can follow tenants.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -110,7 +114,7 @@ pub(crate) trait BlobStore: Send + Sync {
     async fn remove(&self, key: &StorageKey) -> Result<(), BlobError>;
 
     /// The keys of all blobs that have not been written since this store was opened: what a crash may have
-    /// left behind.
+    /// left behind. Asked once, after the start.
     async fn left_over(&self) -> Result<Vec<StorageKey>, BlobError>;
 
     /// The mark that [`BlobStore::mark`] left, if there is one.
@@ -150,4 +154,9 @@ pub(crate) trait BlobWriter: Send {
 pub(crate) trait BlobReader: Send {
     /// The next block of at most `max` bytes; empty at the end.
     async fn next(&mut self, max: usize) -> Result<Bytes, BlobError>;
+
+    /// The object of a bucket that is all of the blob, before anything was read of it; `None` if there is none.
+    fn object(&self) -> Option<(Bucket, String)> {
+        None
+    }
 }

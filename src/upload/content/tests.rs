@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use super::super::{FileBlobs, UploadSettings, Uploads};
+use super::super::{Expiry, FileBlobs, UploadSettings, Uploads};
 use super::*;
 use crate::auth::Caller;
 use crate::clock::SystemClock;
@@ -14,7 +14,12 @@ use crate::db::testing::{assert_prepares, for_each_database};
 
 fn open(db: &Db, folder: &std::path::Path) -> Uploads {
     let blobs = FileBlobs::open(folder.join("uploads"), true).expect("the store opens");
-    let settings = UploadSettings { checkpoint_bytes: 1 << 20, checkpoint_interval: Duration::from_hours(1) };
+    let settings = UploadSettings {
+        max_bytes: 1 << 30,
+        checkpoint_bytes: 1 << 20,
+        checkpoint_interval: Duration::from_hours(1),
+        expiry: Expiry::default(),
+    };
     Uploads::new(db.clone(), Arc::new(SystemClock), Arc::new(blobs), settings, TaskTracker::new())
 }
 

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::auth::testing::TestKey;
-use crate::auth::{AccessToken, ClientSettings, SigningKey, TokenEndpoint, TokenError};
+use crate::auth::{AccessToken, ClientSettings, Grant, SigningKey, TokenEndpoint, TokenError};
 use crate::config::Secret;
 
 /// Settings with which the gateway fetches its tokens from `/token` of the server.
@@ -15,7 +15,10 @@ fn as_client(server: &FakeServer, key: &TestKey) -> UpstreamSettings {
         scope: "system/Patient.rs".to_owned(),
         endpoint: TokenEndpoint::At(format!("{}/token", server.url())),
     };
-    UpstreamSettings { credentials: Credentials::Client(Box::new(client)), ..settings(server) }
+    UpstreamSettings {
+        credentials: Credentials::Granted(Grant::Assertion(Box::new(client))),
+        ..settings(server)
+    }
 }
 
 /// Issues `token-1`, `token-2`, … and lets in whoever has the last one that `is_good`.

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::{available, node, python};
+use super::available;
 use crate::support::environment::number;
 use crate::support::gateway::{Gateway, for_each_database};
+use crate::support::install::{node, python};
 
 #[test]
 fn fhir_kit_client_can_do_all_that_it_offers() {

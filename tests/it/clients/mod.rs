@@ -1,38 +1,18 @@
-//! Clients that others have written, unmodified, from their registries. They are installed once into a cache outside
-//! the checkout; where Node, Python or the registry is missing that is said.
+//! Clients and servers that others have written, unmodified, from their registries, and our own examples and commands
+//! against them. They are installed once into a cache outside the checkout; where Node, Python or the registry is missing
+//! that is said.
 
+mod examples;
 mod fhir;
+mod forwarding;
 mod signature;
 mod tus;
+mod tus_server;
+mod upload;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use crate::support::environment::{skipped, variable};
-
-/// A folder with copies of these files, the first of which is a `package.json`, and what that asks for. `package` is
-/// there once all is.
-fn node(name: &str, files: &[&str], package: &str) -> Result<PathBuf, String> {
-    let folder = prepare(name, files)?;
-    run(Command::new("node").arg("--version"))?;
-    if !folder.join("node_modules").join(package).exists() {
-        run(Command::new("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&folder))?;
-    }
-    Ok(folder)
-}
-
-/// A folder with copies of these files, one of which is a `requirements.txt`, and a virtual environment `venv` with
-/// what that asks for. `module` can be imported once all is there.
-fn python(name: &str, files: &[&str], module: &str) -> Result<PathBuf, String> {
-    let folder = prepare(name, files)?;
-    let python = folder.join("venv/bin/python");
-    if run(Command::new(&python).args(["-c", &format!("import {module}")])).is_err() {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder.join("venv")))?;
-        let install = ["-m", "pip", "install", "--quiet", "--requirement"];
-        run(Command::new(&python).args(install).arg(folder.join("requirements.txt")))?;
-    }
-    Ok(folder)
-}
+use crate::support::environment::skipped;
 
 fn available(installed: &Result<PathBuf, String>) -> Option<PathBuf> {
     match installed {
@@ -42,31 +22,4 @@ fn available(installed: &Result<PathBuf, String>) -> Option<PathBuf> {
             None
         }
     }
-}
-
-/// A folder in the cache with copies of these files: clients are resolved from where the script lies.
-fn prepare(name: &str, files: &[&str]) -> Result<PathBuf, String> {
-    let cache = variable("CDEX_CI_CACHE").map(PathBuf::from);
-    let home = || variable("HOME").map(|home| PathBuf::from(home).join(".cache/cdex-ci"));
-    let cache = cache.or_else(home).unwrap_or_else(|| std::env::temp_dir().join("cdex-ci"));
-    let folder = cache.join(name);
-    let told = |error: std::io::Error| format!("the cache folder cannot be written: {error}");
-    std::fs::create_dir_all(&folder).map_err(told)?;
-    for file in files {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(file);
-        let name = source.file_name().unwrap_or_default().to_owned();
-        std::fs::copy(source, folder.join(name)).map_err(told)?;
-    }
-    Ok(folder)
-}
-
-/// Runs a command to its end; its last line tells what went wrong.
-fn run(command: &mut Command) -> Result<(), String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(format!("{program}: {}", text.lines().last().unwrap_or("failed")))
 }

@@ -1,15 +1,19 @@
-//! tus-js-client (npm) and tuspy (`PyPI`) upload a file with an interruption and resume.
+//! tus-js-client and Uppy's tus plugin (npm), tuspy and aiotus (`PyPI`) and curl upload a file: interrupted and resumed,
+//! in parts side by side, and removed again.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::{available, node, python};
-use crate::support::environment::large;
+use super::available;
+use crate::support::buckets::{azure_store, borrowed, s3_store};
+use crate::support::environment::{large, skipped};
 use crate::support::gateway::Gateway;
+use crate::support::install::{node, python, run};
 use crate::support::random::Random;
-use crate::support::{tus, wait};
+use crate::support::storage::{Azurite, S3Server};
+use crate::support::{rows, tus, wait};
 
 /// What happens when half of the file is sent.
 #[derive(Clone, Copy, PartialEq)]
@@ -23,38 +27,153 @@ enum Interruption {
 #[test]
 fn tus_js_client_resumes_after_an_abort() {
     let Some(client) = tus_js() else { return };
-    interrupted_upload(client, "/upload/files", Interruption::Abort);
+    interrupted_upload(client, "/upload/files", Interruption::Abort, &[]);
 }
 
 #[test]
 fn tus_js_client_resumes_after_the_gateway_was_killed() {
     let Some(client) = tus_js() else { return };
-    interrupted_upload(client, "/files/", Interruption::Kill);
+    interrupted_upload(client, "/files/", Interruption::Kill, &[]);
 }
 
 #[test]
 fn tuspy_resumes_after_an_abort() {
     let Some(client) = tuspy() else { return };
-    interrupted_upload(client, "/files/", Interruption::Abort);
+    interrupted_upload(client, "/files/", Interruption::Abort, &[]);
 }
 
 #[test]
 fn tuspy_resumes_after_the_gateway_was_killed() {
     let Some(client) = tuspy() else { return };
-    interrupted_upload(client, "/upload/files", Interruption::Kill);
+    interrupted_upload(client, "/upload/files", Interruption::Kill, &[]);
 }
 
-fn interrupted_upload(mut client: Command, door: &str, interruption: Interruption) {
-    let mut gateway = Gateway::start();
+#[test]
+fn tus_js_client_resumes_into_a_bucket_of_s3() {
+    for interruption in [Interruption::Abort, Interruption::Kill] {
+        let Some(client) = tus_js() else { return };
+        let server = S3Server::start();
+        interrupted_upload(client, "/files/", interruption, &s3_store(&server));
+    }
+}
+
+#[test]
+fn tuspy_resumes_into_a_bucket_of_s3() {
+    for interruption in [Interruption::Abort, Interruption::Kill] {
+        let Some(client) = tuspy() else { return };
+        let server = S3Server::start();
+        interrupted_upload(client, "/upload/files", interruption, &s3_store(&server));
+    }
+}
+
+#[test]
+fn tus_js_client_resumes_into_a_container_of_azure() {
+    let (Some(client), Some(azurite)) = (tus_js(), Azurite::get()) else { return };
+    interrupted_upload(client, "/files/", Interruption::Kill, &azure_store(azurite));
+}
+
+#[test]
+fn tuspy_resumes_into_a_container_of_azure() {
+    let (Some(client), Some(azurite)) = (tuspy(), Azurite::get()) else { return };
+    interrupted_upload(client, "/files/", Interruption::Abort, &azure_store(azurite));
+}
+
+/// T-29, T-30, T-31, T-33
+#[test]
+fn tus_js_client_uploads_in_parallel_parts() {
+    let Some(client) = javascript("tus-js-parallel.mjs") else { return };
+    whole_uploads(client, "/upload/files", 1);
+}
+
+/// T-15, T-30
+#[test]
+fn aiotus_uploads_whole_and_in_parts() {
+    let Some(client) = python_client("aiotus_parts.py") else { return };
+    whole_uploads(client, "/files", 2);
+}
+
+/// T-28
+#[test]
+fn uppy_uploads_a_file_and_removes_one_that_is_under_way() {
+    let Some(client) = javascript("uppy.mjs") else { return };
+    let gateway = whole_uploads(client, "/files/", 1);
+    wait::until("the removed upload to be gone", || {
+        let states = rows::texts(&gateway, "SELECT state FROM upload ORDER BY state");
+        (states == ["complete", "terminated"]).then_some(())
+    });
+}
+
+/// T-16, T-17, T-18, T-19, T-26
+#[test]
+fn a_script_of_curl_uploads_with_checksums_and_a_deferred_length() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/tus_curl.sh");
+    for (needed, version) in [("curl", "--version"), ("openssl", "version")] {
+        if let Err(reason) = run(Command::new(needed).arg(version)) {
+            return skipped(&format!("a client is not available: {reason}"));
+        }
+    }
+    let gateway = Gateway::start();
+    let (content, file) = content(&gateway);
+    let mut command = Command::new("sh");
+    command.arg(script).arg(gateway.url()).arg("/upload/files").arg(&file);
+    let ids = done(command.arg(tus::metadata(tus::MANIFEST)));
+    assert_delivered(&gateway, &ids, &content);
+}
+
+/// Lets a client upload a file to its end, as often as it does.
+fn whole_uploads(mut client: Command, door: &str, times: usize) -> Gateway {
+    let gateway = Gateway::start();
+    let (content, file) = content(&gateway);
+    let ids = done(client.arg(format!("{}{door}", gateway.url())).arg(&file).arg(manifest()));
+    assert_eq!(ids.len(), times);
+    assert_delivered(&gateway, &ids, &content);
+    gateway
+}
+
+/// A file that a client can upload.
+fn content(gateway: &Gateway) -> (Vec<u8>, PathBuf) {
     let content = Random::new(17).bytes(if large() { 100 << 20 } else { 20 << 20 });
     let file = gateway.scratch().join("content");
     std::fs::write(&file, &content).expect("the test's folder takes files");
+    (content, file)
+}
+
+/// The manifest as clients want their metadata.
+fn manifest() -> String {
     let manifest: serde_json::Map<String, serde_json::Value> =
         tus::MANIFEST.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    serde_json::Value::from(manifest).to_string()
+}
+
+/// Runs a client; the ids of the uploads that it says are done.
+fn done(client: &mut Command) -> Vec<String> {
+    let output = client.output().expect("an installed client runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let urls = said.lines().filter_map(|line| line.strip_prefix("DONE "));
+    urls.map(|url| url.rsplit('/').next().unwrap_or_default().to_owned()).collect()
+}
+
+fn assert_delivered(gateway: &Gateway, ids: &[String], content: &[u8]) {
+    for id in ids {
+        let info = gateway.wait_delivered(id, 1);
+        assert_eq!(info["upload_status"]["status"], "Complete");
+        assert!(gateway.delivered_bytes(id) == content, "other bytes arrived");
+    }
+}
+
+fn interrupted_upload(
+    mut client: Command,
+    door: &str,
+    interruption: Interruption,
+    settings: &[(&'static str, String)],
+) {
+    let mut gateway = Gateway::with(&borrowed(settings));
+    let (content, file) = content(&gateway);
     let mut child = client
         .arg(format!("{}{door}", gateway.url()))
         .arg(&file)
-        .arg(serde_json::Value::from(manifest).to_string())
+        .arg(manifest())
         .arg(if interruption == Interruption::Abort { "abort" } else { "kill" })
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -82,27 +201,40 @@ fn interrupted_upload(mut client: Command, door: &str, interruption: Interruptio
     }
     assert_eq!(told("DONE "), id, "it was resumed, not begun anew");
     assert!(child.wait().expect("the client ends").success());
-    let info = gateway.wait_delivered(&id, 1);
-    assert_eq!(info["upload_status"]["status"], "Complete");
-    assert!(gateway.delivered_bytes(&id) == content, "other bytes arrived");
+    assert_delivered(&gateway, &[id], &content);
 }
 
 /// tus-js-client under Node.
 fn tus_js() -> Option<Command> {
+    javascript("tus-js.mjs")
+}
+
+/// The script that uses tuspy.
+fn tuspy() -> Option<Command> {
+    python_client("tus_py.py")
+}
+
+/// A script that uses tus-js-client or Uppy, under Node.
+fn javascript(script: &str) -> Option<Command> {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let installed = || node("tus-js", &["package.json", "tus-js.mjs"], "tus-js-client");
-    let folder = available(INSTALLED.get_or_init(installed))?;
+    let files = ["package.json", "tus-js.mjs", "tus-js-parallel.mjs", "uppy.mjs"];
+    let folder = available(INSTALLED.get_or_init(|| node("tus-js", &files, "@uppy/tus")))?;
     let mut command = Command::new("node");
-    command.arg(folder.join("tus-js.mjs"));
+    command.arg(folder.join(script));
     Some(command)
 }
 
-/// tuspy in a virtual environment of its own.
-fn tuspy() -> Option<Command> {
-    static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let installed = || python("tuspy", &["requirements.txt", "tus_py.py"], "tusclient");
-    let folder = available(INSTALLED.get_or_init(installed))?;
+/// A script that uses tuspy or aiotus, in a virtual environment of their own.
+fn python_client(script: &str) -> Option<Command> {
+    let folder = tuspy_folder()?;
     let mut command = Command::new(folder.join("venv/bin/python"));
-    command.arg(folder.join("tus_py.py"));
+    command.arg(folder.join(script));
     Some(command)
+}
+
+/// The folder whose virtual environment has tuspy.
+pub(super) fn tuspy_folder() -> Option<PathBuf> {
+    static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let files = ["requirements.txt", "tus_py.py", "aiotus_parts.py"];
+    available(INSTALLED.get_or_init(|| python("tuspy", &files, "aiotus, tusclient")))
 }

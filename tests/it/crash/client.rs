@@ -4,7 +4,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::support::content::sha256_hex;
+use sha2::{Digest, Sha256};
+
+use crate::support::content::{base64, sha256_hex};
 use crate::support::http::{Answer, Connection, Request};
 use crate::support::random::Random;
 use crate::support::submission::{self, accepted};
@@ -151,9 +153,15 @@ impl Client {
         let from = usize::try_from(offset).expect("small");
         let length = self.piece(self.uploads[at].content.len() - from);
         let cut = (self.random.below(6) == 0).then(|| self.piece(length));
+        let is_checked = self.random.below(3) == 0;
         let upload = &mut self.uploads[at];
         let piece = &upload.content[from..from + length];
-        let patch = tus::patch(&upload.path, offset);
+        let mut patch = tus::patch(&upload.path, offset);
+        if is_checked {
+            // Such a body counts as a whole or not at all; what a kill leaves of it must not count.
+            let checksum = format!("sha256 {}", base64(Sha256::digest(piece)));
+            patch = patch.header("Upload-Checksum", &checksum);
+        }
         if let Some(cut) = cut {
             let mut connection = Connection::open(address)?;
             connection.begin(&patch.header("Content-Length", &length.to_string()))?;

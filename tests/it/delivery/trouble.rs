@@ -10,8 +10,6 @@ use crate::support::wait;
 fn troubled() -> Gateway {
     let mut gateway = prepared(&[
         ("CDEX_DELIVERY__RETRY_SCHEDULE_SECS", "[0,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"),
-        ("CDEX_DELIVERY__BREAKER_PAUSE_SECS", "1"),
-        ("CDEX_DELIVERY__BREAKER_LONGEST_PAUSE_SECS", "1"),
         ("CDEX_DELIVERY__POLL_INTERVAL_MS", "50"),
     ]);
     let looping = broken(&gateway);

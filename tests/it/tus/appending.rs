@@ -6,6 +6,7 @@ use crate::support::random::Random;
 use crate::support::tus::{self, append, create, head, offset_of, patch, request};
 use crate::support::{rows, wait};
 
+/// T-06
 #[test]
 fn chunks_of_any_size_make_the_file() {
     for_each_database(&[], |gateway| {
@@ -24,6 +25,7 @@ fn chunks_of_any_size_make_the_file() {
     });
 }
 
+/// T-05
 #[test]
 fn a_stale_offset_is_409_and_keeps_the_bytes() {
     let gateway = Gateway::start();
@@ -46,6 +48,7 @@ fn a_stale_offset_is_409_and_keeps_the_bytes() {
     assert_eq!(gateway.delivered_bytes(&upload.id), b"abcdefghi");
 }
 
+/// T-05
 #[test]
 fn an_offset_that_is_no_number_is_400() {
     let gateway = Gateway::start();
@@ -61,6 +64,7 @@ fn an_offset_that_is_no_number_is_400() {
     assert_eq!(head(&gateway, &upload.path), 0);
 }
 
+/// T-04
 #[test]
 fn another_content_type_is_415() {
     let gateway = Gateway::start();
@@ -75,6 +79,7 @@ fn another_content_type_is_415() {
     assert_eq!(head(&gateway, &upload.path), 0);
 }
 
+/// T-06
 #[test]
 fn a_declared_body_beyond_the_length_is_413_before_it_is_read() {
     let gateway = Gateway::start();
@@ -88,6 +93,7 @@ fn a_declared_body_beyond_the_length_is_413_before_it_is_read() {
     gateway.wait_delivered(&upload.id, 1);
 }
 
+/// T-06
 #[test]
 fn a_chunked_body_beyond_the_length_is_413_and_never_grows_the_upload() {
     let gateway = Gateway::start();
@@ -105,6 +111,7 @@ fn a_chunked_body_beyond_the_length_is_413_and_never_grows_the_upload() {
     assert_eq!(gateway.delivered_bytes(&upload.id), b"abcde");
 }
 
+/// T-06
 #[test]
 fn an_empty_patch_moves_nothing() {
     let gateway = Gateway::start();
@@ -116,6 +123,7 @@ fn an_empty_patch_moves_nothing() {
     assert_eq!(rows::count(&gateway, "delivery"), 0);
 }
 
+/// T-36
 #[test]
 fn a_patch_on_a_complete_upload_is_204_and_no_second_delivery() {
     for_each_database(&[], |gateway| {
@@ -130,6 +138,7 @@ fn a_patch_on_a_complete_upload_is_204_and_no_second_delivery() {
     });
 }
 
+/// T-02, W-25
 #[test]
 fn head_answers_while_a_patch_hangs_and_does_not_disturb_it() {
     let gateway = Gateway::start();
@@ -152,6 +161,7 @@ fn head_answers_while_a_patch_hangs_and_does_not_disturb_it() {
     assert!(gateway.delivered_bytes(&upload.id) == [vec![b'a'; 100_000], vec![b'b'; 100_000]].concat());
 }
 
+/// T-35
 #[test]
 fn of_two_patches_at_once_one_wins_and_nothing_mixes() {
     for_each_database(&[], |gateway| {
@@ -180,6 +190,7 @@ fn of_two_patches_at_once_one_wins_and_nothing_mixes() {
     });
 }
 
+/// T-35, W-08
 #[test]
 fn a_holder_whose_client_is_silent_gives_way() {
     let gateway = Gateway::start();

@@ -1,11 +1,12 @@
-//! Connections that break: what arrived is kept and acknowledged bytes are never lost (`dex-upload` T-07, T-22;
-//! `security` T-10, R-1, R-2).
+//! Connections that break: what arrived is kept and acknowledged bytes are never lost (`dex-upload` T-07, T-10,
+//! T-22; `security` T-10, R-1, R-2).
 
 use crate::support::gateway::{Gateway, for_each_database};
 use crate::support::random::Random;
 use crate::support::tus::{self, append, create, head, metadata, patch, request};
 use crate::support::wait;
 
+/// T-07
 #[test]
 fn a_broken_body_keeps_its_prefix() {
     const BLOCK: usize = 64 * 1024;
@@ -32,6 +33,20 @@ fn a_broken_body_keeps_its_prefix() {
     });
 }
 
+/// T-10, W-08
+#[test]
+fn a_client_that_falls_silent_is_given_up_and_its_bytes_are_kept() {
+    let gateway = Gateway::with(&[("CDEX_SERVER__IDLE_TIMEOUT_SECS", "1")]);
+    let upload = create(&gateway, 10);
+    let mut connection = gateway.connect().expect("it listens");
+    connection.begin(&patch(&upload.path, 0).header("Content-Length", "10")).expect("a head goes out");
+    connection.send(b"abcd").expect("a part goes out");
+    connection.answer(false).expect("the gateway does not wait for ever").expect(503);
+    assert!(connection.answer(false).is_err(), "and closes the connection");
+    finish_from(&gateway, &upload, b"abcdefghij", 4);
+}
+
+/// T-07
 #[test]
 fn a_broken_chunked_body_keeps_its_prefix() {
     let gateway = Gateway::start();
@@ -53,6 +68,7 @@ fn a_broken_chunked_body_keeps_its_prefix() {
     finish_from(&gateway, &upload, b"abcdefghij", offset);
 }
 
+/// T-22
 #[test]
 fn a_client_that_vanishes_in_a_creation_can_find_its_bytes() {
     let gateway = Gateway::start();
@@ -76,6 +92,7 @@ fn a_client_that_vanishes_in_a_creation_can_find_its_bytes() {
     }
 }
 
+/// T-07
 #[test]
 fn killed_in_the_middle_it_has_every_acknowledged_byte() {
     let content = Random::new(13).bytes(500_000);
@@ -95,6 +112,7 @@ fn killed_in_the_middle_it_has_every_acknowledged_byte() {
     });
 }
 
+/// T-34, W-07
 #[test]
 fn a_finished_upload_survives_a_kill_right_after_its_last_acknowledgement() {
     for_each_database(&[], |mut gateway| {

@@ -12,6 +12,7 @@ use crate::support::{rows, wait};
 /// Every path under which uploads are created; each upload answers below it.
 const DOORS: [&str; 5] = ["/upload/files", "/upload/files/", "/files", "/files/", "/upload"];
 
+/// T-08, T-11, T-20
 #[test]
 fn options_tells_version_and_extensions_to_anyone() {
     let gateway = Gateway::start();
@@ -32,6 +33,7 @@ fn options_tells_version_and_extensions_to_anyone() {
     }
 }
 
+/// T-02, T-11
 #[test]
 fn every_door_creates_appends_and_tells_the_offset() {
     let gateway = Gateway::start();
@@ -49,6 +51,7 @@ fn every_door_creates_appends_and_tells_the_offset() {
     }
 }
 
+/// T-01
 #[test]
 fn a_request_of_another_version_is_412_and_does_nothing() {
     let gateway = Gateway::start();
@@ -74,6 +77,7 @@ fn a_request_of_another_version_is_412_and_does_nothing() {
     assert_eq!(rows::count(&gateway, "upload"), 1);
 }
 
+/// T-01
 #[test]
 fn every_tus_answer_carries_tus_resumable() {
     let gateway = Gateway::start();
@@ -91,6 +95,7 @@ fn every_tus_answer_carries_tus_resumable() {
     }
 }
 
+/// T-12
 #[test]
 fn wrong_lengths_are_400_and_leave_nothing() {
     let gateway = Gateway::start();
@@ -122,6 +127,7 @@ fn wrong_lengths_are_400_and_leave_nothing() {
     assert_nothing(&gateway);
 }
 
+/// T-12
 #[test]
 fn a_length_both_given_and_deferred_is_400() {
     let gateway = Gateway::start();
@@ -130,6 +136,7 @@ fn a_length_both_given_and_deferred_is_400() {
     assert_nothing(&gateway);
 }
 
+/// T-08, T-13, W-38
 #[test]
 fn a_length_over_the_maximum_is_413() {
     let gateway = Gateway::with(&[("CDEX_UPLOAD__MAX_SIZE_BYTES", "1000000")]);
@@ -140,6 +147,7 @@ fn a_length_over_the_maximum_is_413() {
     created(&gateway.ask(&creation("/upload/files", 1_000_000, &metadata(MANIFEST))));
 }
 
+/// T-14
 #[test]
 fn an_empty_upload_is_complete_at_once_and_delivered_once() {
     for_each_database(&[], |gateway| {
@@ -152,6 +160,7 @@ fn an_empty_upload_is_complete_at_once_and_delivered_once() {
     });
 }
 
+/// T-15
 #[test]
 fn malformed_metadata_is_400_and_leaves_nothing() {
     let good = metadata(MANIFEST);
@@ -181,6 +190,7 @@ fn malformed_metadata_is_400_and_leaves_nothing() {
     assert_nothing(&gateway);
 }
 
+/// T-15
 #[test]
 fn an_empty_value_may_come_without_its_space() {
     let gateway = Gateway::start();
@@ -189,6 +199,7 @@ fn an_empty_value_may_come_without_its_space() {
     assert_eq!(gateway.info(&upload.id)["manifest"]["meta_flag"], "");
 }
 
+/// T-02, T-15
 #[test]
 fn head_gives_the_metadata_back() {
     let gateway = Gateway::start();
@@ -220,6 +231,7 @@ fn a_stream_name_is_never_a_path() {
     assert_nothing(&gateway);
 }
 
+/// W-09
 #[test]
 fn location_never_names_a_host_that_the_client_chose() {
     let gateway = Gateway::start();
@@ -236,6 +248,7 @@ fn location_never_names_a_host_that_the_client_chose() {
     assert!(location.starts_with('/') || location.starts_with("https://gateway.example/base/"), "{location}");
 }
 
+/// T-20, T-21
 #[test]
 fn creation_with_upload_keeps_its_body() {
     for_each_database(&[], |gateway| {
@@ -254,6 +267,7 @@ fn creation_with_upload_keeps_its_body() {
     });
 }
 
+/// T-20
 #[test]
 fn creation_with_a_body_of_another_type_does_not_take_it() {
     let gateway = Gateway::start();
@@ -271,6 +285,7 @@ fn creation_with_a_body_of_another_type_does_not_take_it() {
     }
 }
 
+/// T-21
 #[test]
 fn a_refused_manifest_is_told_before_the_body_is_asked_for() {
     let gateway = Gateway::start();
@@ -286,6 +301,7 @@ fn a_refused_manifest_is_told_before_the_body_is_asked_for() {
     assert_nothing(&gateway);
 }
 
+/// T-03, T-06
 #[test]
 fn unknown_ids_are_404_alike_and_without_an_offset() {
     let gateway = Gateway::start();
@@ -311,6 +327,7 @@ fn other_methods_are_405() {
     }
 }
 
+/// T-09
 #[test]
 fn the_method_override_header_replaces_the_method() {
     let gateway = Gateway::start();

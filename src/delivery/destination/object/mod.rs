@@ -1,0 +1,315 @@
+//! A bucket as a target: S3 or Azure Blob Storage.
+//!
+//! What is short goes in one call, the rest in [`parts`], which survive a crash; either way the name shows nothing
+//! before the object is whole (dex-upload D-03). Where the upload lies in the same bucket as one object, the service
+//! copies it by itself. Every object says which delivery made it, so that what was done once is known again.
+
+pub(crate) mod labels;
+mod parts;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use sha2::{Digest, Sha256};
+
+use super::name::{sidecar_of, split, with_suffix};
+use super::{Delivered, DeliveryRequest, Destination};
+use crate::delivery::{ClashPolicy, DeliveryError, Progress};
+use crate::id::{DeliveryId, UploadId};
+use crate::outbound::bucket::{Bucket, BucketError, Labels, Object, Place};
+use crate::upload::{Source, Stored};
+use labels::{DELIVERY_ID, Holder, SHA256};
+use parts::Reader;
+
+/// What goes in one call; parts have at least as many bytes.
+const ONE_CALL: u64 = 8 * 1024 * 1024;
+
+/// Where the manifest goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum MetadataPlace {
+    /// With the object where it fits, otherwise beside it.
+    #[default]
+    Auto,
+    /// With the object; an upload whose manifest does not fit is refused when it is created.
+    Object,
+    /// Beside the object, as `{name}.meta.json`.
+    Sidecar,
+}
+
+/// A bucket as configured.
+#[derive(Debug, Clone)]
+pub(crate) struct ObjectSettings {
+    /// The bucket.
+    pub(crate) bucket: Bucket,
+    /// What happens if another object has the name.
+    pub(crate) clash_policy: ClashPolicy,
+    /// Where the manifest goes.
+    pub(crate) metadata: MetadataPlace,
+    /// Whether what was written is read again and hashed before it counts as delivered.
+    pub(crate) read_back: bool,
+}
+
+/// Delivers into a bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct ObjectDestination {
+    settings: Arc<ObjectSettings>,
+}
+
+impl ObjectDestination {
+    /// A target that is this bucket.
+    pub(crate) fn new(settings: ObjectSettings) -> Self {
+        Self { settings: Arc::new(settings) }
+    }
+}
+
+#[async_trait]
+impl Destination for ObjectDestination {
+    async fn deliver(&self, request: DeliveryRequest<'_>) -> Result<Delivered, DeliveryError> {
+        split(request.path)?;
+        let source = request.source;
+        let length = source.length();
+        let job = Job {
+            settings: &self.settings,
+            delivery_id: request.delivery_id,
+            upload_id: request.upload_id,
+            path: request.path,
+            media_type: request.media_type,
+            manifest: request.manifest,
+            progress: request.progress,
+            length,
+        };
+        if let Some(stored) = source.stored().filter(|stored| stored.bucket.is_same(&self.settings.bucket))
+            && let Some(delivered) = job.copy(&stored).await?
+        {
+            return Ok(delivered);
+        }
+        if length <= ONE_CALL { job.put(source).await } else { job.put_parts(source).await }
+    }
+
+    async fn check(&self) -> Result<(), DeliveryError> {
+        Ok(self.settings.bucket.check("").await?)
+    }
+}
+
+/// One delivery on its way.
+struct Job<'a> {
+    settings: &'a ObjectSettings,
+    delivery_id: DeliveryId,
+    upload_id: UploadId,
+    path: &'a str,
+    media_type: Option<&'a str>,
+    manifest: &'a [u8],
+    progress: &'a dyn Progress,
+    length: u64,
+}
+
+/// The name that an upload is to get.
+enum Spot {
+    /// It may be written.
+    Free(String),
+    /// An earlier attempt has written it.
+    Done(String),
+}
+
+impl Job<'_> {
+    /// Writes a short upload in one call.
+    async fn put(&self, source: Box<dyn Source>) -> Result<Delivered, DeliveryError> {
+        let mut reader = Reader::new(source, self.length, ONE_CALL);
+        let content = reader.next_part().await?.unwrap_or_default();
+        let sha256 = reader.finish().await?;
+        let (labels, is_whole) = self.labels(Some(sha256));
+        let place = self.place();
+        for name in self.names() {
+            match self.settings.bucket.put(&name, content.clone(), &labels, place).await {
+                Ok(()) => {}
+                Err(BucketError::Exists) => match self.settings.bucket.look(&name).await? {
+                    Some(object) if self.is_ours(&object) => {}
+                    Some(_) => continue,
+                    // At Azure the blocks of an attempt that died, which nobody sees, stand in the way of one call
+                    // but not of a list of blocks.
+                    None => self.put_as_part(&name, content.clone(), &labels).await?,
+                },
+                Err(error) => return Err(error.into()),
+            }
+            return self.confirm(name, sha256, is_whole).await;
+        }
+        Err(DeliveryError::PathTaken)
+    }
+
+    async fn put_as_part(
+        &self,
+        name: &str,
+        content: Vec<Bytes>,
+        labels: &Labels,
+    ) -> Result<(), DeliveryError> {
+        let bucket = &self.settings.bucket;
+        let id = bucket.begin(name, labels).await?;
+        let part = bucket.put_part(name, &id, 0, content).await?;
+        Ok(bucket.complete(name, &id, &[part], labels).await?)
+    }
+
+    /// Has the service copy what lies in the same bucket; `None` if it does not, so that the bytes go the long way
+    /// (dex-upload W-40).
+    async fn copy(&self, stored: &Stored) -> Result<Option<Delivered>, DeliveryError> {
+        let bucket = &self.settings.bucket;
+        let (labels, is_whole) = self.labels(Some(stored.sha256));
+        let name = match self.spot().await? {
+            Spot::Done(name) => return self.confirm(name, stored.sha256, is_whole).await.map(Some),
+            Spot::Free(name) => name,
+        };
+        let Some(original) = bucket.look(&stored.name).await?.filter(|object| object.length == self.length)
+        else {
+            return Ok(None);
+        };
+        if bucket.copy(&stored.name, &name, &labels, self.place()).await.is_err() {
+            return Ok(None);
+        }
+        let copy = bucket.look(&name).await?;
+        let is_same = |copy: &Object| copy.length == self.length && has_same_content(&original, copy);
+        if !copy.as_ref().is_some_and(is_same) {
+            self.sound(&name, self.read_back(&name, stored.sha256).await).await?;
+        }
+        self.finish(&name, stored.sha256, is_whole).await.map(Some)
+    }
+
+    /// The names that the upload may get, the first that is free first.
+    fn names(&self) -> Vec<String> {
+        let path = self.path.to_owned();
+        match self.settings.clash_policy {
+            ClashPolicy::Overwrite | ClashPolicy::Fail => vec![path],
+            ClashPolicy::SuffixUploadId => {
+                let beside = with_suffix(&path, self.upload_id);
+                vec![path, beside]
+            }
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self.settings.clash_policy {
+            ClashPolicy::Overwrite => Place::Over,
+            ClashPolicy::Fail | ClashPolicy::SuffixUploadId => Place::New,
+        }
+    }
+
+    /// Looks for the name, before much is sent in vain.
+    async fn spot(&self) -> Result<Spot, DeliveryError> {
+        for name in self.names() {
+            match self.settings.bucket.look(&name).await? {
+                Some(object) if self.is_ours(&object) => return Ok(Spot::Done(name)),
+                Some(_) if self.place() == Place::New => {}
+                Some(_) | None => return Ok(Spot::Free(name)),
+            }
+        }
+        Err(DeliveryError::PathTaken)
+    }
+
+    /// Whether an object is what an earlier attempt of this delivery made: objects are made whole.
+    fn is_ours(&self, object: &Object) -> bool {
+        let delivery_id = self.delivery_id.to_string();
+        object.length == self.length
+            && object.metadata.iter().any(|(name, value)| name == DELIVERY_ID && *value == delivery_id)
+    }
+
+    /// What goes along, and whether the manifest is in it.
+    fn labels(&self, sha256: Option<[u8; 32]>) -> (Labels, bool) {
+        let own =
+            [Some((DELIVERY_ID, self.delivery_id.to_string())), sha256.map(|sha256| (SHA256, hex(&sha256)))];
+        let is_wanted = self.settings.metadata != MetadataPlace::Sidecar;
+        let (mut labels, is_whole) = labels::labels(
+            self.manifest,
+            holder(&self.settings.bucket),
+            is_wanted,
+            own.into_iter().flatten(),
+        );
+        labels.media_type = self.media_type.map(str::to_owned);
+        (labels, is_whole)
+    }
+
+    /// Compares what is there with what was sent, and puts the sidecar beside it (dex-upload D-04). S3 has compared
+    /// every call with the SHA-256 that it was signed with; at Azure only reading it again tells.
+    async fn confirm(
+        &self,
+        name: String,
+        sha256: [u8; 32],
+        holds_manifest: bool,
+    ) -> Result<Delivered, DeliveryError> {
+        let compared = if self.settings.read_back {
+            self.read_back(&name, sha256).await
+        } else {
+            self.has_length(&name).await
+        };
+        self.sound(&name, compared).await?;
+        self.finish(&name, sha256, holds_manifest).await
+    }
+
+    /// Takes an object of ours away that is not what was sent: nobody may find it, and the next attempt must not.
+    async fn sound(&self, name: &str, compared: Result<(), DeliveryError>) -> Result<(), DeliveryError> {
+        if let Err(DeliveryError::HashMismatch | DeliveryError::LengthMismatch { .. }) = compared {
+            self.settings.bucket.remove(vec![name.to_owned()]).await?;
+        }
+        compared
+    }
+
+    async fn has_length(&self, name: &str) -> Result<(), DeliveryError> {
+        let written = self.settings.bucket.look(name).await?.map_or(0, |object| object.length);
+        if written == self.length {
+            Ok(())
+        } else {
+            Err(DeliveryError::LengthMismatch { expected: self.length, written })
+        }
+    }
+
+    async fn read_back(&self, name: &str, sha256: [u8; 32]) -> Result<(), DeliveryError> {
+        let (mut hash, mut written) = (Sha256::new(), 0);
+        let mut content = self.settings.bucket.read(name, 0..self.length).await?;
+        while let Some(block) = content.try_next().await? {
+            written += block.len() as u64;
+            hash.update(&block);
+        }
+        if written != self.length {
+            return Err(DeliveryError::LengthMismatch { expected: self.length, written });
+        }
+        if <[u8; 32]>::from(hash.finalize()) != sha256 {
+            return Err(DeliveryError::HashMismatch);
+        }
+        Ok(())
+    }
+
+    /// Puts the manifest beside an object that does not hold it; then it is delivered.
+    async fn finish(
+        &self,
+        name: &str,
+        sha256: [u8; 32],
+        holds_manifest: bool,
+    ) -> Result<Delivered, DeliveryError> {
+        let bucket = &self.settings.bucket;
+        if !holds_manifest {
+            let content = vec![Bytes::copy_from_slice(self.manifest)];
+            let labels = Labels { media_type: Some("application/json".to_owned()), metadata: Vec::new() };
+            bucket.put(&sidecar_of(name), content, &labels, Place::Over).await?;
+        }
+        Ok(Delivered { location: bucket.location(name), length: self.length, sha256, remark: None })
+    }
+}
+
+/// Who holds the metadata of this bucket's objects.
+fn holder(bucket: &Bucket) -> Holder {
+    if bucket.is_azure() { Holder::Azure } else { Holder::S3 }
+}
+
+/// Whether the service itself says that two objects have the same content: an ETag that S3 gave to one call is made of
+/// the content alone; one of several parts has a hyphen.
+fn has_same_content(one: &Object, other: &Object) -> bool {
+    let is_of_content = |tag: &&String| tag.trim_matches('"').len() == 32 && !tag.contains('-');
+    one.e_tag.as_ref().filter(is_of_content).is_some_and(|tag| Some(tag) == other.e_tag.as_ref())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,254 @@
+//! Long uploads in parts. What has been begun, and every part that the service has, is kept with the delivery, so that
+//! an attempt after a crash sends only what is missing: it reads the upload again, because the hash of the whole is
+//! made of all of it, and what it reads is here.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::{Job, ONE_CALL, Spot};
+use crate::delivery::{Delivered, DeliveryError, Retry};
+use crate::outbound::bucket::BucketError;
+use crate::upload::Source;
+
+/// Parts on their way at once.
+const AT_ONCE: usize = 2;
+/// Parts of an object: S3 takes 10,000.
+const MOST_PARTS: u64 = 9_900;
+
+/// What one attempt leaves for the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Begun {
+    /// The object that the parts are for.
+    name: String,
+    /// What the service calls the beginning.
+    id: String,
+    /// Bytes of each part but the last.
+    part_bytes: u64,
+    /// What it calls each part that it has, from the first on.
+    parts: Vec<String>,
+}
+
+impl Job<'_> {
+    /// Writes a long upload in parts.
+    pub(super) async fn put_parts(&self, source: Box<dyn Source>) -> Result<Delivered, DeliveryError> {
+        let kept = self.progress.kept().and_then(|kept| serde_json::from_slice::<Begun>(kept).ok());
+        let name = match self.spot().await {
+            Ok(Spot::Free(name)) => name,
+            Ok(Spot::Done(name)) => {
+                let mut reader = Reader::new(source, self.length, ONE_CALL);
+                while reader.next_part().await?.is_some() {}
+                let sha256 = reader.finish().await?;
+                return self.confirm(name, sha256, self.labels(Some(sha256)).1).await;
+            }
+            Err(error) => return Err(self.after(kept.as_ref(), error).await),
+        };
+        let mut begun = match kept {
+            Some(kept) if kept.name == name => kept,
+            other => {
+                self.give_up(other.as_ref()).await;
+                self.begin(name).await?
+            }
+        };
+        match self.send(&mut begun, source).await {
+            Ok(sha256) => {
+                let (labels, holds_manifest) = self.labels(Some(sha256));
+                let bucket = &self.settings.bucket;
+                match bucket.complete(&begun.name, &begun.id, &begun.parts, &labels).await {
+                    Ok(()) => {}
+                    // An answer that was lost looks like this, too: then the object is there, and ours.
+                    Err(error) => match bucket.look(&begun.name).await? {
+                        Some(object) if self.is_ours(&object) => {}
+                        _ => return Err(self.after(Some(&begun), error.into()).await),
+                    },
+                }
+                self.confirm(begun.name, sha256, holds_manifest).await
+            }
+            Err(error) => Err(self.after(Some(&begun), error).await),
+        }
+    }
+
+    async fn begin(&self, name: String) -> Result<Begun, DeliveryError> {
+        let id = self.settings.bucket.begin(&name, &self.labels(None).0).await?;
+        let begun = Begun { name, id, part_bytes: part_bytes(self.length), parts: Vec::new() };
+        self.keep(&begun).await?;
+        Ok(begun)
+    }
+
+    async fn keep(&self, begun: &Begun) -> Result<(), DeliveryError> {
+        let state = serde_json::to_vec(begun).map_err(std::io::Error::from)?;
+        self.progress.keep(state).await
+    }
+
+    /// Sends the parts that are missing, and returns the SHA-256 of all.
+    async fn send(&self, begun: &mut Begun, source: Box<dyn Source>) -> Result<[u8; 32], DeliveryError> {
+        // On their own, so that neither a slow source nor a slow bucket holds up what the other has ready; dropping the
+        // sets calls them off.
+        let (parts, mut arriving) = mpsc::channel(1);
+        let mut reading = JoinSet::new();
+        reading.spawn(Reader::new(source, self.length, begun.part_bytes).hand_on(begun.parts.len(), parts));
+        let mut sending: JoinSet<(usize, Result<String, BucketError>)> = JoinSet::new();
+        let mut overtook = BTreeMap::new();
+        let (mut next, mut has_more) = (begun.parts.len(), true);
+        loop {
+            tokio::select! {
+                Some(sent) = sending.join_next() => {
+                    let (index, part) = sent.map_err(|_| DeliveryError::Panicked)?;
+                    overtook.insert(index, part?);
+                    let before = begun.parts.len();
+                    while let Some(part) = overtook.remove(&begun.parts.len()) {
+                        begun.parts.push(part);
+                    }
+                    if begun.parts.len() > before {
+                        self.keep(begun).await?;
+                    }
+                }
+                content = arriving.recv(), if has_more && sending.len() < AT_ONCE => {
+                    let Some(content) = content else {
+                        has_more = false;
+                        continue;
+                    };
+                    let (bucket, name, id) = (self.settings.bucket.clone(), begun.name.clone(), begun.id.clone());
+                    let index = next;
+                    sending.spawn(async move { (index, bucket.put_part(&name, &id, index, content).await) });
+                    next += 1;
+                }
+                else => break,
+            }
+        }
+        match reading.join_next().await {
+            Some(Ok(read)) => read,
+            Some(Err(_)) | None => Err(DeliveryError::Panicked),
+        }
+    }
+
+    /// What an attempt that failed leaves: what can be gone on with, unless that would fail again or is worthless.
+    async fn after(&self, begun: Option<&Begun>, error: DeliveryError) -> DeliveryError {
+        let (is_worthless, error) = match error {
+            // The service does not know the parts any more, or somebody took the name meanwhile.
+            DeliveryError::Bucket(
+                BucketError::NotFound | BucketError::Exists | BucketError::Refused { status: 400, .. },
+            ) => (true, DeliveryError::PartsLost),
+            DeliveryError::HashMismatch | DeliveryError::LengthMismatch { .. } => (true, error),
+            error => (error.retry() == Retry::Never, error),
+        };
+        if is_worthless {
+            self.give_up(begun).await;
+        }
+        error
+    }
+
+    /// Drops what was begun, and forgets it. Where the service does not listen, its own rules for what was never
+    /// completed will do.
+    async fn give_up(&self, begun: Option<&Begun>) {
+        let Some(begun) = begun else { return };
+        if let Err(error) = self.settings.bucket.abort(&begun.name, &begun.id).await {
+            tracing::debug!(%error, "the parts of a delivery could not be removed");
+        }
+        // If this cannot be written down, the next attempt finds out that the parts are gone.
+        let _ = self.progress.keep(Vec::new()).await;
+    }
+}
+
+/// The bytes of a part: equal parts, as few as S3 takes and whole MiB.
+fn part_bytes(length: u64) -> u64 {
+    const MIB: u64 = 1024 * 1024;
+    ONE_CALL.max(length.div_ceil(MOST_PARTS).div_ceil(MIB) * MIB)
+}
+
+/// Cuts an upload into parts, and compares it with what it promised.
+pub(super) struct Reader {
+    source: Box<dyn Source>,
+    length: u64,
+    part_bytes: u64,
+    read: u64,
+    hash: Sha256,
+    /// What the last block had beyond its part.
+    rest: Bytes,
+}
+
+impl Reader {
+    pub(super) fn new(source: Box<dyn Source>, length: u64, part_bytes: u64) -> Self {
+        Self { source, length, part_bytes, read: 0, hash: Sha256::new(), rest: Bytes::new() }
+    }
+
+    /// The next part; `None` after the last.
+    pub(super) async fn next_part(&mut self) -> Result<Option<Vec<Bytes>>, DeliveryError> {
+        let mut part = Vec::new();
+        let mut room = self.part_bytes;
+        while room > 0 {
+            let mut block = std::mem::take(&mut self.rest);
+            if block.is_empty() {
+                match self.next_block().await? {
+                    Some(next) => block = next,
+                    None => break,
+                }
+            }
+            let taken = block.split_to(usize::try_from(room).unwrap_or(usize::MAX).min(block.len()));
+            room -= taken.len() as u64;
+            part.push(taken);
+            self.rest = block;
+        }
+        Ok((!part.is_empty()).then_some(part))
+    }
+
+    /// Hands the parts after the first `skipped` on, and returns the SHA-256 of all.
+    async fn hand_on(
+        mut self,
+        skipped: usize,
+        parts: mpsc::Sender<Vec<Bytes>>,
+    ) -> Result<[u8; 32], DeliveryError> {
+        let mut index = 0;
+        while let Some(part) = self.next_part().await? {
+            // Whoever does not take it any more has a reason of its own to tell.
+            if index >= skipped && parts.send(part).await.is_err() {
+                return Err(DeliveryError::Panicked);
+            }
+            index += 1;
+        }
+        self.finish().await
+    }
+
+    async fn next_block(&mut self) -> Result<Option<Bytes>, DeliveryError> {
+        let Some(block) = self.source.next().await? else { return Ok(None) };
+        self.read += block.len() as u64;
+        if self.read > self.length {
+            return Err(DeliveryError::LengthMismatch { expected: self.length, written: self.read });
+        }
+        self.hash.update(&block);
+        Ok(Some(block))
+    }
+
+    /// After the last part: the SHA-256 of all, if it is what was promised.
+    pub(super) async fn finish(mut self) -> Result<[u8; 32], DeliveryError> {
+        // The source says what it promised only once it has ended.
+        if self.next_block().await?.is_some() || self.read != self.length {
+            return Err(DeliveryError::LengthMismatch { expected: self.length, written: self.read });
+        }
+        let sha256 = <[u8; 32]>::from(self.hash.finalize());
+        if self.source.sha256().is_some_and(|promised| promised != sha256) {
+            return Err(DeliveryError::HashMismatch);
+        }
+        Ok(sha256)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_few_enough_and_whole_mib() {
+        const MIB: u64 = 1024 * 1024;
+        for (length, expected) in
+            [(1, 8 * MIB), (8 * MIB * 9_900, 8 * MIB), (8 * MIB * 9_900 + 1, 9 * MIB), (5 << 40, 530 * MIB)]
+        {
+            assert_eq!(part_bytes(length), expected, "{length}");
+            assert!(length.div_ceil(part_bytes(length)) <= MOST_PARTS);
+        }
+    }
+}

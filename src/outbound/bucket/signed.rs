@@ -1,0 +1,165 @@
+//! Calls that the client crate does not have, put together and signed here.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use object_store::aws::{AmazonS3, AwsAuthorizer};
+use object_store::azure::{AzureAuthorizer, MicrosoftAzure};
+use object_store::client::{HttpRequest, HttpResponse};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Method;
+use reqwest::header::{HeaderName, HeaderValue};
+
+use super::super::OutboundError;
+use super::error::Refusal;
+use super::{Bucket, BucketError, BucketSettings, Client, Labels, Place, path};
+
+/// What stays as it is in the path of a URL: the rest would be read differently by somebody (RFC 3986, 2.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// A call before it is signed.
+struct Call {
+    method: Method,
+    url: String,
+    fields: Vec<(String, String)>,
+    body: Bytes,
+}
+
+impl Bucket {
+    /// The URL of an object.
+    pub(super) fn url(&self, name: &str) -> String {
+        format!("{}/{}", self.base(), utf8_percent_encode(name, ENCODED))
+    }
+
+    /// Copies an object to another name of this bucket, with labels of its own. The source must have been written in
+    /// one call.
+    ///
+    /// # Errors
+    /// [`BucketError::Exists`] where only a new object may be made, one is there and the service looks.
+    pub(crate) async fn copy(
+        &self,
+        from: &str,
+        to: &str,
+        labels: &Labels,
+        place: Place,
+    ) -> Result<(), BucketError> {
+        path(to)?;
+        let mut call =
+            Call { method: Method::PUT, url: self.url(to), fields: Vec::new(), body: Bytes::new() };
+        if place == Place::New {
+            call.fields.push(("if-none-match".to_owned(), "*".to_owned()));
+        }
+        match (&self.objects, &*self.settings) {
+            (Client::S3(client), BucketSettings::S3(s3)) => {
+                let source = format!("{}/{}", s3.bucket, utf8_percent_encode(from, ENCODED));
+                call.fields.push(("x-amz-copy-source".to_owned(), source));
+                call.fields.push(("x-amz-metadata-directive".to_owned(), "REPLACE".to_owned()));
+                call.fields.extend(labels_as_fields(labels, "x-amz-meta-", "content-type"));
+                let answer = self.send_s3(client, s3.region(), call).await?;
+                let body = answer.into_body().bytes().await.map_err(|_| OutboundError::Broken)?;
+                // S3 answers 200 before it knows (CopyObject, error in the body).
+                let failed = memchr::memmem::find(&body, b"<Error").is_some();
+                if failed { Err(BucketError::Failed) } else { Ok(()) }
+            }
+            (Client::Azure(client), _) => {
+                call.fields.push(("x-ms-copy-source".to_owned(), self.url(from)));
+                call.fields.extend(labels_as_fields(labels, "x-ms-meta-", "x-ms-blob-content-type"));
+                let answer = self.send_azure(client, call).await?;
+                let status = answer.headers().get("x-ms-copy-status");
+                // What is small and within one account is copied before the answer.
+                if status.is_none_or(|status| status == "success") {
+                    Ok(())
+                } else {
+                    Err(BucketError::Failed)
+                }
+            }
+            (Client::S3(_), BucketSettings::Azure(_)) => Err(BucketError::Settings),
+        }
+    }
+
+    /// Put Block List, with the metadata that the blocks of an object cannot carry, and only where nothing is if so
+    /// agreed.
+    pub(super) async fn commit_blocks(
+        &self,
+        client: &MicrosoftAzure,
+        name: &str,
+        blocks: &[String],
+        labels: &Labels,
+    ) -> Result<(), BucketError> {
+        path(name)?;
+        let mut list = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>".to_owned();
+        for block in blocks {
+            let _ =
+                write!(list, "<Uncommitted>{}</Uncommitted>", base64_simd::STANDARD.encode_to_string(block));
+        }
+        list.push_str("</BlockList>");
+        let mut fields = vec![("content-type".to_owned(), "application/xml".to_owned())];
+        if self.completes == Place::New {
+            fields.push(("if-none-match".to_owned(), "*".to_owned()));
+        }
+        fields.extend(labels_as_fields(labels, "x-ms-meta-", "x-ms-blob-content-type"));
+        let url = format!("{}?comp=blocklist", self.url(name));
+        self.send_azure(client, Call { method: Method::PUT, url, fields, body: list.into() }).await.map(drop)
+    }
+
+    /// Delete Blob.
+    pub(super) async fn delete_blob(&self, client: &MicrosoftAzure, name: &str) -> Result<(), BucketError> {
+        path(name)?;
+        let call =
+            Call { method: Method::DELETE, url: self.url(name), fields: Vec::new(), body: Bytes::new() };
+        self.send_azure(client, call).await.map(drop)
+    }
+
+    async fn send_azure(&self, client: &MicrosoftAzure, call: Call) -> Result<HttpResponse, BucketError> {
+        let BucketSettings::Azure(settings) = &*self.settings else { return Err(BucketError::Settings) };
+        let mut request = call.request()?;
+        let credential = client.credentials().get_credential().await?;
+        AzureAuthorizer::new(&credential, &settings.account()).try_authorize(&mut request)?;
+        self.send(request).await
+    }
+
+    async fn send_s3(
+        &self,
+        client: &AmazonS3,
+        region: &str,
+        call: Call,
+    ) -> Result<HttpResponse, BucketError> {
+        let mut request = call.request()?;
+        let credential = client.credentials().get_credential().await?;
+        AwsAuthorizer::new(&credential, "s3", region).try_authorize(&mut request, None)?;
+        self.send(request).await
+    }
+
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, BucketError> {
+        let answer = self.http.execute(request).await.map_err(|error| BucketError::caused_by(&error))?;
+        let status = answer.status().as_u16();
+        if answer.status().is_success() {
+            Ok(answer)
+        } else {
+            Err(Refusal { status, retry_after: None }.into())
+        }
+    }
+}
+
+impl Call {
+    fn request(self) -> Result<HttpRequest, BucketError> {
+        let length = self.body.len();
+        let mut request = HttpRequest::new(self.body.into());
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.url.parse().map_err(|_| BucketError::Name)?;
+        for (name, value) in self.fields {
+            let name = HeaderName::try_from(name).map_err(|_| OutboundError::Header)?;
+            let value = HeaderValue::try_from(value).map_err(|_| OutboundError::Header)?;
+            request.headers_mut().insert(name, value);
+        }
+        request.headers_mut().insert(reqwest::header::CONTENT_LENGTH, length.into());
+        Ok(request)
+    }
+}
+
+fn labels_as_fields(labels: &Labels, prefix: &str, media_type_field: &str) -> Vec<(String, String)> {
+    let metadata = labels.metadata.iter().map(|(name, value)| (format!("{prefix}{name}"), value.clone()));
+    let media_type =
+        labels.media_type.iter().map(|media_type| (media_type_field.to_owned(), media_type.clone()));
+    metadata.chain(media_type).collect()
+}

@@ -1,0 +1,63 @@
+//! How uploads end that are not, or no longer, wanted: they expire, or their sender removes them (tus 1.0.0, Expiration
+//! and Termination). The row stays and says so; the bytes go, unless a stored resource has them too. Whether a
+//! delivery needs them still is asked in `exchange`, in the same transaction.
+
+use super::append::PATIENCE;
+use super::lock::Lock;
+use super::{Upload, UploadError, UploadState, Uploads, content, store};
+use crate::auth::Access;
+use crate::clock::Timestamp;
+use crate::db::{DbError, Tx};
+use crate::id::UploadId;
+
+/// Uploads that expire in one go.
+const AT_ONCE: u32 = 100;
+
+impl Uploads {
+    /// Looks an upload up that is to be removed, with the right to do so: whoever is writing it is stopped first.
+    pub(crate) async fn hold(&self, access: &Access, id: UploadId) -> Result<(Upload, Lock), UploadError> {
+        self.find(access, id).await?.ok_or(UploadError::NotFound)?;
+        let lock = self.locks.take(id, PATIENCE).await.ok_or(UploadError::Locked)?;
+        let upload = self.find(access, id).await?.ok_or(UploadError::NotFound)?;
+        if upload.is_gone(self.clock.now()) { Err(UploadError::Gone) } else { Ok((upload, lock)) }
+    }
+
+    /// Some uploads of every tenant that have expired, each with the right to remove it. One that is being written is
+    /// not among them: its time begins anew with its next byte.
+    pub(crate) async fn expired(&self, now: Timestamp) -> Result<Vec<(Upload, Lock)>, DbError> {
+        let expired = {
+            let mut reader = self.db.reader().await?;
+            store::expired(&mut reader.tx(), now, AT_ONCE).await?
+        };
+        let free = expired.into_iter().filter_map(|upload| {
+            let lock = self.locks.take_free(upload.id)?;
+            Some((upload, lock))
+        });
+        Ok(free.collect())
+    }
+
+    /// Leaves the row of an upload alone; `false` if it is not what it was when it was read.
+    pub(crate) async fn end(
+        tx: &mut Tx<'_>,
+        upload: &Upload,
+        state: UploadState,
+        now: Timestamp,
+    ) -> Result<bool, DbError> {
+        store::end(tx, upload, state, now).await
+    }
+
+    /// Whether a final upload still has to take the bytes of this one.
+    pub(crate) async fn is_wanted(tx: &mut Tx<'_>, id: UploadId) -> Result<bool, DbError> {
+        store::is_wanted(tx, id).await
+    }
+
+    /// Removes the bytes of an upload that has ended. Those that a stored resource shares stay; so do all if the gateway
+    /// ends before: the next start sweeps them.
+    pub(crate) async fn remove_bytes(&self, upload: &Upload) -> Result<(), UploadError> {
+        let is_shared = {
+            let mut reader = self.db.reader().await?;
+            content::exists(&mut reader.tx(), upload.id).await?
+        };
+        if is_shared { Ok(()) } else { Ok(self.blobs.remove(&upload.key).await?) }
+    }
+}

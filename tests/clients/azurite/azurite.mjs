@@ -1,0 +1,48 @@
+// Azurite's blob service on a port of loopback, its blobs in a folder.
+//
+//   node azurite.mjs PORT FOLDER
+//
+// For each line it is given, which names a container, it makes that container and says the line again. It ends with
+// its standard input, so it never outlives the test.
+import { createHmac } from 'node:crypto'
+import { createRequire } from 'node:module'
+import { createInterface } from 'node:readline'
+
+const ACCOUNT = 'devstoreaccount1'
+// Azurite's one published key.
+const KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
+const VERSION = '2021-08-06'
+
+const [port, folder] = process.argv.slice(2)
+process.argv = [
+  ...process.argv.slice(0, 2),
+  ...['--blobPort', port, '--location', folder],
+  ...['--silent', '--disableTelemetry', '--skipApiVersionCheck'],
+]
+
+const signed = (method, path, query) => {
+  const date = new Date().toUTCString()
+  const resource = `/${ACCOUNT}/${ACCOUNT}${path}${query}`
+  const text = `${method}${'\n'.repeat(12)}x-ms-date:${date}\nx-ms-version:${VERSION}\n${resource}`
+  const signature = createHmac('sha256', Buffer.from(KEY, 'base64')).update(text, 'utf8').digest('base64')
+  return { authorization: `SharedKey ${ACCOUNT}:${signature}`, 'x-ms-date': date, 'x-ms-version': VERSION }
+}
+
+const make = async (container) => {
+  const url = `http://127.0.0.1:${port}/${ACCOUNT}/${container}?restype=container`
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    const headers = signed('PUT', `/${container}`, '\nrestype:container')
+    const answer = await fetch(url, { method: 'PUT', headers }).catch(() => undefined)
+    if (answer?.status === 201) return
+    if (answer !== undefined) throw new Error(`the container was answered ${answer.status}: ${await answer.text()}`)
+    await new Promise((done) => setTimeout(done, 50))
+  }
+  throw new Error('Azurite does not start')
+}
+
+createRequire(import.meta.url)('azurite/dist/src/blob/main.js')
+for await (const container of createInterface({ input: process.stdin })) {
+  await make(container)
+  console.log(container)
+}
+process.exit(0)

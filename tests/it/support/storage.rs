@@ -1,0 +1,154 @@
+//! Storage services that others have written: S3 as `s3s-fs` in this process, Azure Blob Storage as Azurite under Node.
+//! They outlive the gateways that use them, and end with the test. The tests inside the library use this file too.
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::environment::skipped;
+use super::install::node;
+
+/// The credentials of both services, as user and key.
+pub(crate) const S3_KEYS: (&str, &str) = ("test-access-key", "test-secret-key");
+/// Azurite's one published account.
+pub(crate) const AZURE_ACCOUNT: (&str, &str) = (
+    "devstoreaccount1",
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+);
+/// The one bucket of an S3 server.
+pub(crate) const BUCKET: &str = "bucket";
+
+/// An S3 server with one empty bucket.
+pub(crate) struct S3Server {
+    endpoint: String,
+    folder: TempDir,
+    stop: CancellationToken,
+}
+
+impl S3Server {
+    /// Starts one.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join(BUCKET)).expect("a fresh folder takes another");
+        let mut service =
+            S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).expect("the folder is there"));
+        service.set_auth(SimpleAuth::from_single(S3_KEYS.0, S3_KEYS.1));
+        let service = service.build();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a listener can be asked without waiting");
+        let endpoint = format!("http://{}", listener.local_addr().expect("it has an address"));
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        // A runtime of its own: the tests come with several, or none.
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("it becomes asynchronous");
+                let tracker = TaskTracker::new();
+                while let Some(Ok((stream, _))) = stopped.run_until_cancelled(listener.accept()).await {
+                    let io = TokioIo::new(stream);
+                    let service = service.clone();
+                    tracker.spawn(async move {
+                        let _ = http1::Builder::new()
+                            .timer(TokioTimer::new())
+                            .serve_connection(io, service)
+                            .await;
+                    });
+                }
+            });
+        });
+        Self { endpoint, folder, stop }
+    }
+
+    /// Its URL.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The folder of the bucket: an object is a file in it.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.path().join(BUCKET)
+    }
+
+    /// Takes all that it has away until what this returns is called: it answers, and everything fails.
+    pub(crate) fn go_away(&self) -> impl FnOnce() {
+        let (here, there) = (self.folder.path().to_owned(), self.folder.path().with_extension("away"));
+        std::fs::rename(&here, &there).expect("the folder is there");
+        move || std::fs::rename(there, here).expect("the folder comes back")
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Azurite, one for all tests of this process.
+pub(crate) struct Azurite {
+    endpoint: String,
+    service: Mutex<Talk>,
+}
+
+struct Talk {
+    /// Azurite ends when this does.
+    asks: ChildStdin,
+    says: Lines<BufReader<ChildStdout>>,
+    _child: Child,
+    _folder: TempDir,
+}
+
+impl Azurite {
+    /// The one of this process, or `None` (and a line that says so) where Node or the registry is missing.
+    pub(crate) fn get() -> Option<&'static Self> {
+        static AZURITE: OnceLock<Result<Azurite, String>> = OnceLock::new();
+        let started = AZURITE.get_or_init(|| {
+            let folder = node("azurite", &["azurite/package.json", "azurite/azurite.mjs"], "azurite")?;
+            Self::start(folder).map_err(|error| error.to_string())
+        });
+        started.as_ref().inspect_err(|reason| skipped(&format!("Azurite is not available: {reason}"))).ok()
+    }
+
+    fn start(program: PathBuf) -> std::io::Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let folder = tempfile::tempdir()?;
+        let mut child = Command::new("node")
+            .arg("azurite.mjs")
+            .arg(port.to_string())
+            .arg(folder.path())
+            .current_dir(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let asks = child.stdin.take().expect("its standard input is a pipe");
+        let says = BufReader::new(child.stdout.take().expect("its standard output is a pipe")).lines();
+        let service = Mutex::new(Talk { asks, says, _child: child, _folder: folder });
+        Ok(Self { endpoint: format!("http://127.0.0.1:{port}/{}", AZURE_ACCOUNT.0), service })
+    }
+
+    /// Its URL, account included.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The name of a new and empty container.
+    pub(crate) fn container(&self) -> String {
+        let name = format!("c{}", uuid::Uuid::new_v4());
+        let mut talk = self.service.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        writeln!(talk.asks, "{name}").expect("Azurite listens");
+        // It says other things before, about its port.
+        while talk.says.next().expect("Azurite goes on").expect("its lines are text") != name {}
+        name
+    }
+}
