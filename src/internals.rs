@@ -19,7 +19,8 @@ use crate::auth::{Access, Caller, DEFAULT_TENANT};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{Db, DbError, DbSettings};
 use crate::delivery::{
-    Delivered, Deliveries, DeliveryError, DeliveryRequest, Destination, Schedule, WorkerSettings,
+    BreakerSettings, Delivered, Deliveries, DeliveryError, DeliveryRequest, Destination, Schedule,
+    WorkerSettings,
 };
 use crate::fhir::{ScanLimits, Scanner, Shape, Spool, SpoolError, Spooled};
 use crate::id::UploadId;
@@ -119,6 +120,13 @@ impl Database {
         let settings = WorkerSettings {
             concurrency: 16,
             concurrency_per_target: 4,
+            concurrency_of: HashMap::new(),
+            breaker: BreakerSettings {
+                failures: 5,
+                pause: Duration::from_secs(10),
+                longest_pause: Duration::from_mins(5),
+            },
+            stall_timeout: Duration::from_mins(5),
             lease: Duration::from_secs(15),
             poll_interval: Duration::from_secs(1),
             name: "bench".to_owned(),

@@ -241,6 +241,7 @@ async fn exchange(
     let exchange = Arc::new(Exchange {
         deliveries: Arc::new(wiring::deliveries(
             config,
+            &dex.routing,
             db,
             clock,
             &uploads,
@@ -303,8 +304,14 @@ fn readiness(exchange: Arc<Exchange>) -> Readiness {
     Arc::new(move || {
         let exchange = exchange.clone();
         Box::pin(async move {
-            let checked = exchange.check_readiness().await.into_iter();
-            checked.map(|checked| Check { name: checked.part.name(), up: checked.issue.is_none() }).collect()
+            let needed = exchange.check_readiness().await.into_iter().map(|checked| Check {
+                name: checked.part.name(),
+                up: checked.issue.is_none(),
+                needed: true,
+            });
+            let targets = exchange.targets_at_rest().into_iter();
+            let targets = targets.map(|(part, rests)| Check { name: part.name(), up: !rests, needed: false });
+            needed.chain(targets).collect()
         })
     })
 }

@@ -14,8 +14,8 @@ use crate::config::{
 };
 use crate::db::{Db, DbSettings};
 use crate::delivery::{
-    Deliveries, Destination, DexDestination, EndpointDestination, FileDestination, ObjectDestination,
-    Routing, Schedule, TargetConfig, WorkerSettings,
+    BreakerSettings, Deliveries, Destination, DexDestination, EndpointDestination, FileDestination,
+    ObjectDestination, Routing, Schedule, TargetConfig, WorkerSettings,
 };
 use crate::exchange::export_data::ExportSettings;
 use crate::exchange::{ExchangeSettings, RestSettings, Signatures};
@@ -274,6 +274,7 @@ pub(super) fn dex_targets(
 /// The delivery engine; the first targets are those of the delivery file.
 pub(super) fn deliveries(
     config: &Config,
+    routing: &Routing,
     db: &Db,
     clock: &SharedClock,
     uploads: &Arc<Uploads>,
@@ -294,6 +295,13 @@ pub(super) fn deliveries(
     let settings = WorkerSettings {
         concurrency: config.delivery.concurrency,
         concurrency_per_target: config.delivery.concurrency_per_target,
+        concurrency_of: routing.concurrency().clone(),
+        breaker: BreakerSettings {
+            failures: config.delivery.breaker_failures,
+            pause: config.delivery.breaker_pause,
+            longest_pause: config.delivery.breaker_longest_pause,
+        },
+        stall_timeout: config.delivery.stall_timeout,
         lease: config.delivery.lease,
         poll_interval: config.delivery.poll_interval,
         name: format!("gateway-{}", std::process::id()),

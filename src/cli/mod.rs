@@ -3,8 +3,10 @@
 
 mod check_config;
 mod client;
+mod deliveries;
 mod demo;
 mod migrate;
+mod redeliver;
 mod request;
 mod serve;
 mod settings;
@@ -44,6 +46,10 @@ enum Command {
     Submit(Box<submit::SubmitArgs>),
     /// Say what is known of an upload or of a request.
     Status(status::StatusArgs),
+    /// List deliveries: those that were given up, or others.
+    Deliveries(deliveries::DeliveriesArgs),
+    /// Deliver again: one upload, those of a CSV file, or all that were given up.
+    Redeliver(redeliver::RedeliverArgs),
     /// Upload files to a tus server, and go on where an earlier run was cut off.
     Upload(Box<upload::UploadArgs>),
 }
@@ -61,6 +67,8 @@ pub fn run() -> ExitCode {
         Command::Request(args) => request::run(&args),
         Command::Submit(args) => submit::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Deliveries(args) => deliveries::run(&args),
+        Command::Redeliver(args) => redeliver::run(&args),
         // It tells of each file itself, and has an exit code for what is worth another run.
         Command::Upload(args) => return upload::run(&args),
     };

@@ -18,10 +18,21 @@ pub struct DeliveryConfig {
     /// How long one claim holds without being renewed.
     #[serde(rename = "lease_secs", deserialize_with = "unit::seconds")]
     pub lease: Duration,
-    /// Deliveries at once.
+    /// Deliveries at once, beside the first of each target.
     pub concurrency: usize,
-    /// Deliveries at once for each target.
+    /// Deliveries at once for each target, where the delivery file says nothing else.
     pub concurrency_per_target: usize,
+    /// How long a delivery may move nothing before it is cut off.
+    #[serde(rename = "stall_timeout_secs", deserialize_with = "unit::seconds")]
+    pub stall_timeout: Duration,
+    /// Failures in a row after which a target is left alone.
+    pub breaker_failures: u32,
+    /// How long the first time; twice as long each time it fails again.
+    #[serde(rename = "breaker_pause_secs", deserialize_with = "unit::seconds")]
+    pub breaker_pause: Duration,
+    /// How long at most.
+    #[serde(rename = "breaker_longest_pause_secs", deserialize_with = "unit::seconds")]
+    pub breaker_longest_pause: Duration,
     /// The wait before each attempt, the first of which is made at once whatever its entry says; after as many
     /// attempts the delivery is dead.
     #[serde(rename = "retry_schedule_secs", deserialize_with = "unit::list_of_seconds")]
@@ -46,6 +57,12 @@ impl DeliveryConfig {
         problems.refuse_zero("delivery.lease_secs", self.lease.as_secs());
         problems.refuse_outside("delivery.concurrency", self.concurrency, 10_000);
         problems.refuse_outside("delivery.concurrency_per_target", self.concurrency_per_target, 10_000);
+        problems.refuse_zero("delivery.stall_timeout_secs", self.stall_timeout.as_secs());
+        problems.refuse_zero("delivery.breaker_failures", self.breaker_failures.into());
+        problems.refuse_zero("delivery.breaker_pause_secs", self.breaker_pause.as_secs());
+        if self.breaker_longest_pause < self.breaker_pause {
+            problems.add("delivery.breaker_longest_pause_secs", "is shorter than breaker_pause_secs");
+        }
         let millis = u64::try_from(self.poll_interval.as_millis()).unwrap_or(u64::MAX);
         problems.refuse_zero("delivery.poll_interval_ms", millis);
         if self.retry_schedule.len() > 100 {

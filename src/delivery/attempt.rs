@@ -4,10 +4,13 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
+use super::breaker::Verdict;
+use super::meter::{Meter, Metered};
 use super::model::AttemptOutcome;
 use super::progress::Leased;
 use super::store::{self, CarriedUpload, Settlement};
@@ -47,15 +50,21 @@ impl Deliveries {
         if stop.is_cancelled() {
             return self.park(delivery).await;
         }
+        let meter = Arc::new(Meter::default());
+        // Who asked for a call that may take long gets it.
+        let patience = self.settings.stall_timeout.max(delivery.timeout.unwrap_or_default());
         let sent = tokio::select! {
             // What has been sent is settled, even if the gateway is stopping at the same moment.
             biased;
-            sent = AssertUnwindSafe(self.send(&delivery, upload.as_ref())).catch_unwind() => sent,
+            sent = AssertUnwindSafe(self.send(&delivery, upload.as_ref(), &meter)).catch_unwind() => sent,
             () = stop.cancelled() => return self.park(delivery).await,
             () = self.lease_lost(&delivery) => return Ok(Ended::LeaseLost),
+            () = meter.stalled(patience) => Ok(Err(DeliveryError::Stalled)),
         };
         let sent = sent.unwrap_or(Err(DeliveryError::Panicked));
-        self.settle(delivery, upload, started_at, sent).await
+        let verdict = sent.as_ref().err().map_or(Verdict::Works, DeliveryError::verdict);
+        self.lane(&delivery.target).ended(verdict, self.clock.now());
+        self.settle(delivery, upload, (started_at, meter.bytes()), sent).await
     }
 
     async fn carried_upload(&self, delivery: &Delivery) -> Result<Option<CarriedUpload>, DbError> {
@@ -68,6 +77,7 @@ impl Deliveries {
         &self,
         delivery: &Delivery,
         upload: Option<&CarriedUpload>,
+        meter: &Arc<Meter>,
     ) -> Result<Delivered, DeliveryError> {
         let destination = self.destination(&delivery.target).ok_or(DeliveryError::NoSuchTarget)?;
         let upload = upload.ok_or(SourceError::Missing)?;
@@ -81,8 +91,8 @@ impl Deliveries {
             headers: &delivery.headers,
             timeout: delivery.timeout,
             manifest: &upload.manifest,
-            progress: &Leased { deliveries: self, delivery },
-            source,
+            progress: &Leased { deliveries: self, delivery, meter },
+            source: Box::new(Metered::new(source, meter.clone())),
         };
         destination.deliver(request).await
     }
@@ -123,7 +133,7 @@ impl Deliveries {
         &self,
         delivery: Delivery,
         upload: Option<CarriedUpload>,
-        started_at: Timestamp,
+        (started_at, read_bytes): (Timestamp, u64),
         sent: Result<Delivered, DeliveryError>,
     ) -> Result<Ended, DbError> {
         let ended_at = self.clock.now();
@@ -148,7 +158,7 @@ impl Deliveries {
             Err(error) => {
                 let issue = error.issue();
                 let report = Report::failure(copy(String::new()), issue.clone(), started_at, ended_at);
-                (AttemptOutcome::Failure { issue }, report)
+                (AttemptOutcome::Failure { issue, read_bytes: Some(read_bytes) }, report)
             }
         };
         let report = upload.map(|upload| (upload.stream, report));

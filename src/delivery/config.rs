@@ -8,6 +8,7 @@ use serde_yaml_ng::{Mapping, Value};
 
 use super::destination::{Holder, MetadataPlace};
 use super::dex_target::{DexTarget, dex_target};
+use super::ordering::Ordering;
 use crate::config::Secret;
 use crate::manifest::ConfigProblem;
 use crate::outbound::bucket::{AzureCredential, AzureSettings, BucketSettings, S3Settings};
@@ -86,6 +87,8 @@ pub(super) struct NamedTarget {
     pub(super) name: String,
     /// The target.
     pub(super) target: TargetConfig,
+    /// Deliveries at once, where the target has a bound of its own.
+    pub(super) concurrency: Option<usize>,
 }
 
 /// One entry of `routing_groups`, as written.
@@ -99,6 +102,8 @@ pub(super) struct RoutingGroup {
     pub(super) data_stream_route: String,
     /// Name and path template of each target.
     pub(super) delivery_targets: Vec<(String, String)>,
+    /// In which order uploads go out, if in any.
+    pub(super) ordering: Option<Ordering>,
 }
 
 /// What could be read of a file.
@@ -180,6 +185,7 @@ fn read_target(place: String, value: Value) -> Result<NamedTarget, Vec<ConfigPro
     let name = entry.text("name");
     // Declared on targets too, and never used there.
     entry.map.remove("path_template");
+    let concurrency = concurrency(&mut entry);
     let kind = entry.text("type");
     let target = match kind.as_str() {
         "file" => file_target(&mut entry),
@@ -197,7 +203,16 @@ fn read_target(place: String, value: Value) -> Result<NamedTarget, Vec<ConfigPro
         }
     };
     let place = entry.close()?;
-    Ok(NamedTarget { place, name, target })
+    Ok(NamedTarget { place, name, target, concurrency })
+}
+
+fn concurrency(entry: &mut Entry) -> Option<usize> {
+    let text = entry.optional_text("concurrency")?;
+    let bound = text.parse().ok().filter(|bound| (1..=10_000).contains(bound));
+    if bound.is_none() {
+        entry.problem("concurrency", "must be a number from 1 to 10000");
+    }
+    bound
 }
 
 fn file_target(entry: &mut Entry) -> TargetConfig {
@@ -295,8 +310,9 @@ fn read_group(place: String, value: Value) -> Result<RoutingGroup, Vec<ConfigPro
         }
         Some(_) => entry.problem("delivery_targets", "must be a list"),
     }
+    let ordering = entry.optional_text("ordering").map(|text| Ordering::parse(&text));
     let place = entry.close()?;
-    Ok(RoutingGroup { place, data_stream_id, data_stream_route, delivery_targets })
+    Ok(RoutingGroup { place, data_stream_id, data_stream_route, delivery_targets, ordering })
 }
 
 fn read_delivery_target(place: String, value: Value) -> Result<(String, String), Vec<ConfigProblem>> {

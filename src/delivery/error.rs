@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::breaker::Verdict;
 use crate::db::DbError;
 use crate::outbound::bucket::BucketError;
 use crate::outbound::tus::{Remedy, TusError};
@@ -61,6 +62,9 @@ pub(crate) enum DeliveryError {
         /// The codes of the issues that it told.
         codes: String,
     },
+    /// Nothing moved for longer than the gateway waits.
+    #[error("the transfer made no progress and was cut off")]
+    Stalled,
     /// A tus server, or the way to it.
     #[error(transparent)]
     Tus(#[from] TusError),
@@ -158,11 +162,36 @@ impl DeliveryError {
             | Self::Storage(_)
             | Self::PartsLost
             | Self::Partner(_)
+            | Self::Stalled
             | Self::NotYet { .. }
             | Self::Rewound
             | Self::LeaseLost
             | Self::Progress(_)
             | Self::Panicked => Retry::OnSchedule,
+        }
+    }
+}
+
+impl DeliveryError {
+    /// What the failure says of the target: that it is in trouble, or nothing.
+    pub(super) fn verdict(&self) -> Verdict {
+        let is_ours = matches!(
+            self,
+            Self::Source(_)
+                | Self::LengthMismatch { .. }
+                | Self::HashMismatch
+                | Self::NotYet { .. }
+                | Self::Rewound
+                | Self::PartsLost
+                | Self::LeaseLost
+                | Self::Progress(_)
+                | Self::Panicked
+        );
+        match self.retry() {
+            Retry::Never => Verdict::Nothing,
+            _ if is_ours => Verdict::Nothing,
+            Retry::OnSchedule => Verdict::Fails(None),
+            Retry::NotBefore(wait) => Verdict::Fails(Some(wait)),
         }
     }
 }

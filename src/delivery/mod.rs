@@ -3,17 +3,22 @@
 //! The transaction that completes an upload [`enqueue`]s its deliveries; `worker.rs` claims what is due and
 //! `attempt.rs` carries one delivery to its `destination/` and settles it. `store.rs` is the SQL and
 //! `model.rs` the states; a delivery that is claimed belongs to one worker by its lease, and what a worker
-//! writes is fenced by the lease's number. `schedule.rs` says when a failed attempt is repeated. Every
-//! destination takes the same delivery twice, so whatever is in doubt is simply done again.
+//! writes is fenced by the lease's number. `schedule.rs` says when a failed attempt is repeated, and the `lane` of a
+//! target how much is sent there at once, which is nothing while its circuit `breaker` is open. Every destination takes
+//! the same delivery twice, so whatever is in doubt is simply done again.
 
 mod attempt;
+mod breaker;
 mod config;
 mod destination;
 mod dex_target;
 mod error;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod lane;
+mod meter;
 mod model;
+mod ordering;
 mod path_template;
 mod progress;
 mod routing;
@@ -28,6 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
+pub(crate) use breaker::BreakerSettings;
 pub(crate) use config::{ClashPolicy, TargetConfig};
 pub(crate) use destination::{
     Delivered, DeliveryRequest, Destination, DexDestination, EndpointDestination, FileDestination,
@@ -39,9 +45,12 @@ pub(crate) use progress::Progress;
 pub(crate) use routing::Routing;
 pub(crate) use schedule::Schedule;
 pub(crate) use store::{
-    CallOff, Order, Repeated, attempts, cancel, cancel_ordered, counts, enqueue, find, followed,
-    free_all_leases, hold, is_ordered_under_way, list, release, repeat,
+    CallOff, DeliveryFilter, FoundDelivery, Order, Repeated, attempts, cancel, cancel_ordered, count, counts,
+    enqueue, find, followed, free_all_leases, hold, is_ordered_under_way, list, release, repeat, requeue,
+    search,
 };
+
+use lane::Lane;
 
 use crate::agenda::Agenda;
 use crate::clock::SharedClock;
@@ -51,10 +60,16 @@ use crate::upload::Sources;
 /// How the worker works.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerSettings {
-    /// Attempts at once, in all.
+    /// Attempts at once in all, beside the first of each target.
     pub(crate) concurrency: usize,
-    /// Attempts at once per target. One target that hangs leaves the others the rest of `concurrency`.
+    /// Attempts at once at a target that is not in `concurrency_of`.
     pub(crate) concurrency_per_target: usize,
+    /// Attempts at once at the targets that have a bound of their own.
+    pub(crate) concurrency_of: HashMap<String, usize>,
+    /// When a target is left alone.
+    pub(crate) breaker: BreakerSettings,
+    /// How long an attempt may move nothing.
+    pub(crate) stall_timeout: Duration,
     /// How long a claimed delivery belongs to its worker; renewed three times as often.
     pub(crate) lease: Duration,
     /// How often to look for due deliveries when nobody wakes the worker.
@@ -68,22 +83,17 @@ pub(crate) struct Deliveries {
     db: Db,
     clock: SharedClock,
     sources: Arc<dyn Sources>,
-    targets: HashMap<String, Target>,
+    targets: HashMap<String, Lane>,
     schedule: Schedule,
     settings: WorkerSettings,
     agenda: Arc<Agenda>,
     wake: Notify,
-    slots: Arc<Semaphore>,
-    /// Bounds the attempts on targets that the configuration does not know any more.
-    unconfigured: Arc<Semaphore>,
+    /// What attempts take beside the slot of their target, all but the first there.
+    shared: Arc<Semaphore>,
+    /// The lane of all targets that the configuration does not know any more.
+    unconfigured: Lane,
     /// Counts the rounds of claiming, so that each begins with another target.
     rounds: AtomicUsize,
-}
-
-/// A destination and the attempts it may have at once.
-struct Target {
-    destination: Arc<dyn Destination>,
-    slots: Arc<Semaphore>,
 }
 
 impl Deliveries {
@@ -97,19 +107,24 @@ impl Deliveries {
         settings: WorkerSettings,
         agenda: Arc<Agenda>,
     ) -> Self {
-        let per_target = settings.concurrency_per_target;
-        let with_slots =
-            |(name, destination)| (name, Target { destination, slots: Arc::new(Semaphore::new(per_target)) });
+        let lane = |name: String, destination| {
+            let own = settings.concurrency_of.get(&name).copied();
+            Lane::new(name, destination, own.unwrap_or(settings.concurrency_per_target), settings.breaker)
+        };
+        let targets = destinations
+            .into_iter()
+            .map(|(name, destination)| (name.clone(), lane(name, Some(destination))))
+            .collect();
         Self {
             db,
             clock,
             sources,
-            targets: destinations.into_iter().map(with_slots).collect(),
+            targets,
             schedule,
             agenda,
             wake: Notify::new(),
-            slots: Arc::new(Semaphore::new(settings.concurrency)),
-            unconfigured: Arc::new(Semaphore::new(per_target)),
+            shared: Arc::new(Semaphore::new(settings.concurrency)),
+            unconfigured: lane(String::new(), None),
             rounds: AtomicUsize::new(0),
             settings,
         }
@@ -122,7 +137,16 @@ impl Deliveries {
 
     /// The destination behind a target's name.
     pub(crate) fn destination(&self, target: &str) -> Option<&Arc<dyn Destination>> {
-        self.targets.get(target).map(|target| &target.destination)
+        self.targets.get(target)?.destination()
+    }
+
+    /// Whether a target failed so often in a row that its deliveries wait.
+    pub(crate) fn is_resting(&self, target: &str) -> bool {
+        self.targets.get(target).is_some_and(Lane::is_open)
+    }
+
+    fn lane(&self, target: &str) -> &Lane {
+        self.targets.get(target).unwrap_or(&self.unconfigured)
     }
 
     /// The names of all targets.
@@ -132,9 +156,13 @@ impl Deliveries {
 }
 
 #[cfg(test)]
+mod isolation_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod store_order_tests;
+#[cfg(test)]
+mod store_search_tests;
 #[cfg(test)]
 mod store_tests;
 #[cfg(test)]

@@ -249,5 +249,7 @@ pub(crate) enum AttemptOutcome {
     Failure {
         /// Why, in a text without anything a client sent.
         issue: String,
+        /// How much of the upload had been read by then; not known of old attempts.
+        read_bytes: Option<u64>,
     },
 }

@@ -137,7 +137,7 @@ async fn settle(db: &Db, delivery: super::Delivery, next: DeliveryStatus) -> boo
     let outcome = if next == Delivered {
         AttemptOutcome::Success { location: "/x".to_owned(), size_bytes: 0, remark: None }
     } else {
-        AttemptOutcome::Failure { issue: "why".to_owned() }
+        AttemptOutcome::Failure { issue: "why".to_owned(), read_bytes: None }
     };
     let settlement = Settlement {
         delivery,

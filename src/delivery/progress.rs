@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 
+use super::meter::Meter;
 use super::{Deliveries, Delivery, DeliveryError, store};
 use crate::db::DbError;
 
@@ -23,6 +24,8 @@ pub(crate) trait Progress: Send + Sync {
 pub(super) struct Leased<'a> {
     pub(super) deliveries: &'a Deliveries,
     pub(super) delivery: &'a Delivery,
+    /// Keeping something is progress, too.
+    pub(super) meter: &'a Meter,
 }
 
 #[async_trait]
@@ -38,6 +41,7 @@ impl Progress for Leased<'_> {
             .db
             .write((lease, state), |(lease, state), tx| Box::pin(store::keep_progress(tx, *lease, state)))
             .await;
+        self.meter.moved();
         if kept? { Ok(()) } else { Err(DeliveryError::LeaseLost) }
     }
 }

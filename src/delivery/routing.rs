@@ -1,10 +1,11 @@
 //! Which targets a data stream goes to, and where in each. Made once at start from DEX's delivery file and
 //! the built-in route; after that it is only looked up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::config::{self, ClashPolicy, FileTarget, NamedTarget, RoutingGroup, TargetConfig};
 use super::destination::{MetadataPlace, misfits};
+use super::ordering::Ordering;
 use super::path_template::PathTemplate;
 use crate::manifest::{
     BUILT_IN_STREAM, ConfigProblem, StreamConfigs, Variables, expand_variables, is_stream_word,
@@ -21,6 +22,8 @@ pub(crate) struct RoutedTarget {
     pub(crate) target: String,
     /// Where in the target files of this stream go.
     pub(crate) path_template: PathTemplate,
+    /// In which order they go there, if in any.
+    pub(crate) ordering: Option<Ordering>,
 }
 
 /// All targets, and the targets of each data stream.
@@ -29,6 +32,8 @@ pub(crate) struct Routing {
     targets: BTreeMap<String, TargetConfig>,
     /// By id and route, both in lower case: a pair, because `a_b` + `c` is not `a` + `b_c`.
     groups: BTreeMap<(String, String), Vec<RoutedTarget>>,
+    /// Deliveries at once at the targets that have a bound of their own.
+    concurrency: HashMap<String, usize>,
     warnings: Vec<String>,
 }
 
@@ -78,6 +83,11 @@ impl Routing {
         &self.targets
     }
 
+    /// Deliveries at once at the targets that have a bound of their own.
+    pub(crate) fn concurrency(&self) -> &HashMap<String, usize> {
+        &self.concurrency
+    }
+
     /// The fields of a manifest that a target of its data stream wants with the object and cannot keep as they are
     /// (dex-upload W-33).
     pub(crate) fn misfits<'f>(
@@ -121,7 +131,8 @@ impl Routing {
     }
 
     fn add_target(&mut self, target: NamedTarget) -> Option<ConfigProblem> {
-        let NamedTarget { place, name, target } = target;
+        let NamedTarget { place, name, target, concurrency } = target;
+        self.concurrency.extend(concurrency.map(|bound| (name.clone(), bound)));
         let is_new = self.targets.insert(name, target).is_none();
         (!is_new).then(|| ConfigProblem::new(place, "another target has this name"))
     }
@@ -132,7 +143,7 @@ impl Routing {
         all_targets_are_known: bool,
         problems: &mut Vec<ConfigProblem>,
     ) {
-        let RoutingGroup { place, data_stream_id, data_stream_route, delivery_targets } = group;
+        let RoutingGroup { place, data_stream_id, data_stream_route, delivery_targets, ordering } = group;
         for (key, word) in [("data_stream_id", &data_stream_id), ("data_stream_route", &data_stream_route)] {
             if !is_stream_word(word) {
                 problems.push(ConfigProblem::new(
@@ -149,7 +160,7 @@ impl Routing {
             }
             match PathTemplate::parse(&template) {
                 Ok(path_template) => {
-                    let routed = RoutedTarget { target: name, path_template };
+                    let routed = RoutedTarget { target: name, path_template, ordering: ordering.clone() };
                     if targets.contains(&routed) {
                         problems.push(ConfigProblem::new(
                             place,
@@ -186,7 +197,8 @@ impl Routing {
         let (name, path, template) = BUILT_IN_TARGET;
         let path_template = PathTemplate::parse(template)
             .expect("the_built_in_route_leads_to_the_local_folder parses this text");
-        self.groups.insert(key, vec![RoutedTarget { target: name.to_owned(), path_template }]);
+        self.groups
+            .insert(key, vec![RoutedTarget { target: name.to_owned(), path_template, ordering: None }]);
         self.targets.entry(name.to_owned()).or_insert_with(|| {
             TargetConfig::File(FileTarget {
                 path: path.into(),

@@ -18,7 +18,7 @@ async fn put(db: &Db, path: &str, seconds: u64, change: impl Fn(NewDelivery) -> 
 async fn settle(db: &Db, delivery: Delivery, next: DeliveryStatus) {
     let settlement = Settlement {
         delivery,
-        outcome: AttemptOutcome::Failure { issue: "why".to_owned() },
+        outcome: AttemptOutcome::Failure { issue: "why".to_owned(), read_bytes: None },
         started_at: at(1),
         ended_at: at(2),
         next,

@@ -42,7 +42,7 @@ async fn settlement(
 }
 
 async fn fail(db: &Db, delivery: &Delivery, next: DeliveryStatus) -> bool {
-    let failure = AttemptOutcome::Failure { issue: "why".to_owned() };
+    let failure = AttemptOutcome::Failure { issue: "why".to_owned(), read_bytes: Some(1) };
     let settlement = settlement(db, delivery, failure, next).await;
     write!(db, settlement, |settlement, tx| store::settle(tx, settlement))
 }
@@ -158,7 +158,7 @@ async fn a_settlement_writes_the_state_the_attempt_and_a_report_with_the_whole_e
         let mut reader = db.reader().await.expect("a reader");
         let ended = attempts(&mut reader.tx(), &access(), upload).await.expect("a read");
         assert_eq!(ended.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2]);
-        assert!(matches!(&ended[0].outcome, AttemptOutcome::Failure { issue } if issue == "why"));
+        assert!(matches!(&ended[0].outcome, AttemptOutcome::Failure { issue, read_bytes: Some(1) } if issue == "why"));
         assert!(matches!(&ended[1].outcome, AttemptOutcome::Success { size_bytes: 3, .. }));
 
         let reports = report::list(&mut reader.tx(), &access(), upload).await.expect("a read");

@@ -4,20 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::attempt::Ended;
+use super::breaker::Verdict;
+use super::lane::Slot;
 use super::{Deliveries, Delivery, DeliveryStatus, store};
 use crate::db::DbError;
-
-/// The right to run one attempt: one of the gateway's and one of its target's.
-struct Slot {
-    _gateway: OwnedSemaphorePermit,
-    _target: OwnedSemaphorePermit,
-}
 
 impl Deliveries {
     /// Delivers until `stop` is cancelled. Attempts run on `tracker`; when stopped they give their leases
@@ -81,7 +76,10 @@ impl Deliveries {
             attempt = delivery.attempts + 1,
         );
         async move {
+            let lane = self.lane(&delivery.target);
             let ended = self.attempt(delivery, stop).await;
+            // Of an attempt that was cut short nothing is known, and a probe must not be waited for for ever.
+            lane.ended(Verdict::Nothing, self.clock.now());
             drop(slot);
             match ended {
                 Ok(Ended::Settled(status)) => return Some(status),
@@ -110,7 +108,8 @@ impl Deliveries {
         due.rotate_left(first);
         let mut claimed = Vec::new();
         for target in due {
-            let slots = self.free_slots(&target);
+            let lane = self.lane(&target);
+            let slots = lane.free_slots(&self.shared, self.clock.now());
             if slots.is_empty() {
                 continue;
             }
@@ -118,7 +117,11 @@ impl Deliveries {
             // A failure after a first success must not strand what is leased already: it is run, and the
             // error shows up again in the next round if it lasts.
             match self.claim(target, limit).await {
-                Ok(deliveries) => claimed.extend(deliveries.into_iter().zip(slots)),
+                Ok(deliveries) if deliveries.is_empty() => {}
+                Ok(deliveries) => {
+                    lane.claimed();
+                    claimed.extend(deliveries.into_iter().zip(slots));
+                }
                 Err(error) if claimed.is_empty() => return Err(error),
                 Err(_) => break,
             }
@@ -133,13 +136,5 @@ impl Deliveries {
                 Box::pin(async move { store::claim(tx, worker, target, now, limit, lease).await })
             })
             .await
-    }
-
-    /// All slots that an attempt on `target` could take now.
-    fn free_slots(&self, target: &str) -> Vec<Slot> {
-        let of_target = self.targets.get(target).map_or(&self.unconfigured, |target| &target.slots);
-        let take = |slots: &Arc<Semaphore>| Arc::clone(slots).try_acquire_owned().ok();
-        std::iter::from_fn(|| Some(Slot { _target: take(of_target)?, _gateway: take(&self.slots)? }))
-            .collect()
     }
 }

@@ -98,6 +98,13 @@ fn bench_with(
     let settings = WorkerSettings {
         concurrency: 4,
         concurrency_per_target: 2,
+        concurrency_of: HashMap::new(),
+        breaker: BreakerSettings {
+            failures: 5,
+            pause: Duration::from_secs(10),
+            longest_pause: Duration::from_mins(5),
+        },
+        stall_timeout: Duration::from_mins(5),
         lease,
         poll_interval: Duration::from_hours(1),
         name: "this gateway".to_owned(),

@@ -11,6 +11,9 @@ use super::Exchange;
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What is wrong with a target whose circuit is open.
+const RESTING: &str = "deliveries failed again and again, so they wait";
+
 /// Something that the gateway depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -71,6 +74,12 @@ impl Exchange {
         self.check_parts(Part::is_needed_to_accept).await
     }
 
+    /// Targets, and whether their deliveries wait because they failed again and again; nobody is asked.
+    pub(crate) fn targets_at_rest(&self) -> Vec<(Part, bool)> {
+        let targets = self.deliveries.target_names();
+        targets.map(|name| (Part::Target(name.to_owned()), self.deliveries.is_resting(name))).collect()
+    }
+
     async fn check_parts(&self, is_wanted: impl Fn(&Part) -> bool) -> Vec<Checked> {
         let mut checks: Vec<(Part, BoxFuture<'_, Result<(), String>>)> = vec![
             (Part::Database, self.check_database().boxed()),
@@ -81,7 +90,11 @@ impl Exchange {
         ];
         for name in self.deliveries.target_names() {
             let Some(destination) = self.deliveries.destination(name) else { continue };
-            let check = destination.check().map(|done| done.map_err(|error| error.to_string()));
+            // A target that answers and fails again and again is down all the same.
+            let check = destination.check().map(|done| match done {
+                Ok(()) if self.deliveries.is_resting(name) => Err(RESTING.to_owned()),
+                done => done.map_err(|error| error.to_string()),
+            });
             checks.push((Part::Target(name.to_owned()), check.boxed()));
         }
         if let Some(scanner) = &self.screening.scanner {

@@ -3,7 +3,7 @@
 use super::Exchange;
 use crate::auth::Access;
 use crate::db::DbError;
-use crate::delivery::{self, Attempt};
+use crate::delivery::{self, Attempt, Delivery};
 use crate::id::UploadId;
 use crate::report::{self, StoredReport};
 use crate::screening::{self, Screened};
@@ -32,6 +32,16 @@ impl Exchange {
         let attempts = delivery::attempts(&mut reader.tx(), access, id).await?;
         let screened = screening::find(&mut reader.tx(), access, id).await?;
         Ok(Some(Inspection { upload, attempts, screened }))
+    }
+
+    /// The deliveries of an upload, in the order in which they were first asked for.
+    pub(crate) async fn deliveries_to(
+        &self,
+        access: &Access,
+        id: UploadId,
+    ) -> Result<Vec<Delivery>, DbError> {
+        let mut reader = self.db.reader().await?;
+        delivery::list(&mut reader.tx(), access, id).await
     }
 
     /// The reports about an upload, or about a creation that was refused, oldest first.

@@ -4,7 +4,7 @@
 //! Bytes come in by [`receive_upload`] (tus) or [`submit_attachment`] (FHIR); both end in
 //! [`finish_upload`], which makes an upload complete and its deliveries exist at once; [`concatenate_upload`] makes
 //! one of several, [`terminate_upload`] removes one that is not wanted or has expired. [`redeliver`] repeats a
-//! delivery, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts
+//! delivery and [`redeliver_many`] those that [`find_deliveries`] finds, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts
 //! work; [`retain`] tidies up. The FHIR REST API comes in by [`interaction`], which gives each call to
 //! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]: [`validate_resource`],
 //! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
@@ -34,6 +34,7 @@ pub(crate) mod declare;
 pub(crate) mod discover_endpoint;
 mod errands;
 pub(crate) mod export_data;
+pub(crate) mod find_deliveries;
 mod find_documents;
 pub(crate) mod find_resource;
 pub(crate) mod finish_upload;
@@ -52,6 +53,7 @@ pub(crate) mod precondition;
 pub(crate) mod read_binary;
 pub(crate) mod receive_upload;
 pub(crate) mod redeliver;
+pub(crate) mod redeliver_many;
 mod remind_task;
 mod request_partner;
 mod retain;

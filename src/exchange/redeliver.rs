@@ -111,7 +111,7 @@ impl Exchange {
                 path: routed.path_template.render(manifest).unwrap_or_else(|_| upload.id.to_string()),
                 cause: delivery::Cause::Route,
                 trace: None,
-                ordering_key: None,
+                ordering_key: routed.ordering_key(manifest),
                 headers: Vec::new(),
                 timeout: None,
                 followed_by: None,

@@ -18,7 +18,9 @@ use crate::cdex::OwnUploads;
 use crate::clock::{Clock as _, ManualClock, Timestamp};
 use crate::config::{Config, FhirMappingConfig, Validation};
 use crate::db::DbError;
-use crate::delivery::{Destination, FileDestination, FileSettings, Schedule, WorkerSettings};
+use crate::delivery::{
+    BreakerSettings, Destination, FileDestination, FileSettings, Schedule, WorkerSettings,
+};
 use crate::id::UploadId;
 use crate::manifest::ManifestFields;
 use crate::upload::{AppendRequest, Ended, Expiry, FileBlobs, UploadSettings, Uploads};
@@ -60,6 +62,13 @@ impl Gateway {
         let worker = WorkerSettings {
             concurrency: 4,
             concurrency_per_target: 2,
+            concurrency_of: HashMap::new(),
+            breaker: BreakerSettings {
+                failures: u32::MAX,
+                pause: Duration::from_secs(10),
+                longest_pause: Duration::from_mins(5),
+            },
+            stall_timeout: Duration::from_mins(5),
             lease: Duration::from_secs(15),
             poll_interval: Duration::from_secs(1),
             name: "test".to_owned(),

@@ -34,8 +34,8 @@ pub(super) fn admin_routes(state: EdgeState) -> Router {
 
 async fn ready(State(state): State<EdgeState>) -> Response {
     let mut checks = (state.readiness)().await;
-    checks.push(Check { name: "accepting".to_owned(), up: !state.stopping.is_cancelled() });
-    let ready = checks.iter().all(|check| check.up);
+    checks.push(Check { name: "accepting".to_owned(), up: !state.stopping.is_cancelled(), needed: true });
+    let ready = checks.iter().all(|check| check.up || !check.needed);
     answer(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &checks)
 }
 

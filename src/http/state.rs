@@ -16,6 +16,8 @@ pub(crate) struct Check {
     pub(crate) name: String,
     /// Whether it works.
     pub(crate) up: bool,
+    /// Whether no request can be taken without it.
+    pub(crate) needed: bool,
 }
 
 /// Looks at everything the gateway needs.

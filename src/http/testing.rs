@@ -19,7 +19,9 @@ pub(super) fn edge(change: impl FnOnce(&mut ServerConfig)) -> EdgeState {
     EdgeState {
         settings: Arc::new(settings),
         metrics: Metrics::install(Timestamp::from_nanos(0)),
-        readiness: Arc::new(|| Box::pin(async { vec![Check { name: "database".to_owned(), up: true }] })),
+        readiness: Arc::new(|| {
+            Box::pin(async { vec![Check { name: "database".to_owned(), up: true, needed: true }] })
+        }),
         stopping: CancellationToken::new(),
     }
 }

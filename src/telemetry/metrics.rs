@@ -22,6 +22,9 @@ const DELIVERIES: &str = "cdex_deliveries";
 /// Delivery attempts that have ended, by `target` and `result` (`delivered`, `failed`) (counter).
 pub(crate) const DELIVERY_ATTEMPTS: &str = "cdex_delivery_attempts_total";
 
+/// Whether the circuit of a `target` is open (gauge): 1 while its deliveries wait because it failed again and again.
+const CIRCUIT_OPEN: &str = "cdex_delivery_circuit_open";
+
 /// Uploads that the scanner has been asked about, by `verdict` (`clean`, `infected`, `failed`) (counter); `failed` ones
 /// need somebody where they are held.
 const SCANS: &str = "cdex_scans_total";
@@ -47,6 +50,11 @@ pub(crate) fn observe_db_group(units: usize) {
 /// Shows how many deliveries have a status.
 pub(crate) fn observe_deliveries(status: &'static str, count: u64) {
     metrics::gauge!(DELIVERIES, "status" => status).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+/// Shows whether the circuit of a target is open; its name comes from the configuration.
+pub(crate) fn observe_circuit(target: &str, is_open: bool) {
+    metrics::gauge!(CIRCUIT_OPEN, "target" => target.to_owned()).set(if is_open { 1.0 } else { 0.0 });
 }
 
 /// Counts a verdict of the scanner.

@@ -9,6 +9,7 @@ mod clients;
 mod configuration;
 mod conformance;
 mod crash;
+mod delivery;
 mod exchange;
 mod faults;
 mod fhir;

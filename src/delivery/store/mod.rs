@@ -7,6 +7,7 @@
 
 mod order;
 mod row;
+mod search;
 mod statement;
 
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub(super) use statement::STATEMENTS;
 
 pub(crate) use order::{CallOff, Order, cancel_ordered, followed, is_ordered_under_way};
 use row::{AttemptRow, DeliveryRow, Header, UploadRow};
+pub(crate) use search::{DeliveryFilter, FoundDelivery, count, requeue, search};
 use statement::{
     ATTEMPTS, CANCEL, CLAIM_POSTGRES, CLAIM_SQLITE, COUNTS, ENQUEUE, FIND, FREE_ALL_LEASES, HOLD,
     INSERT_ATTEMPT, KEEP_PROGRESS, LIST, ON_CONFLICT_KEEP, PARK, RELEASE, RENEW_POSTGRES, RENEW_SQLITE,
@@ -195,11 +197,13 @@ pub(super) async fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Result<b
     let Settlement { delivery, outcome, started_at, ended_at, next, due_at, report } = settlement;
     let (status, location, issue, size_bytes) = match outcome {
         AttemptOutcome::Success { location, size_bytes, remark } => {
-            let size_bytes = i64::try_from(*size_bytes).unwrap_or(i64::MAX);
-            (AttemptRow::SUCCESS, Some(location), remark.as_ref(), Some(size_bytes))
+            (AttemptRow::SUCCESS, Some(location), remark.as_ref(), Some(*size_bytes))
         }
-        AttemptOutcome::Failure { issue } => (AttemptRow::FAILURE, None, Some(issue), None),
+        AttemptOutcome::Failure { issue, read_bytes } => {
+            (AttemptRow::FAILURE, None, Some(issue), *read_bytes)
+        }
     };
+    let size_bytes = size_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let settled_at = (!next.is_under_way()).then_some(ended_at.as_nanos());
     let changed = on_db!(tx, conn => {
         sqlx::query(SETTLE)

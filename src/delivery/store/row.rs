@@ -132,7 +132,10 @@ impl TryFrom<AttemptRow> for Attempt {
                     .ok_or_else(|| bad("size_bytes"))?,
                 remark: row.issue,
             },
-            AttemptRow::FAILURE => AttemptOutcome::Failure { issue: row.issue.ok_or_else(|| bad("issue"))? },
+            AttemptRow::FAILURE => AttemptOutcome::Failure {
+                issue: row.issue.ok_or_else(|| bad("issue"))?,
+                read_bytes: row.size_bytes.and_then(|size| u64::try_from(size).ok()),
+            },
             _ => return Err(bad("status")),
         };
         Ok(Self {

@@ -152,6 +152,17 @@ pub(super) const LIST: &str = concat!(
     columns!(),
     " FROM delivery WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) ORDER BY created_at, id"
 );
+// `search` appends the conditions. The names that both tables have are in the first.
+pub(super) const FOUND: &str = "SELECT delivery.id, delivery.tenant, delivery.owner, upload_id, target, path, status, cause, due_at, attempts, \
+     lease_epoch, trace, location, header, followed_by, progress, data_stream_id, data_stream_route, manifest, \
+     state AS upload_state, delivery.created_at, settled_at, \
+     (SELECT issue FROM attempt WHERE attempt.delivery_id = delivery.id AND attempt.status = 'FAILURE' \
+     AND number = (SELECT MAX(number) FROM attempt WHERE attempt.delivery_id = delivery.id)) AS last_issue \
+     FROM delivery JOIN upload ON upload.id = upload_id WHERE ";
+pub(super) const REQUEUE: &str = "UPDATE delivery SET status = 'pending', cause = 'manual', due_at = $4, attempts = 0, \
+     settled_at = NULL, progress = NULL \
+     WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) AND status NOT IN ('pending', 'leased', 'waiting') \
+     AND EXISTS (SELECT 1 FROM upload WHERE upload.id = upload_id AND state = 'complete')";
 pub(super) const FIND: &str = concat!(
     "SELECT ",
     columns!(),
@@ -186,6 +197,7 @@ pub(in crate::delivery) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (IS_ORDERED_UNDER_WAY, None),
     (HOLD, None),
     (RELEASE, None),
+    (REQUEUE, None),
     (LIST, None),
     (FIND, None),
     (ATTEMPTS, None),

@@ -56,7 +56,7 @@ impl Exchange {
 /// Why a notification did not arrive, in words of ours.
 fn told(settled: &Settled) -> String {
     match settled.last.as_ref().map(|attempt| &attempt.outcome) {
-        Some(AttemptOutcome::Failure { issue }) => format!("A notification was not taken: {issue}"),
+        Some(AttemptOutcome::Failure { issue, .. }) => format!("A notification was not taken: {issue}"),
         Some(AttemptOutcome::Success { .. }) | None => "A notification was not taken".to_owned(),
     }
 }

@@ -13,7 +13,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Secret};
 use crate::db::Db;
 use crate::db::testing::for_each_database;
-use crate::delivery::{Deliveries, Destination, EndpointDestination, Schedule, WorkerSettings};
+use crate::delivery::{
+    BreakerSettings, Deliveries, Destination, EndpointDestination, Schedule, WorkerSettings,
+};
 use crate::exchange::store_resource::Received;
 use crate::exchange::testing::Gateway as Bare;
 use crate::outbound::Reach;
@@ -74,6 +76,13 @@ pub(super) fn partnered(db: &Db, url: &str, delays: Vec<Duration>) -> Bare {
         let worker = WorkerSettings {
             concurrency: 4,
             concurrency_per_target: 4,
+            concurrency_of: HashMap::new(),
+            breaker: BreakerSettings {
+                failures: u32::MAX,
+                pause: Duration::from_secs(10),
+                longest_pause: Duration::from_mins(5),
+            },
+            stall_timeout: Duration::from_mins(5),
             lease: Duration::from_secs(15),
             poll_interval: Duration::from_secs(1),
             name: "test".to_owned(),

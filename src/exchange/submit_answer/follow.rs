@@ -142,7 +142,7 @@ fn is_held(settled: &Settled) -> bool {
 /// second case a person can send the Task on its way again.
 fn given_up(settled: &Settled) -> Advance {
     let issue = match settled.last.as_ref().map(|attempt| &attempt.outcome) {
-        Some(AttemptOutcome::Failure { issue }) => issue.as_str(),
+        Some(AttemptOutcome::Failure { issue, .. }) => issue.as_str(),
         Some(AttemptOutcome::Success { .. }) | None => "",
     };
     if is_refusal(issue) {

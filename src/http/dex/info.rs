@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::DoorState;
+use super::{DoorState, summary};
 use crate::delivery::{Attempt, AttemptOutcome};
 use crate::exchange::inspect_upload::Inspection;
 use crate::http::extract::Authenticated;
@@ -21,7 +21,8 @@ pub(super) struct View {
     view: Option<String>,
 }
 
-/// Answers with the DEX shape; `?view=reports` with the reports about the upload, oldest first.
+/// Answers with the DEX shape; `?view=reports` with the reports about the upload, oldest first; `?view=summary` with a line
+/// for each delivery.
 pub(super) async fn read(
     State(state): State<DoorState>,
     Authenticated(caller): Authenticated,
@@ -38,7 +39,9 @@ pub(super) async fn read(
             Err(error) => super::unavailable(&error),
         };
     }
+    let is_summary = view.as_deref() == Some("summary");
     match state.exchange.inspect_upload(&access, id).await {
+        Ok(Some(inspection)) if is_summary => summary::answer(&state, &access, &inspection).await,
         Ok(Some(inspection)) => super::json(StatusCode::OK, &InfoWire::of(&inspection)),
         Ok(None) => missing(),
         Err(error) => super::unavailable(&error),
@@ -126,7 +129,7 @@ impl<'a> InfoWire<'a> {
 
 /// DEX's three words, from what is stored and not from file times (dex-upload W-20), and two of our own for uploads
 /// that are gone. One that lost bytes never completes, nor does a part of another by itself.
-fn status(upload: &Upload) -> &'static str {
+pub(super) fn status(upload: &Upload) -> &'static str {
     match upload.state {
         UploadState::Complete => "Complete",
         UploadState::Expired => "Expired",
@@ -155,7 +158,7 @@ impl<'a> DeliveryWire<'a> {
     fn of(attempt: &'a Attempt) -> Self {
         let (status, location, issues) = match &attempt.outcome {
             AttemptOutcome::Success { location, .. } => ("SUCCESS", location.as_str(), None),
-            AttemptOutcome::Failure { issue } => {
+            AttemptOutcome::Failure { issue, .. } => {
                 ("FAILURE", "", Some([IssueWire { level: "ERROR", message: issue }]))
             }
         };

@@ -1,9 +1,11 @@
-//! The DEX Upload API beside tus: what is known of an upload, its redelivery, and the gateway's health and
+//! The DEX Upload API beside tus: what is known of an upload, deliveries and their repetition, and the gateway's health and
 //! version in DEX's shapes. Each path answers with and without CDC's `/upload` in front.
 
+mod deliveries;
 mod health;
 mod info;
 mod route;
+mod summary;
 mod version;
 
 use axum::Router;
@@ -22,6 +24,8 @@ pub(super) fn routes() -> Router<DoorState> {
         router = router
             .route(&format!("{prefix}/info/{{id}}"), get(info::read))
             .route(&format!("{prefix}/route/{{id}}"), post(route::redeliver).fallback(route::only_post))
+            .route(&format!("{prefix}/deliveries"), get(deliveries::list))
+            .route(&format!("{prefix}/deliveries/redeliver"), post(deliveries::redeliver))
             .route(&format!("{prefix}/health"), get(health::read))
             .route(&format!("{prefix}/version"), get(version::read));
         // Without an id there is nothing (dex-upload 1.0); the tus door must not take the words for one.

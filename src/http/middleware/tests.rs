@@ -183,7 +183,7 @@ async fn readiness_follows_the_checks_and_ends_with_the_stop() {
     );
     let mut broken = state.clone();
     broken.readiness =
-        Arc::new(|| Box::pin(async { vec![Check { name: "database".to_owned(), up: false }] }));
+        Arc::new(|| Box::pin(async { vec![Check { name: "database".to_owned(), up: false, needed: true }] }));
     let response = get_from(&broken, "/health/ready").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(

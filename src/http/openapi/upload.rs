@@ -29,6 +29,25 @@ pub(super) fn paths() -> Map<String, Value> {
     checked["responses"]["503"] = json_answer("Something does not work");
     let mut ready = get("ready", "Whether requests are taken", json!([]), json!({ "description": "Ready" }));
     ready["responses"]["503"] = json!({ "description": "Not ready" });
+    let word = json!({ "type": "string" });
+    let filter = ["status", "target", "data_stream_id", "data_stream_route", "sender_id", "since", "until"];
+    let parameters: Vec<Value> = filter
+        .iter()
+        .chain(&["after", "limit"])
+        .map(|name| parameter("query", name, &word, "Which deliveries"))
+        .collect();
+    let listed =
+        get("deliveries", "Which deliveries stand where", parameters.into(), json_answer("A page of them"));
+    let mut repeat: Map<String, Value> =
+        filter.map(|name| (name.to_owned(), word.clone())).into_iter().collect();
+    repeat.insert("limit".to_owned(), json!({ "type": "integer", "minimum": 1 }));
+    repeat.insert("dry_run".to_owned(), json!({ "type": "boolean" }));
+    let repeated = json!({
+        "operationId": "redeliverMany",
+        "summary": "Delivers what is dead once more, or what else is meant",
+        "requestBody": { "content": { JSON: { "schema": { "type": "object", "properties": repeat } } } },
+        "responses": answers("200", json_answer("What became of each")),
+    });
     let paths = [
         ("/files", path([("post", create(&answers)), ("options", options())])),
         (
@@ -67,6 +86,8 @@ pub(super) fn paths() -> Map<String, Value> {
                 }),
             )]),
         ),
+        ("/deliveries", path([("get", listed)])),
+        ("/deliveries/redeliver", path([("post", repeated)])),
         ("/health", path([("get", checked)])),
         ("/version", path([("get", get("version", "The version", json!([]), json_answer("The version")))])),
         (

@@ -33,7 +33,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts one with nothing set but its folder and port.
+    /// Starts one with nothing set but its folder and port, and short pauses where a target fails.
     pub(crate) fn start() -> Self {
         Self::with(&[])
     }
@@ -90,6 +90,9 @@ impl Gateway {
             .arg("serve")
             .env("CDEX_DATA_DIR", self.data_dir())
             .env("CDEX_SERVER__LISTEN", self.address().to_string())
+            // Targets fail on purpose here, and often.
+            .env("CDEX_DELIVERY__BREAKER_PAUSE_SECS", "1")
+            .env("CDEX_DELIVERY__BREAKER_LONGEST_PAUSE_SECS", "1")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())
             .stdin(Stdio::null());

@@ -1,0 +1,194 @@
+//! `redeliver`: deliveries once more: one of an upload, those of a CSV file as DEX's tool takes it, or all that a filter
+//! means (D-06, dex-upload W-39). It ends with an exit code other than 0 if anything that was asked for is not done.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::{ClientArgs, ClientError, GatewayClient};
+use super::deliveries::FilterArgs;
+use super::{Outcome, block_on, print};
+
+/// Deliveries that one call repeats.
+const PER_CALL: u64 = 10_000;
+
+/// What is delivered again: an upload, those of a file, or what a filter means.
+#[derive(Debug, Args)]
+pub(super) struct RedeliverArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    /// The id of one upload; --target says where to.
+    #[arg(value_name = "UPLOAD_ID", requires = "target", conflicts_with = "csv")]
+    upload: Option<String>,
+    /// CSV files with a header row and the columns upload id and target.
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    csv: Vec<PathBuf>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Say what would be delivered, and deliver nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// One line of the report.
+struct Line {
+    upload_id: String,
+    target: String,
+    result: String,
+    is_done: bool,
+}
+
+pub(super) fn run(args: &RedeliverArgs) -> Outcome {
+    block_on(redeliver(args))?
+}
+
+async fn redeliver(args: &RedeliverArgs) -> Outcome {
+    let gateway = GatewayClient::new(&args.client)?;
+    let pairs = match (&args.upload, &args.filter.target) {
+        (Some(upload), Some(target)) => Some(vec![(upload.clone(), target.clone())]),
+        _ if !args.csv.is_empty() => Some(read_csv(&args.csv)?),
+        _ => None,
+    };
+    let lines = match pairs {
+        Some(pairs) => {
+            let mut lines = Vec::new();
+            for (upload_id, target) in pairs {
+                lines.push(one(&gateway, args.dry_run, upload_id, target).await?);
+            }
+            lines
+        }
+        None => many(&gateway, args).await?,
+    };
+    report(args, &lines)
+}
+
+/// One delivery, by the call that every DEX has.
+async fn one(
+    gateway: &GatewayClient,
+    is_dry_run: bool,
+    upload_id: String,
+    target: String,
+) -> Result<Line, ClientError> {
+    let asked = if is_dry_run {
+        let info = gateway.get(&format!("/upload/info/{upload_id}")).await;
+        info.map(|info| match info.pointer("/upload_status/status").and_then(Value::as_str) {
+            Some("Complete") => ("would be queued".to_owned(), true),
+            _ => ("the upload is not complete".to_owned(), false),
+        })
+    } else {
+        let url = gateway.url(&format!("/upload/route/{upload_id}"));
+        let call = gateway.posting(&url, "application/json").header("accept", "application/json");
+        let body = json!({ "target": target }).to_string();
+        let answer = gateway.send(&url, call.body(Bytes::from(body))).await;
+        answer.map(|answer| {
+            let answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            (answer["status"].as_str().unwrap_or("queued").to_owned(), true)
+        })
+    };
+    let (result, is_done) = match asked {
+        Ok(asked) => asked,
+        Err(ClientError::Refused { reason, .. }) => {
+            (reason.split_whitespace().collect::<Vec<_>>().join(" "), false)
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Line { upload_id, target, result, is_done })
+}
+
+/// All that the filter means.
+async fn many(gateway: &GatewayClient, args: &RedeliverArgs) -> Result<Vec<Line>, ClientError> {
+    let url = gateway.url("/upload/deliveries/redeliver");
+    let mut ask = args.filter.wire();
+    ask.insert("dry_run".to_owned(), args.dry_run.into());
+    let (mut lines, mut left) = (Vec::new(), args.filter.limit.unwrap_or(u64::MAX));
+    loop {
+        ask.insert("limit".to_owned(), left.min(PER_CALL).into());
+        let body = Bytes::from(Value::from(ask.clone()).to_string());
+        let answer = gateway.send(&url, gateway.posting(&url, "application/json").body(body)).await?;
+        let answer: Value =
+            serde_json::from_slice(&answer.body).map_err(|_| ClientError::NotJson(url.clone()))?;
+        for delivery in answer["deliveries"].as_array().into_iter().flatten() {
+            let text = |name: &str| delivery[name].as_str().unwrap_or_default().to_owned();
+            let (result, is_done) = match text("result").as_str() {
+                "queued" if args.dry_run => ("would be queued".to_owned(), true),
+                "queued" => ("queued".to_owned(), true),
+                other => (other.to_owned(), false),
+            };
+            lines.push(Line { upload_id: text("upload_id"), target: text("target"), result, is_done });
+            left = left.saturating_sub(1);
+        }
+        // What was queued is not meant any more, so the next call goes on. What cannot be queued would come again.
+        let goes_on = answer["more"] == true && !args.dry_run && answer["queued"].as_u64() > Some(0);
+        if !goes_on || left == 0 {
+            return Ok(lines);
+        }
+    }
+}
+
+fn read_csv(files: &[PathBuf]) -> Result<Vec<(String, String)>, ClientError> {
+    let mut pairs = Vec::new();
+    for path in files {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ClientError::File { path: name.clone(), source })?;
+        for (index, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
+            let pair = read_line(line).ok_or_else(|| {
+                ClientError::Failed(format!("{name}: line {} is not an upload id and a target", index + 1))
+            })?;
+            pairs.push(pair);
+        }
+    }
+    Ok(pairs)
+}
+
+/// The first two columns of a line. Ids and names of targets hold neither commas nor quotes, but may stand in quotes.
+fn read_line(line: &str) -> Option<(String, String)> {
+    let mut columns = line.split(',').map(|column| column.trim().trim_matches('"').to_owned());
+    let pair = (columns.next()?, columns.next()?);
+    (!pair.0.is_empty() && !pair.1.is_empty()).then_some(pair)
+}
+
+fn report(args: &RedeliverArgs, lines: &[Line]) -> Outcome {
+    let done = lines.iter().filter(|line| line.is_done).count();
+    if args.client.json {
+        let deliveries: Vec<Value> = lines
+            .iter()
+            .map(|line| {
+                json!({ "upload_id": line.upload_id, "target": line.target, "result": line.result,
+                    "done": line.is_done })
+            })
+            .collect();
+        let skipped = lines.len() - done;
+        let whole =
+            json!({ "dry_run": args.dry_run, "done": done, "not_done": skipped, "deliveries": deliveries });
+        print(&whole.to_string())?;
+    } else {
+        for line in lines {
+            print(&format!("{}  {}  {}", line.upload_id, line.target, line.result))?;
+        }
+        let verb = if args.dry_run { "would be queued" } else { "queued or under way" };
+        print(&format!("{done} of {} {verb}", lines.len()))?;
+    }
+    if done == lines.len() {
+        Ok(())
+    } else {
+        let left = lines.len() - done;
+        Err(ClientError::Failed(format!("{left} of {} cannot be delivered again", lines.len())).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w_39_the_lines_of_dexs_tool_are_read() {
+        let pair = |id: &str, target: &str| Some((id.to_owned(), target.to_owned()));
+        assert_eq!(read_line("a,edav"), pair("a", "edav"));
+        assert_eq!(read_line("\"a\", \"edav\",more\r"), pair("a", "edav"));
+        assert_eq!(read_line("a"), None);
+        assert_eq!(read_line(",edav"), None);
+    }
+}

@@ -1,0 +1,229 @@
+//! `GET /deliveries`: which deliveries stand where; `POST /deliveries/redeliver`: many of them again. Both are beyond DEX
+//! (D-06), which leaves its operators to derive such a list from reports.
+
+use axum::Extension;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::DoorState;
+use crate::clock::Timestamp;
+use crate::delivery::{DeliveryFilter, DeliveryStatus, FoundDelivery};
+use crate::exchange::redeliver_many::Repeat;
+use crate::http::body;
+use crate::http::extract::Authenticated;
+use crate::http::middleware::CurrentRequest;
+use crate::id::DeliveryId;
+
+/// Deliveries of a page where the client does not say, and at most.
+const PAGE: (u32, u32) = (100, 1_000);
+
+/// Deliveries that one call repeats where the client does not say, and at most.
+const REPEATS: (u32, u32) = (1_000, 10_000);
+
+/// A body has the words of a filter in it.
+const BODY_LIMIT: u64 = 16 * 1024;
+
+/// What is asked for, as a query or as a body.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AskWire {
+    status: Option<String>,
+    target: Option<String>,
+    data_stream_id: Option<String>,
+    data_stream_route: Option<String>,
+    sender_id: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    limit: Option<u32>,
+    after: Option<String>,
+    dry_run: Option<bool>,
+}
+
+impl AskWire {
+    /// The filter, or the name of what cannot be read.
+    fn filter(&self) -> Result<DeliveryFilter, &'static str> {
+        let moment = |text: &Option<String>, name| match text {
+            Some(text) => Timestamp::parse_rfc3339(text).map(Some).ok_or(name),
+            None => Ok(None),
+        };
+        let words = self.status.iter().flat_map(|status| status.split(',')).map(str::trim);
+        Ok(DeliveryFilter {
+            statuses: words
+                .map(|word| DeliveryStatus::parse(word).ok_or("status"))
+                .collect::<Result<_, _>>()?,
+            target: self.target.clone(),
+            data_stream_id: self.data_stream_id.clone(),
+            data_stream_route: self.data_stream_route.clone(),
+            sender_id: self.sender_id.clone(),
+            since: moment(&self.since, "since")?,
+            until: moment(&self.until, "until")?,
+        })
+    }
+
+    /// How many, at least one.
+    fn limit(&self, (usual, most): (u32, u32)) -> u32 {
+        self.limit.unwrap_or(usual).clamp(1, most)
+    }
+}
+
+#[derive(Serialize)]
+struct ListWire<'a> {
+    total: u64,
+    deliveries: Vec<DeliveryWire<'a>>,
+    /// `after` of the next page; null if this is the last.
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct DeliveryWire<'a> {
+    delivery_id: String,
+    upload_id: String,
+    target: &'a str,
+    path: &'a str,
+    status: &'static str,
+    data_stream_id: &'a str,
+    data_stream_route: &'a str,
+    sender_id: Option<&'a str>,
+    attempts: u32,
+    created_at: String,
+    ended_at: Option<String>,
+    /// When it is tried again, where that is so.
+    next_attempt_at: Option<String>,
+    issue: Option<&'a str>,
+}
+
+impl<'a> DeliveryWire<'a> {
+    fn of(found: &'a FoundDelivery) -> Self {
+        let delivery = &found.delivery;
+        let is_due = matches!(delivery.status, DeliveryStatus::Pending | DeliveryStatus::Waiting);
+        Self {
+            delivery_id: delivery.id.to_string(),
+            upload_id: delivery.upload_id.to_string(),
+            target: &delivery.target,
+            path: &delivery.path,
+            status: delivery.status.as_str(),
+            data_stream_id: &found.data_stream_id,
+            data_stream_route: &found.data_stream_route,
+            sender_id: found.sender_id.as_deref(),
+            attempts: delivery.attempts,
+            created_at: found.created_at.to_string(),
+            ended_at: found.settled_at.map(|at| at.to_string()),
+            next_attempt_at: is_due.then(|| delivery.due_at.to_string()),
+            issue: found.issue.as_deref(),
+        }
+    }
+}
+
+/// A page of the deliveries that the query means.
+pub(super) async fn list(
+    State(state): State<DoorState>,
+    Authenticated(caller): Authenticated,
+    query: Result<Query<AskWire>, QueryRejection>,
+) -> Response {
+    let Ok(Query(ask)) = query else { return refused("the query") };
+    let filter = match ask.filter() {
+        Ok(filter) => filter,
+        Err(name) => return refused(name),
+    };
+    let after = match ask.after.as_deref().map(str::parse::<DeliveryId>).transpose() {
+        Ok(after) => after,
+        Err(_) => return refused("after"),
+    };
+    if ask.dry_run.is_some() {
+        return refused("dry_run");
+    }
+    let (access, exchange) = (caller.access(), &state.exchange);
+    let found = async {
+        let total = exchange.count_deliveries(&access, &filter).await?;
+        Ok((total, exchange.find_deliveries(&access, &filter, after, ask.limit(PAGE)).await?))
+    };
+    match found.await {
+        Ok((total, page)) => {
+            let deliveries = page.found.iter().map(DeliveryWire::of).collect();
+            let next = page.next.map(|id| id.to_string());
+            super::json(StatusCode::OK, &ListWire { total, deliveries, next })
+        }
+        Err(error) => super::unavailable(&error),
+    }
+}
+
+#[derive(Serialize)]
+struct RepeatsWire<'a> {
+    dry_run: bool,
+    queued: usize,
+    skipped: usize,
+    /// Whether more of the same are left, beyond the limit.
+    more: bool,
+    deliveries: Vec<RepeatWire<'a>>,
+}
+
+#[derive(Serialize)]
+struct RepeatWire<'a> {
+    delivery_id: String,
+    upload_id: String,
+    target: &'a str,
+    was: &'static str,
+    result: &'static str,
+}
+
+/// Queues the deliveries that the body means, those that are dead where it does not say.
+pub(super) async fn redeliver(
+    State(state): State<DoorState>,
+    Authenticated(caller): Authenticated,
+    Extension(current): Extension<CurrentRequest>,
+    request: Request,
+) -> Response {
+    let body = match body::collect(request.into_body(), BODY_LIMIT).await {
+        Ok(body) => body,
+        Err(fault) => return super::text(fault.status(), ""),
+    };
+    let Ok(ask) = serde_json::from_slice::<AskWire>(&body) else { return refused("the body") };
+    let mut filter = match ask.filter() {
+        Ok(filter) => filter,
+        Err(name) => return refused(name),
+    };
+    if filter.statuses.is_empty() {
+        filter.statuses.push(DeliveryStatus::Dead);
+    }
+    // What is under way is made anyhow.
+    if filter.statuses.iter().any(|status| status.is_under_way()) {
+        return refused("status");
+    }
+    if ask.after.is_some() {
+        return refused("after");
+    }
+    let is_dry_run = ask.dry_run.unwrap_or(false);
+    let bounds = (ask.limit(REPEATS), is_dry_run);
+    match state.exchange.redeliver_many(&caller, current.as_str(), &filter, bounds).await {
+        Ok(repeats) => {
+            let all = repeats.deliveries.len();
+            let queued = repeats.deliveries.iter().filter(|(_, repeat)| *repeat == Repeat::Queued).count();
+            let wire = RepeatsWire {
+                dry_run: is_dry_run,
+                queued,
+                skipped: all - queued,
+                more: repeats.next.is_some(),
+                deliveries: repeats.deliveries.iter().map(repeat_wire).collect(),
+            };
+            super::json(StatusCode::OK, &wire)
+        }
+        Err(error) => super::unavailable(&error),
+    }
+}
+
+fn repeat_wire((found, repeat): &(FoundDelivery, Repeat)) -> RepeatWire<'_> {
+    RepeatWire {
+        delivery_id: found.delivery.id.to_string(),
+        upload_id: found.delivery.upload_id.to_string(),
+        target: &found.delivery.target,
+        was: found.delivery.status.as_str(),
+        result: repeat.as_str(),
+    }
+}
+
+fn refused(what: &str) -> Response {
+    super::text(StatusCode::BAD_REQUEST, format!("{what} cannot be used here\n"))
+}
