@@ -93,7 +93,7 @@ fn refused(code: IssueType, text: &str) -> InteractionError {
 impl From<ComposeError> for InteractionError {
     fn from(error: ComposeError) -> Self {
         match error {
-            ComposeError::Unreadable(_) => refused(
+            ComposeError::Unreadable(_) | ComposeError::Source(SourceError::Missing) => refused(
                 IssueType::NotFound,
                 "An attachment of the submission leads to nothing that can be read here",
             ),

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url, redirect};
+use tokio::sync::Notify;
 
 use super::guard::{self, Forbidden, PublicOnly, Reach};
 use super::{OutboundError, form};
@@ -25,8 +26,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 pub(crate) struct Limits {
     /// Time to connect, TLS included.
     pub(crate) connect_timeout: Duration,
-    /// Time without a byte of the answer, once all was sent. A call that sends a stream, or sets a time of its own, has
-    /// all of that time until the answer begins.
+    /// Time without a byte of the answer, once all was sent; until the answer begins, unless the call sets its own.
     pub(crate) read_timeout: Duration,
     /// Time for the whole call, unless the call sets its own.
     pub(crate) timeout: Duration,
@@ -104,7 +104,8 @@ impl Client {
         Call {
             client: self,
             answer_bytes: self.limits.answer_bytes,
-            patience: Some(self.limits.read_timeout),
+            patience: self.limits.read_timeout,
+            sent: None,
             request: callable(url, self.limits.reach).map(|url| reqwest::Request::new(method, url)),
         }
     }
@@ -155,8 +156,10 @@ pub(super) fn callable(text: &str, reach: Reach) -> Result<Url, OutboundError> {
 pub(crate) struct Call<'c> {
     client: &'c Client,
     answer_bytes: usize,
-    /// How long the answer may take to begin, if less than the whole call.
-    patience: Option<Duration>,
+    /// How long the answer may take to begin, once all was sent.
+    patience: Duration,
+    /// Notified when a stream has been read to its end; nothing else takes long to send.
+    sent: Option<Arc<Notify>>,
     request: Result<reqwest::Request, OutboundError>,
 }
 
@@ -189,17 +192,32 @@ impl Call<'_> {
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
-        // Nothing is answered before the end of what a slow line takes long to send.
-        self.patience = None;
+        let (sent, mut left) = (Arc::new(Notify::new()), length);
+        if length == 0 {
+            sent.notify_one();
+        }
+        self.sent = Some(sent.clone());
+        // A body of known length may be dropped before it has told its end, so its bytes are counted.
+        let stream = stream.inspect_ok(move |block: &Bytes| {
+            left = left.saturating_sub(block.len() as u64);
+            if left == 0 {
+                sent.notify_one();
+            }
+        });
         self.change(|request| {
             request.headers_mut().insert(reqwest::header::CONTENT_LENGTH, length.into());
             *request.body_mut() = Some(reqwest::Body::wrap_stream(stream));
         })
     }
 
+    /// How long the answer may take to begin, once all was sent.
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Bounds the time of the whole call.
-    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
-        self.patience = None;
+    pub(crate) fn timeout(self, timeout: Duration) -> Self {
         self.change(|request| *request.timeout_mut() = Some(timeout))
     }
 
@@ -230,7 +248,16 @@ impl Call<'_> {
         // reqwest's own limit would count the time that a body takes to be sent.
         let silence = self.client.limits.read_timeout;
         let answer = self.client.http.execute(self.request?);
-        let mut response = within(self.patience.unwrap_or(Duration::MAX), answer).await?;
+        let unanswered = async {
+            if let Some(sent) = &self.sent {
+                sent.notified().await;
+            }
+            tokio::time::sleep(self.patience).await;
+        };
+        let mut response = tokio::select! {
+            answer = answer => answer.map_err(|error| classify(&error))?,
+            () = unanswered => return Err(OutboundError::Timeout),
+        };
         let headers = std::mem::take(response.headers_mut());
         let status = response.status().as_u16();
         let body = stream::try_unfold((response, limit), move |(mut response, left)| async move {

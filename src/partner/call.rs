@@ -10,6 +10,9 @@ use super::Partner;
 use crate::auth::{AccessToken, TokenError};
 use crate::outbound::{Answer, Arriving, Call, OutboundError, time_for};
 
+/// The longest that a partner may look at what it was sent before it answers.
+const LONGEST_THOUGHT: Duration = Duration::from_mins(2);
+
 /// The longest that a long answer may take, however long it is.
 const LONGEST_ANSWER: Duration = Duration::from_hours(6);
 
@@ -67,8 +70,8 @@ impl Partner {
         }
     }
 
-    /// Posts what a stream brings, `length` bytes in all, within `timeout`, or as long as a slow line may take. What was read cannot be sent again: a token that is refused
-    /// makes the call fail, and the next one brings another.
+    /// Posts what a stream brings, `length` bytes in all, within `timeout`, or as long as a slow line may take. What was
+    /// read cannot be sent again: a token that is refused makes the call fail, and the next one brings another.
     ///
     /// *Cancellation*: the other side may have acted.
     pub(crate) async fn post_stream<S>(
@@ -86,8 +89,9 @@ impl Partner {
         // Whoever says in the header fields who we are means it: no token goes beside that.
         let is_signed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let token = if is_signed { None } else { self.token_for(url).await? };
-        let timeout = timeout.unwrap_or_else(|| time_for(length));
-        let call = self.posted(url, headers, content_type).stream(stream, length).timeout(timeout);
+        let call = self.posted(url, headers, content_type).stream(stream, length);
+        let call = call.patience(timeout.unwrap_or(LONGEST_THOUGHT));
+        let call = call.timeout(timeout.unwrap_or_else(|| LONGEST_THOUGHT + time_for(length)));
         let answer = sign(call, token.as_ref()).send().await?;
         if answer.status == 401 && !is_signed {
             self.tokens.another(token.as_ref()).await.map_err(PartnerError::Token)?;

@@ -21,7 +21,8 @@ use crate::fhir::reference::is_absolute;
 use crate::fhir::search::reference::Target;
 use crate::fhir::{Spool, SpoolError, Spooled};
 use crate::id::UploadId;
-use crate::upload::{ContentReader, Source, SourceError, Sources, UploadSpool};
+use crate::screening;
+use crate::upload::{ContentReader, Source, SourceError, Sources, UploadSpool, UploadState};
 
 /// Why no body was written. Nothing of it stays.
 #[derive(Debug, thiserror::Error)]
@@ -270,7 +271,7 @@ impl Writing<'_> {
         let origins =
             self.exchange.settings.fhir_base.strip_suffix("/fhir").map(str::to_owned).into_iter().collect();
         if let Some(id) = (OwnUploads { origins }).upload(url) {
-            if self.exchange.uploads.find(self.records.access(), id).await?.is_none() {
+            if !self.may_go_out(id).await? {
                 return Ok(false);
             }
             attachment.insert("data".to_owned(), marks.set(Piece::Upload(id)));
@@ -302,6 +303,16 @@ impl Writing<'_> {
         attachment.remove("url");
         attachment.insert("data".to_owned(), data);
         Ok(true)
+    }
+
+    /// Whether an upload is whole, and nothing keeps it back.
+    async fn may_go_out(&self, id: UploadId) -> Result<bool, ComposeError> {
+        let access = self.records.access();
+        let upload = self.exchange.uploads.find(access, id).await?;
+        let mut reader = self.exchange.db.reader().await?;
+        let screened = screening::find(&mut reader.tx(), access, id).await?;
+        Ok(upload.is_some_and(|upload| upload.state == UploadState::Complete)
+            && !screened.is_some_and(|screened| screened.is_held))
     }
 
     async fn content_length(&self, id: UploadId) -> Result<Option<u64>, ComposeError> {
