@@ -162,7 +162,9 @@ impl TusClient {
                     Ok(bytes.slice(at..end))
                 }
             });
-            call.stream(stream::iter(blocks), length).timeout(time_for(length))
+            // What was handed to the line may lie in buffers for long where the line is slow.
+            let time = time_for(length);
+            call.stream(stream::iter(blocks), length).patience(time).timeout(time)
         };
         let answer = self.of_upload(url, call).await?;
         let reached = answer.header("upload-offset").and_then(|text| text.parse().ok());
