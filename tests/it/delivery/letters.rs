@@ -19,7 +19,8 @@ fn with_dead(count: usize) -> (Gateway, Vec<String>) {
     gateway.launch();
     let uploads = (0..count).map(|number| upload(&gateway, &format!("s{number}"))).collect();
     wait::until("deliveries to end", || {
-        let ended = ["?status=dead", "?status=delivered"].map(|query| list(&gateway, query)["total"] == count);
+        let ended =
+            ["?status=dead", "?status=delivered"].map(|query| list(&gateway, query)["total"] == count);
         (ended == [true, true]).then_some(())
     });
     (gateway, uploads)
