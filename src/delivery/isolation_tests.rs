@@ -194,7 +194,7 @@ async fn a_transfer_that_does_not_move_is_cut_and_its_record_says_how_far_it_cam
 #[tokio::test]
 async fn d_08_deliveries_of_one_order_go_one_after_the_other_and_those_of_others_pass() {
     for_each_database(|db| async move {
-        let clock = Arc::new(ManualClock::new(at(1)));
+        let clock = Arc::new(ManualClock::new(at(10)));
         let (one, other) = (Switched::off(), Arc::new(Switched::default()));
         let deliveries =
             deliveries(&db, &clock, PATIENT, vec![("one", one.clone()), ("other", other.clone())]);

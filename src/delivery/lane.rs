@@ -37,9 +37,6 @@ impl Lane {
         concurrency: usize,
         breaker: BreakerSettings,
     ) -> Self {
-        if destination.is_some() {
-            observe_circuit(&name, false);
-        }
         Self {
             name,
             destination,
@@ -47,6 +44,11 @@ impl Lane {
             further: Arc::new(Semaphore::new(concurrency.saturating_sub(1))),
             breaker: Mutex::new(Breaker::new(breaker)),
         }
+    }
+
+    /// Shows in the metrics how it stands, also where nothing has happened yet.
+    pub(super) fn observe(&self) {
+        observe_circuit(&self.name, self.is_open());
     }
 
     /// Where it leads.

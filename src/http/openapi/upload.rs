@@ -33,8 +33,9 @@ pub(super) fn paths() -> Map<String, Value> {
     let filter = ["status", "target", "data_stream_id", "data_stream_route", "sender_id", "since", "until"];
     let parameters: Vec<Value> = filter
         .iter()
-        .chain(&["after", "limit"])
+        .chain(&["after"])
         .map(|name| parameter("query", name, &word, "Which deliveries"))
+        .chain([parameter("query", "limit", &json!({ "type": "integer", "minimum": 1 }), "How many")])
         .collect();
     let listed =
         get("deliveries", "Which deliveries stand where", parameters.into(), json_answer("A page of them"));

@@ -4,19 +4,24 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use super::{broken, prepared, upload};
+use super::{break_at, prepared, upload};
 use crate::support::gateway::{Gateway, furnish};
 use crate::support::http::{Answer, Request};
 use crate::support::{rows, wait};
 
+/// Where a file breaks every path of the stream at the target `broken`.
+const PLACE: &str = "broken/dextesting";
+
 /// A gateway with `count` deliveries that were given up, of senders `s0`, `s1`, …, and its uploads.
 fn with_dead(count: usize) -> (Gateway, Vec<String>) {
     let mut gateway = prepared(&[]);
-    std::fs::write(broken(&gateway), b"no folder").expect("the data folder takes files");
+    break_at(&gateway, PLACE);
     gateway.launch();
     let uploads = (0..count).map(|number| upload(&gateway, &format!("s{number}"))).collect();
-    wait::until("deliveries to be given up", || {
-        (list(&gateway, "?status=dead")["total"] == count).then_some(())
+    wait::until("deliveries to end", || {
+        let ended =
+            ["?status=dead", "?status=delivered"].map(|query| list(&gateway, query)["total"] == count);
+        (ended == [true, true]).then_some(())
     });
     (gateway, uploads)
 }
@@ -30,7 +35,7 @@ fn redeliver(gateway: &Gateway, body: &Value) -> Answer {
 }
 
 fn mend(gateway: &Gateway) {
-    std::fs::remove_file(broken(gateway)).expect("the file was there");
+    std::fs::remove_file(gateway.data_dir().join("delivered").join(PLACE)).expect("the file was there");
 }
 
 fn run(gateway: &Gateway, arguments: &[&str]) -> Output {
@@ -53,7 +58,8 @@ fn d_06_w_03_what_was_given_up_is_listed_counted_and_found_by_its_filters() {
     assert_eq!((&first["target"], &first["status"]), (&json!("broken"), &json!("dead")));
     assert_eq!((&first["sender_id"], &first["attempts"]), (&json!("s0"), &json!(1)));
     assert!(first["issue"].is_string() && first["ended_at"].is_string(), "{first}");
-    let ended = first["ended_at"].as_str().expect("a moment");
+    let all = dead["deliveries"].as_array().expect("a list");
+    let ended = all.iter().filter_map(|one| one["ended_at"].as_str()).min().expect("a moment");
     let cases = [
         ("?status=dead,delivered".to_owned(), 6),
         ("?target=sound".to_owned(), 3),

@@ -1,6 +1,6 @@
 //! The delivery engine from outside: lists of deliveries, their repetition by the API and at the command line, and
-//! targets in trouble beside others. A target is broken by a file where its folder should be (for good, as the gateway
-//! sees it), or by a symbolic link to itself (for the moment).
+//! targets in trouble beside others. A file where the folder of a target should be breaks it for the moment, one where a
+//! folder below it should be breaks the path for good.
 
 mod letters;
 mod trouble;
@@ -21,7 +21,7 @@ routing_groups:
     data_stream_route: testevent1
     delivery_targets:
       - { name: sound, path_template: '{{.UploadId}}' }
-      - { name: broken, path_template: '{{.UploadId}}' }
+      - { name: broken, path_template: '{{.DataStreamID}}/{{.UploadId}}' }
 ";
 
 /// A gateway with two targets for one stream, not started yet.
@@ -36,11 +36,12 @@ fn prepared(settings: &[(&str, &str)]) -> Gateway {
     gateway
 }
 
-/// Where the broken target's folder should be.
-fn broken(gateway: &Gateway) -> PathBuf {
-    let folder = gateway.data_dir().join("delivered");
-    std::fs::create_dir_all(&folder).expect("the data folder takes others");
-    folder.join("broken")
+/// Puts a file where a folder should be, below the delivery folder; without it the target is sound.
+fn break_at(gateway: &Gateway, folder: &str) -> PathBuf {
+    let path = gateway.data_dir().join("delivered").join(folder);
+    std::fs::create_dir_all(path.parent().expect("it is below a folder")).expect("folders can be made");
+    std::fs::write(&path, b"no folder").expect("the folder takes files");
+    path
 }
 
 /// Uploads a file of a sender to both targets.

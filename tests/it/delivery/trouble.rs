@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{broken, prepared, upload};
+use super::{break_at, prepared, upload};
 use crate::support::gateway::Gateway;
 use crate::support::wait;
 
@@ -12,10 +12,14 @@ fn troubled() -> Gateway {
         ("CDEX_DELIVERY__RETRY_SCHEDULE_SECS", "[0,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"),
         ("CDEX_DELIVERY__POLL_INTERVAL_MS", "50"),
     ]);
-    let looping = broken(&gateway);
-    std::os::unix::fs::symlink(&looping, &looping).expect("the data folder takes links");
+    break_at(&gateway, "broken");
     gateway.launch();
     gateway
+}
+
+fn mend(gateway: &Gateway) {
+    let file = gateway.data_dir().join("delivered/broken");
+    std::fs::remove_file(file).expect("the file was there");
 }
 
 fn health_of_broken(gateway: &Gateway) -> String {
@@ -44,7 +48,7 @@ fn d_05_w_12_a_target_that_fails_is_told_as_such_and_caught_up_with_when_it_work
     let waiting = targets.iter().find(|target| target["target"] == "broken").expect("it is there");
     assert_ne!(waiting["status"], "dead", "what waits uses no attempts up");
 
-    std::fs::remove_file(broken(&gateway)).expect("the link was there");
+    mend(&gateway);
     for id in &uploads {
         gateway.wait_delivered(id, 2);
     }
@@ -61,7 +65,7 @@ fn d_01_w_01_w_37_deliveries_that_wait_for_a_target_outlive_a_kill_and_a_stop() 
     gateway.kill();
     gateway.launch();
     assert!(gateway.stop().success());
-    std::fs::remove_file(broken(&gateway)).expect("the link was there");
+    mend(&gateway);
     gateway.launch();
     for id in &uploads {
         gateway.wait_delivered(id, 2);
@@ -81,7 +85,7 @@ fn d_02_w_13_what_is_repeated_while_it_waits_is_not_delivered_twice() {
     let answer = gateway.ask(&request).expect(200).json();
     assert_eq!(answer["status"], "under-way");
     assert_eq!(answer["delivery_id"], json!(null));
-    std::fs::remove_file(broken(&gateway)).expect("the link was there");
+    mend(&gateway);
     gateway.wait_delivered(&id, 2);
     assert_eq!(gateway.delivered().len(), 2);
 }
