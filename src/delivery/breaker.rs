@@ -133,7 +133,7 @@ mod tests {
         Breaker::new(BreakerSettings {
             failures: 5,
             pause: Duration::from_secs(10),
-            longest_pause: Duration::from_secs(60),
+            longest_pause: Duration::from_mins(1),
         })
     }
 

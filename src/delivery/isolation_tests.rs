@@ -95,7 +95,7 @@ fn deliveries(
         breaker: BreakerSettings {
             failures: 5,
             pause: Duration::from_secs(10),
-            longest_pause: Duration::from_secs(60),
+            longest_pause: Duration::from_mins(1),
         },
         stall_timeout,
         lease: LEASE,

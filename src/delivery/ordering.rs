@@ -40,8 +40,7 @@ impl RoutedTarget {
             digest.update((part.len() as u64).to_be_bytes());
             digest.update(part);
         }
-        let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(format!("stream/{hex}"))
+        Some(format!("stream/{}", hex::encode(digest.finalize())))
     }
 }
 

@@ -224,7 +224,9 @@ impl DeliveredFile {
             None => Compared::Same { bytes: length },
             Some(at) => Compared::Differs { at },
         };
-        Ok(Comparison { compared, original_sha256: hex(original_hash), file_sha256: hex(file_hash) })
+        let [original_sha256, file_sha256] =
+            [original_hash, file_hash].map(|hash| hex::encode(hash.finalize()));
+        Ok(Comparison { compared, original_sha256, file_sha256 })
     }
 }
 
@@ -237,16 +239,6 @@ pub(super) struct Comparison {
     pub(super) original_sha256: String,
     /// The SHA-256 of the file, in hex.
     pub(super) file_sha256: String,
-}
-
-fn hex(hash: Sha256) -> String {
-    let mut text = String::new();
-    for byte in hash.finalize() {
-        for digit in [byte >> 4, byte & 0xf] {
-            text.extend(char::from_digit(u32::from(digit), 16));
-        }
-    }
-    text
 }
 
 /// The JSON of an answer.

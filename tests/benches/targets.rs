@@ -43,10 +43,11 @@ fn main() {
 fn run(others: &str) -> f64 {
     let mut gateway = Gateway::prepare(&[("CDEX_DELIVERY__CONFIG_FILE", "{data}/../delivery.yml")]);
     let names = if others.is_empty() { &["one", "two"][..] } else { &["dead", "slow", "one", "two"] };
-    let routes: String = names
+    let routes = names
         .iter()
         .map(|name| format!("      - {{ name: {name}, path_template: '{{{{.UploadId}}}}' }}\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let routing = format!(
         "targets:\n  one: {{ name: one, type: file, path: ./delivered/one }}\n  \
          two: {{ name: two, type: file, path: ./delivered/two }}\n{others}\

@@ -1,7 +1,6 @@
 //! What is remembered between runs: for each file and server, where its unfinished uploads are. A small JSON file each,
 //! in a folder of the user's; it is gone when the upload is complete.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -76,11 +75,7 @@ impl Memories {
         }
         hash.update(file.length.to_le_bytes());
         hash.update(file.modified.to_le_bytes());
-        let mut name = String::new();
-        for byte in hash.finalize() {
-            let _ = write!(name, "{byte:02x}");
-        }
-        Memory { path: self.folder.join(format!("{name}.json")) }
+        Memory { path: self.folder.join(format!("{}.json", hex::encode(hash.finalize()))) }
     }
 }
 

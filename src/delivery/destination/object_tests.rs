@@ -148,6 +148,7 @@ impl Job {
             path: self.path,
             media_type: Some("text/plain"),
             headers: &[],
+            timeout: None,
             manifest: self.manifest.as_bytes(),
             progress: &MemoryProgress::of(&self.progress),
             source: Box::new(source),

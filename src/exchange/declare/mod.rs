@@ -126,8 +126,7 @@ impl Exchange {
             let text = capability::statement(facts, &self.settings.rest, &self.profiles).to_string();
             let digest = Sha256::digest(&text);
             let (first, _) = digest.split_at(8);
-            let etag = first.iter().fold("W/\"".to_owned(), |tag, byte| format!("{tag}{byte:02x}")) + "\"";
-            Statement { text: text.into(), etag }
+            Statement { text: text.into(), etag: format!("W/\"{}\"", hex::encode(first)) }
         })
     }
 

@@ -128,9 +128,8 @@ pub(super) async fn list(
         Ok(filter) => filter,
         Err(name) => return refused(name),
     };
-    let after = match ask.after.as_deref().map(str::parse::<DeliveryId>).transpose() {
-        Ok(after) => after,
-        Err(_) => return refused("after"),
+    let Ok(after) = ask.after.as_deref().map(str::parse::<DeliveryId>).transpose() else {
+        return refused("after");
     };
     if ask.dry_run.is_some() {
         return refused("dry_run");

@@ -266,8 +266,7 @@ impl RealClamd {
         let place = folder.path();
         let signatures = place.join("signatures");
         std::fs::create_dir(&signatures).expect("a fresh folder takes another");
-        let hex: Vec<String> = eicar().iter().map(|byte| format!("{byte:02x}")).collect();
-        let hex = hex.concat();
+        let hex = hex::encode(eicar());
         std::fs::write(signatures.join("test.ndb"), format!("Test.EICAR:0:0:{hex}\n"))
             .expect("a small file fits");
         let config = format!(

@@ -30,10 +30,6 @@ const EXAMPLES: [(&str, &str, usize, &str); 2] = [
     ),
 ];
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
-}
-
 fn pinned(fingerprint: &str) -> TrustAnchors {
     let mut trust = TrustAnchors::default();
     trust.pin(fingerprint).expect("it is a SHA-256");
@@ -46,12 +42,16 @@ fn conf_028_the_published_examples_verify() {
         let Some(resource) = published(file) else { return };
         let payload =
             canonical(&resource, Level::of(&resource).expect("it can be signed")).expect("it is small");
-        assert_eq!((payload.len(), hex(&Sha256::digest(&payload))), (length, sha256.to_owned()), "{file}");
+        assert_eq!(
+            (payload.len(), hex::encode(Sha256::digest(&payload))),
+            (length, sha256.to_owned()),
+            "{file}"
+        );
         let verdicts = verify(&resource, "R", &pinned(certificate), now());
         let [(expression, verdict)] = &verdicts[..] else { panic!("one signature") };
         assert_eq!((verdict.judgement, broken(verdict)), (Judgement::Valid, Vec::new()), "{file}");
-        assert_eq!(verdict.canonical_sha256.map(|sha256| hex(&sha256)).as_deref(), Some(sha256));
-        assert_eq!(verdict.certificates.iter().map(|one| hex(one)).collect::<Vec<_>>(), [certificate]);
+        assert_eq!(verdict.canonical_sha256.map(hex::encode).as_deref(), Some(sha256));
+        assert_eq!(verdict.certificates.iter().map(hex::encode).collect::<Vec<_>>(), [certificate]);
         assert!(covers(&resource, "R", &[expression]), "{expression}");
     }
 }

@@ -214,8 +214,10 @@ impl Job<'_> {
 
     /// What goes along, and whether the manifest is in it.
     fn labels(&self, sha256: Option<[u8; 32]>) -> (Labels, bool) {
-        let own =
-            [Some((DELIVERY_ID, self.delivery_id.to_string())), sha256.map(|sha256| (SHA256, hex(&sha256)))];
+        let own = [
+            Some((DELIVERY_ID, self.delivery_id.to_string())),
+            sha256.map(|sha256| (SHA256, hex::encode(sha256))),
+        ];
         let is_wanted = self.settings.metadata != MetadataPlace::Sidecar;
         let (mut labels, is_whole) = labels::labels(
             self.manifest,
@@ -304,12 +306,4 @@ fn holder(bucket: &Bucket) -> Holder {
 fn has_same_content(one: &Object, other: &Object) -> bool {
     let is_of_content = |tag: &&String| tag.trim_matches('"').len() == 32 && !tag.contains('-');
     one.e_tag.as_ref().filter(is_of_content).is_some_and(|tag| Some(tag) == other.e_tag.as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
