@@ -58,7 +58,8 @@ async fn tell_all(args: &StatusArgs) -> Result<(), Box<dyn std::error::Error + S
     for delivery in known["deliveries"].as_array().into_iter().flatten() {
         let part = |name: &str| shown(delivery.get(name));
         row("delivery", &format!("{} to {}", part("status"), part("name")))?;
-        row("", &part("location"))?;
+        let why = delivery.pointer("/issues/0/message").and_then(Value::as_str);
+        row("", why.unwrap_or(&part("location")))?;
     }
     for report in known["reports"].as_array().into_iter().flatten() {
         let part = |pointer: &str| shown(report.pointer(pointer));

@@ -4,6 +4,7 @@
 //! [`on_db!`] expands one body for both. On PostgreSQL a write is a transaction of its own; on SQLite all
 //! writes go through one connection that commits many of them at once (`writer.rs`).
 
+mod ahead;
 mod error;
 mod migrate;
 mod pool;

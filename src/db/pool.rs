@@ -9,10 +9,11 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
+use tokio::task::spawn_blocking;
 use tokio_util::task::TaskTracker;
 
 use super::writer::Writer;
-use super::{DbError, Inner, migrate};
+use super::{DbError, Inner, ahead, migrate};
 
 /// Which of the two databases a statement runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,8 @@ const READER_MAP: &str = "70368744177664";
 /// Pages in the write-ahead log after which it is copied into the database: each copy writes a page once, however
 /// often it changed since the last one.
 const CHECKPOINT: &str = "8192";
+/// How long the log becomes: those pages, each with its header, and what the units add that make it full.
+const LOG_BYTES: u64 = 36 * 1024 * 1024;
 
 pub(super) async fn open(settings: &DbSettings) -> Result<Inner, DbError> {
     if let Some(path) = settings.url.strip_prefix("sqlite:") {
@@ -65,6 +68,7 @@ async fn open_sqlite(settings: &DbSettings, path: PathBuf) -> Result<Inner, DbEr
     // Made here for its owner's eyes only; SQLite gives its other files the same mode.
     let made = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
     made.map_err(sqlx::Error::Io)?;
+    let log = ahead::log_of(&path);
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
@@ -75,6 +79,10 @@ async fn open_sqlite(settings: &DbSettings, path: PathBuf) -> Result<Inner, DbEr
     let writer = options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", CHECKPOINT);
     let mut conn = writer.clone().create_if_missing(true).connect().await?;
     migrate::sqlite(&mut conn, settings.migrate).await?;
+    if settings.durable {
+        // Nobody waits for it, and without it commits only take longer.
+        drop(spawn_blocking(move || ahead::lengthen(&log, LOG_BYTES)));
+    }
     let readers = SqlitePoolOptions::new()
         .max_connections(settings.connections)
         .acquire_timeout(settings.busy_timeout)

@@ -3,6 +3,10 @@
 
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use sha2::{Digest, Sha256};
+
 use super::finish_upload::Finishing;
 use super::{Body, BodyError, Exchange, Interrupted};
 use crate::auth::Caller;
@@ -12,8 +16,8 @@ use crate::id::UploadId;
 use crate::manifest::{FieldError, ManifestFields, RejectedManifest, SenderManifest, verify};
 use crate::report::{self, Report, ReportIssue, ReportStatus, Stage};
 use crate::upload::{
-    AppendRequest, Appended, Concat, Door, Ended, Upload, UploadError, UploadState, Uploads, progress,
-    stream_fields,
+    AppendRequest, Appended, Concat, Door, Ended, ExpectedChecksum, Segment, Upload, UploadError,
+    UploadState, Uploads, progress, stream_fields,
 };
 
 /// An upload that a sender wants.
@@ -25,6 +29,16 @@ pub(crate) struct CreateRequest {
     pub(crate) fields: ManifestFields,
     /// Whether it is only there to be concatenated.
     pub(crate) is_partial: bool,
+}
+
+/// Bytes that come with the creation of an upload.
+pub(crate) struct FirstBytes {
+    /// Content-Length of the request in bytes, if it has one.
+    pub(crate) declared: Option<u64>,
+    /// What they must hash to.
+    pub(crate) checksum: Option<ExpectedChecksum>,
+    /// They themselves.
+    pub(crate) body: Body,
 }
 
 /// A creation that became an upload, or did not.
@@ -74,6 +88,105 @@ impl Exchange {
         caller: &Caller,
         request: CreateRequest,
     ) -> Result<Creation, DbError> {
+        match self.new_upload(caller, request).await? {
+            Ok(upload) => self.insert_upload(upload).await,
+            Err(refused) => Ok(refused),
+        }
+    }
+
+    /// Creates an upload whose first bytes are here. Its manifest is judged before they are asked for (T-21); one that
+    /// is small and comes whole exists all at once. What became of the bytes comes too, if there is an upload.
+    ///
+    /// *Cancellation*: as long as nobody was told of the upload there is none, or one without bytes.
+    pub(crate) async fn create_upload_with(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: CreateRequest,
+        first: FirstBytes,
+    ) -> Result<(Creation, Option<Result<Reception, UploadError>>), DbError> {
+        let upload = match self.new_upload(caller, request).await? {
+            Ok(upload) => upload,
+            Err(refused) => return Ok((refused, None)),
+        };
+        let FirstBytes { declared, checksum, mut body } = first;
+        let may_be_small = checksum.is_none() && !upload.is_partial();
+        if let Some(length) = upload.length.filter(|length| may_be_small && self.uploads.is_small(*length)) {
+            body = match self.take_small(body, length).await {
+                Ok(bytes) => {
+                    let (creation, reception) = self.create_whole(upload, bytes).await?;
+                    return Ok((creation, Some(Ok(reception))));
+                }
+                Err(body) => body,
+            };
+        }
+        let id = upload.id;
+        let creation = self.insert_upload(upload).await?;
+        let append = AppendRequest { declared, checksum, ..AppendRequest::new(caller.access(), id, 0) };
+        Ok((creation, Some(self.append_upload(append, body).await)))
+    }
+
+    /// All of a body that has `length` bytes; any other comes back as if nothing had been read of it.
+    async fn take_small(&self, mut body: Body, length: u64) -> Result<Bytes, Body> {
+        let mut gathered = BytesMut::new();
+        let next = loop {
+            let next = tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => break None,
+                next = body.next() => next,
+            };
+            match next {
+                Some(Ok(bytes)) if (gathered.len() + bytes.len()) as u64 <= length => {
+                    gathered.extend_from_slice(&bytes);
+                }
+                None if gathered.len() as u64 == length => return Ok(gathered.freeze()),
+                next => break next,
+            }
+        };
+        Err(stream::iter([Ok(gathered.freeze())].into_iter().chain(next)).chain(body).boxed())
+    }
+
+    /// Creates an upload that is complete.
+    async fn create_whole(
+        self: &Arc<Self>,
+        upload: Upload,
+        bytes: Bytes,
+    ) -> Result<(Creation, Reception), DbError> {
+        let (now, offset) = (self.clock.now(), bytes.len() as u64);
+        let segment = Segment { first_byte: 0, length: offset, sha256: Sha256::digest(&bytes).into() };
+        let upload = Upload {
+            state: UploadState::Complete,
+            offset,
+            sha256: Some(segment.sha256),
+            changed_at: now,
+            completed_at: Some(now),
+            expires_at: None,
+            ..upload
+        };
+        let id = upload.id;
+        let screened = self.screen_small(&upload, &bytes);
+        let finishing = Finishing::new(self, upload.clone(), Vec::new(), now).screened(screened);
+        self.db
+            .write((upload, segment, bytes, finishing), |(upload, segment, bytes, finishing), tx| {
+                Box::pin(async move {
+                    Uploads::insert(tx, std::slice::from_ref(upload), &[(upload, segment)]).await?;
+                    Uploads::keep_small(tx, upload, bytes).await?;
+                    finishing.write_consequences(tx, &creation_reports(upload, upload.created_at)).await
+                })
+            })
+            .await
+            .map_err(|error: DbError| error)?;
+        self.deliveries.wake();
+        self.agenda.wake();
+        let reception = Reception { offset, is_complete: true, expires_at: None, ended: Ended::Whole };
+        Ok((Creation::Created { id, expires_at: None }, reception))
+    }
+
+    /// What an upload begins as, unless its manifest is refused.
+    async fn new_upload(
+        &self,
+        caller: &Caller,
+        request: CreateRequest,
+    ) -> Result<Result<Upload, Creation>, DbError> {
         let CreateRequest { length, fields, is_partial } = request;
         let (id, now) = (UploadId::new(), self.clock.now());
         // A part says what it is only if it wants to; what it becomes a part of must (T-37).
@@ -82,13 +195,19 @@ impl Exchange {
         } else {
             match self.admit(caller, id, fields, now).await? {
                 Ok(manifest) => manifest,
-                Err(refused) => return Ok(refused),
+                Err(refused) => return Ok(Err(refused)),
             }
         };
         let mut upload = Upload::new((caller.tenant(), caller.id()), id, Door::Tus, length, manifest, now);
         upload.concat = is_partial.then_some(Concat::Partial);
         upload.expires_at = self.uploads.expires_at(&upload, now);
-        let mut expires_at = upload.expires_at;
+        Ok(Ok(upload))
+    }
+
+    /// Makes an upload exist that has no bytes yet.
+    async fn insert_upload(self: &Arc<Self>, upload: Upload) -> Result<Creation, DbError> {
+        let (id, now, mut expires_at) = (upload.id, upload.created_at, upload.expires_at);
+        let (length, is_partial) = (upload.length, upload.is_partial());
         let unit = NewUpload { upload, now };
         if length == Some(0) {
             // An upload without bytes is complete at once (T-14).
@@ -155,7 +274,7 @@ impl Exchange {
     async fn acknowledge(self: &Arc<Self>, appended: Appended<BodyError>) -> Result<Reception, UploadError> {
         let (full, offset) = (appended.fills(), appended.end());
         // The lock inside `appended` is held until the tail is committed.
-        let Appended { mut upload, tail, ended, lock, .. } = appended;
+        let Appended { mut upload, tail, small, ended, lock, .. } = appended;
         let is_complete = full || upload.state != UploadState::Open;
         let expires_at = match (is_complete, tail.is_empty()) {
             (true, _) => upload.expires_at.filter(|_| upload.is_partial()),
@@ -165,7 +284,7 @@ impl Exchange {
         if full {
             // The end of the last body may be all that tells the length.
             upload.length = Some(offset);
-            if !self.finish_upload(upload, tail).await? {
+            if !self.finish_upload(upload, tail, small).await? {
                 // Nothing of ours was written, so nothing of ours may be acknowledged.
                 return Err(UploadError::Locked);
             }

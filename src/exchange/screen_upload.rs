@@ -47,9 +47,20 @@ impl Exchange {
         self.screening.open(self.screening.look(declared, head))
     }
 
-    /// The same of an upload whose last byte is in the store. Bytes that cannot be read are not recognised: that they
+    /// The same of an upload all of whose bytes are at hand.
+    pub(super) fn screen_small(&self, upload: &Upload, bytes: &[u8]) -> Option<Screened> {
+        if upload.is_partial() {
+            return None;
+        }
+        self.screen(declared_type(upload).as_deref(), bytes.get(..HEAD_BYTES).unwrap_or(bytes))
+    }
+
+    /// The same of an upload whose last byte is in the store. Nobody looks at a part by itself. Bytes that cannot be read are not recognised: that they
     /// cannot is for the delivery to find out.
     pub(super) async fn screen_stored(&self, upload: &Upload) -> Option<Screened> {
+        if upload.is_partial() {
+            return None;
+        }
         let head = self.uploads.head(upload, HEAD_BYTES).await.unwrap_or_else(|error| {
             tracing::warn!(upload.id = %upload.id, %error, "the beginning of an upload cannot be read");
             Bytes::new()

@@ -11,10 +11,11 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::blob::{BlobWriter, Segment};
+use super::blob::Segment;
 use super::checksum::{ExpectedChecksum, Hashing};
 use super::lock::Lock;
 use super::model::{Upload, UploadState};
+use super::small::Taking;
 use super::{UploadError, Uploads};
 use crate::auth::Access;
 use crate::id::UploadId;
@@ -71,6 +72,8 @@ pub(crate) struct Appended<E> {
     pub(crate) upload: Upload,
     /// Bytes that are durable but not yet acknowledged; more than one segment only of a body with a checksum.
     pub(crate) tail: Vec<Segment>,
+    /// All bytes of a small upload: the tail is durable with them, in the same commit.
+    pub(crate) small: Option<Bytes>,
     /// Why it ended.
     pub(crate) ended: Ended<E>,
     /// Held until the tail is committed.
@@ -108,14 +111,19 @@ pub(super) async fn append<E, B>(
 where
     B: Stream<Item = Result<Bytes, E>> + Send,
 {
-    // A request that cannot succeed must not interrupt one that does (T-35).
-    let upload = uploads.find(&request.access, request.id).await?.ok_or(UploadError::NotFound)?;
-    check(uploads, &request, &upload)?;
-    let lock = uploads.locks.take(request.id, PATIENCE).await.ok_or(UploadError::Locked)?;
+    let lock = if let Some(lock) = uploads.locks.take_free(request.id) {
+        lock
+    } else {
+        // A request that cannot succeed must not interrupt one that does (T-35).
+        let upload = uploads.find(&request.access, request.id).await?.ok_or(UploadError::NotFound)?;
+        check(uploads, &request, &upload)?;
+        uploads.locks.take(request.id, PATIENCE).await.ok_or(UploadError::Locked)?
+    };
     let mut upload = uploads.find(&request.access, request.id).await?.ok_or(UploadError::NotFound)?;
     check(uploads, &request, &upload)?;
     if upload.state != UploadState::Open {
-        return Ok(Appended { upload, tail: Vec::new(), ended: Ended::Whole, lock: None, is_last: false });
+        let (tail, small) = (Vec::new(), None);
+        return Ok(Appended { upload, tail, small, ended: Ended::Whole, lock: None, is_last: false });
     }
     let most = upload.length.or(request.length).unwrap_or(uploads.settings.max_bytes);
     let room = most.saturating_sub(upload.offset);
@@ -126,7 +134,7 @@ where
         uploads.declare_length(&upload, length).await?;
         upload.length = Some(length);
     }
-    let writer = match uploads.blobs.append(&upload.key, upload.offset).await {
+    let writer = match Taking::begin(uploads, &upload).await {
         Ok(writer) => writer,
         Err(error) => {
             let error = UploadError::from(error);
@@ -140,14 +148,15 @@ where
     let mut run = Run { uploads, upload, writer, room, since_checkpoint: 0, tail: Vec::new(), hashing };
     let outcome = run.drive(body, &lock, stopping).await;
     // Nothing may still be on its way to the blob when the next writer gets the lock.
-    run.writer.abandon().await;
-    if !matches!(outcome, Ok((_, Some(_)))) {
+    let is_stored = run.writer.abandon().await;
+    if is_stored && !matches!(outcome, Ok((_, Some(_)))) {
         // What does not count must not keep a full disk full: opening the blob anew cuts it off.
         let _ = uploads.blobs.append(&run.upload.key, run.upload.offset).await;
     }
     let (ended, tail) = outcome?;
+    let small = if tail.is_some() { run.writer.small() } else { None };
     let (tail, is_last) = (tail.unwrap_or_default(), request.is_last);
-    Ok(Appended { upload: run.upload, tail, ended, lock: Some(lock), is_last })
+    Ok(Appended { upload: run.upload, tail, small, ended, lock: Some(lock), is_last })
 }
 
 /// Whether the upload can take what the request brings, as far as that is known without its body. A complete upload
@@ -176,7 +185,7 @@ fn check(uploads: &Uploads, request: &AppendRequest, upload: &Upload) -> Result<
 struct Run<'a> {
     uploads: &'a Uploads,
     upload: Upload,
-    writer: Box<dyn BlobWriter>,
+    writer: Taking,
     /// Bytes the upload still has room for.
     room: u64,
     since_checkpoint: u64,

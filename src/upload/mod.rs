@@ -20,6 +20,7 @@ pub(crate) mod fuzzing;
 mod lock;
 mod metadata;
 mod model;
+mod small;
 mod source;
 mod spool;
 mod store;
@@ -63,6 +64,8 @@ pub(crate) struct UploadSettings {
     pub(crate) checkpoint_bytes: u64,
     /// … or after this much time, if anything arrived in it.
     pub(crate) checkpoint_interval: Duration,
+    /// The most bytes of an upload that is kept beside its row; 0: none is.
+    pub(crate) small_bytes: u64,
     /// How long an upload may stay incomplete.
     pub(crate) expiry: Expiry,
 }
@@ -113,7 +116,7 @@ impl Uploads {
 
     /// The first bytes of an upload, at most `most` of them.
     pub(crate) async fn head(&self, upload: &Upload, most: usize) -> Result<Bytes, UploadError> {
-        Ok(self.blobs.read(&upload.key, 0).await?.next(most).await?)
+        Ok(self.read(&upload.key, 0).await?.next(most).await?)
     }
 
     /// The key under which an upload of this owner shares the bytes of a resource.
@@ -265,7 +268,7 @@ impl Sources for Uploads {
         let upload = upload.ok_or(SourceError::Missing)?;
         let reader = match upload.offset {
             0 => None,
-            _ => Some(self.blobs.read(&upload.key, 0).await.map_err(source_error)?),
+            _ => Some(self.read(&upload.key, 0).await.map_err(source_error)?),
         };
         Ok(Box::new(VerifiedSource::new(reader, upload.offset, segments)?))
     }

@@ -19,10 +19,18 @@ pub(crate) struct UploadSpool {
     tracker: TaskTracker,
     tenant: String,
     owner: String,
-    open: Option<(UploadId, Box<dyn BlobWriter>)>,
+    open: Option<Payload>,
     held: Vec<UploadId>,
     /// The one that is being read back, with its reader and position.
     reading: Option<(UploadId, u64, Box<dyn BlobReader>)>,
+}
+
+/// A payload that is being written.
+struct Payload {
+    id: UploadId,
+    writer: Box<dyn BlobWriter>,
+    /// Taken here and not by the store: of what is uploaded nobody asks for it.
+    sha1: Sha1,
 }
 
 impl UploadSpool {
@@ -81,33 +89,33 @@ impl Spool for UploadSpool {
         // Held before the file exists, so that a dropped future leaves nothing.
         self.held.push(id);
         let writer = self.blobs.append(&self.key(id), 0).await?;
-        self.open = Some((id, writer));
+        self.open = Some(Payload { id, writer, sha1: Sha1::new() });
         Ok(())
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<(), SpoolError> {
         match &mut self.open {
-            Some((_, writer)) => Ok(writer.write(bytes).await?),
+            Some(payload) => {
+                payload.sha1.update(&bytes);
+                Ok(payload.writer.write(bytes).await?)
+            }
             None => Err(SpoolError::Storage(std::io::Error::other("nothing is open in the spool"))),
         }
     }
 
     async fn end(&mut self) -> Result<Spooled, SpoolError> {
-        let Some((id, mut writer)) = self.open.take() else {
+        let Some(Payload { id, mut writer, sha1 }) = self.open.take() else {
             return Err(SpoolError::Storage(std::io::Error::other("nothing is open in the spool")));
         };
-        Ok(match writer.checkpoint().await? {
-            Some(segment) => {
-                Spooled { id, length: segment.length, sha256: segment.sha256, sha1: writer.sha1() }
-            }
-            None => {
-                Spooled { id, length: 0, sha256: Sha256::digest(b"").into(), sha1: Sha1::digest(b"").into() }
-            }
-        })
+        let (length, sha256) = match writer.checkpoint().await? {
+            Some(segment) => (segment.length, segment.sha256),
+            None => (0, Sha256::digest(b"").into()),
+        };
+        Ok(Spooled { id, length, sha256, sha1: sha1.finalize().into() })
     }
 
     async fn abort(&mut self) {
-        if let Some((id, mut writer)) = self.open.take() {
+        if let Some(Payload { id, mut writer, .. }) = self.open.take() {
             // What is still on its way must not arrive after the removal.
             writer.abandon().await;
             self.remove(id).await;
@@ -150,7 +158,7 @@ impl Drop for UploadSpool {
         }
         let blobs = self.blobs.clone();
         self.tracker.spawn(async move {
-            if let Some((_, mut writer)) = open {
+            if let Some(Payload { mut writer, .. }) = open {
                 writer.abandon().await;
             }
             for key in keys {

@@ -10,11 +10,11 @@ use super::{DoorState, checksum, collection_url, concat, headers};
 use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::exchange::concatenate_upload::ConcatenateRequest;
-use crate::exchange::receive_upload::{CreateRequest, Creation};
+use crate::exchange::receive_upload::{CreateRequest, Creation, FirstBytes};
 use crate::http::body::{self, BodyFault};
 use crate::http::routes;
 use crate::id::UploadId;
-use crate::upload::{AppendRequest, UploadError};
+use crate::upload::UploadError;
 
 /// Creates an upload, and takes its first bytes if the request carries some. The manifest is judged before
 /// the body is asked for, so that a client that sent `Expect: 100-continue` is spared it (T-21).
@@ -43,14 +43,19 @@ pub(super) async fn create(
     let checksum = if carries_bytes { checksum::expected(fields)? } else { None };
     let creation =
         CreateRequest { length, fields: headers::metadata(fields, state.metadata_mode)?, is_partial };
-    let (id, mut expires_at) = created(state.exchange.create_upload(caller, creation).await?)?;
+    let (creation, received) = if carries_bytes {
+        let body = checksum::body(request, checksum.as_ref());
+        let first = FirstBytes { declared, checksum, body };
+        state.exchange.create_upload_with(caller, creation, first).await?
+    } else {
+        (state.exchange.create_upload(caller, creation).await?, None)
+    };
+    let (id, mut expires_at) = created(creation)?;
 
     let mut response = StatusCode::CREATED.into_response();
-    if carries_bytes {
-        let body = checksum::body(request, checksum.as_ref());
-        let append = AppendRequest { declared, checksum, ..AppendRequest::new(caller.access(), id, 0) };
+    if let Some(received) = received {
         // The upload exists whatever becomes of its first bytes: the offset says how many were kept (T-22).
-        let offset = match state.exchange.append_upload(append, body).await {
+        let offset = match received {
             Ok(reception) => {
                 expires_at = reception.expires_at;
                 reception.offset

@@ -1,8 +1,7 @@
 //! What every [`BlobStore`] must do. Each implementation's tests call [`all`].
 
 use bytes::Bytes;
-use sha1::{Digest, Sha1};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::{BlobError, BlobStore, Segment, StorageKey};
 use crate::id::UploadId;
@@ -30,9 +29,7 @@ async fn add(store: &impl BlobStore, key: &StorageKey, offset: u64, bytes: &[u8]
     for piece in bytes.chunks(700_001) {
         writer.write(Bytes::copy_from_slice(piece)).await.expect("it writes");
     }
-    let segment = writer.checkpoint().await.expect("it syncs").expect("something was written");
-    assert_eq!(writer.sha1(), <[u8; 20]>::from(Sha1::digest(bytes)));
-    segment
+    writer.checkpoint().await.expect("it syncs").expect("something was written")
 }
 
 async fn content(store: &impl BlobStore, key: &StorageKey, offset: u64) -> Vec<u8> {

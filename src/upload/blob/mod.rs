@@ -144,9 +144,6 @@ pub(crate) trait BlobWriter: Send {
     /// Returns when nothing is being written any more, so that the blob may be opened anew. What was written
     /// since the last checkpoint is given up.
     async fn abandon(&mut self);
-
-    /// SHA-1 of everything written since the blob was opened. Call it after a checkpoint.
-    fn sha1(&self) -> [u8; 20];
 }
 
 /// A blob open for reading.

@@ -9,8 +9,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use sha1::{Digest, Sha1};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::span::{Span, cover, end_of, to_gather};
@@ -78,7 +77,7 @@ impl BlobStore for ObjectBlobs {
         Ok(Box::new(ObjectWriter {
             folder,
             spans,
-            hashes: Some(Hashes::default()),
+            sha256: Some(Sha256::new()),
             busy: JoinSet::new(),
             gathered: Vec::new(),
             gathered_bytes: 0,
@@ -246,21 +245,14 @@ fn skip(content: &mut Vec<Bytes>, mut count: u64) {
     });
 }
 
-/// The running hashes of what is written.
-#[derive(Default)]
-struct Hashes {
-    segment_sha256: Sha256,
-    sha1: Sha1,
-}
-
 struct ObjectWriter {
     folder: Folder,
     /// The objects that are there, from the first byte on.
     spans: Vec<Span>,
-    /// `None` while an object is on its way, or after a failure.
-    hashes: Option<Hashes>,
+    /// The running hash of the segment; `None` while an object is on its way, or after a failure.
+    sha256: Option<Sha256>,
     /// At most one object on its way. Dropping it calls the call off.
-    busy: JoinSet<Result<Hashes, BucketError>>,
+    busy: JoinSet<Result<Sha256, BucketError>>,
     gathered: Vec<Bytes>,
     gathered_bytes: u64,
     segment_first_byte: u64,
@@ -270,17 +262,17 @@ struct ObjectWriter {
 
 impl ObjectWriter {
     /// Waits for the object under way. After a failure every later call fails: nobody knows what is there.
-    async fn idle(&mut self) -> Result<Hashes, BlobError> {
+    async fn idle(&mut self) -> Result<Sha256, BlobError> {
         match self.busy.join_next().await {
             Some(Ok(put)) => Ok(put?),
             Some(Err(_)) => Err(interrupted()),
-            None => self.hashes.take().ok_or_else(interrupted),
+            None => self.sha256.take().ok_or_else(interrupted),
         }
     }
 
     /// Begins to write what is gathered.
     async fn start(&mut self) -> Result<(), BlobError> {
-        let mut hashes = self.idle().await?;
+        let mut sha256 = self.idle().await?;
         let content = std::mem::take(&mut self.gathered);
         let span = Span { first_byte: self.position - self.gathered_bytes, end: self.position };
         self.gathered_bytes = 0;
@@ -290,14 +282,13 @@ impl ObjectWriter {
             let to_hash = content.clone();
             let hashed = spawn_blocking(move || {
                 for bytes in to_hash {
-                    hashes.segment_sha256.update(&bytes);
-                    hashes.sha1.update(&bytes);
+                    sha256.update(&bytes);
                 }
-                hashes
+                sha256
             });
-            let hashes = hashed.await.map_err(|_| BucketError::Failed)?;
+            let sha256 = hashed.await.map_err(|_| BucketError::Failed)?;
             folder.put(span, content).await?;
-            Ok(hashes)
+            Ok(sha256)
         });
         Ok(())
     }
@@ -326,13 +317,13 @@ impl BlobWriter for ObjectWriter {
         if self.gathered_bytes > 0 {
             self.start().await?;
         }
-        let mut hashes = self.idle().await?;
+        let mut sha256 = self.idle().await?;
         let segment = Segment {
             first_byte: self.segment_first_byte,
             length: self.position - self.segment_first_byte,
-            sha256: hashes.segment_sha256.finalize_reset().into(),
+            sha256: sha256.finalize_reset().into(),
         };
-        self.hashes = Some(hashes);
+        self.sha256 = Some(sha256);
         self.segment_first_byte = self.position;
         self.folder.gather(&mut self.spans).await?;
         Ok(Some(segment))
@@ -343,10 +334,6 @@ impl BlobWriter for ObjectWriter {
         self.gathered_bytes = 0;
         // Whether it succeeded does not matter: the next append removes what was not acknowledged.
         let _ = self.idle().await;
-    }
-
-    fn sha1(&self) -> [u8; 20] {
-        self.hashes.as_ref().map(|hashes| hashes.sha1.clone().finalize().into()).unwrap_or_default()
     }
 }
 

@@ -116,6 +116,10 @@ fn w_39_the_command_lists_dry_runs_and_repeats_and_its_exit_code_says_whether_al
     let (gateway, uploads) = with_dead(2);
     let told = printed(&run(&gateway, &["deliveries"]));
     assert!(told.starts_with("2 in all") && uploads.iter().all(|id| told.contains(id)), "{told}");
+    let dead = list(&gateway, "?status=dead&sender_id=s0");
+    let why = dead["deliveries"][0]["issue"].as_str().expect("a reason");
+    let told = printed(&run(&gateway, &["status", &uploads[0]]));
+    assert!(told.contains(why), "{told}");
     let told = printed(&run(&gateway, &["deliveries", "--sender", "s1", "--json"]));
     let line: Value = serde_json::from_str(told.trim()).expect("a line of JSON");
     assert_eq!(line["upload_id"], uploads[1].as_str());

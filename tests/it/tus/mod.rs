@@ -11,4 +11,5 @@ mod info;
 mod manifests;
 mod origins;
 mod redelivery;
+mod small;
 mod terminating;
