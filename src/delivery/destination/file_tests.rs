@@ -101,6 +101,7 @@ async fn the_location_is_the_absolute_path_of_the_file() {
     assert_eq!(std::fs::read(location.expect("it is delivered")).expect("the file is there"), b"x");
 }
 
+/// W-05
 #[tokio::test]
 async fn a_symbolic_link_below_the_root_is_never_followed() {
     let folder = Folder::fresh();
@@ -132,6 +133,7 @@ async fn a_folder_at_the_path_is_never_replaced() {
     assert_eq!(folder.paths().await, ["taken/inside"]);
 }
 
+/// D-09
 #[tokio::test]
 async fn a_sidecar_holds_the_manifest_beside_the_name_that_was_given() {
     let folder = Folder::fresh();
@@ -143,6 +145,7 @@ async fn a_sidecar_holds_the_manifest_beside_the_name_that_was_given() {
     assert_eq!(folder.paths().await.len(), 3);
 }
 
+/// W-11
 #[tokio::test]
 async fn a_sweep_removes_what_is_unfinished_and_nothing_else() {
     let folder = Folder::fresh();
