@@ -92,9 +92,9 @@ fn run(settings: &[(&str, &str)], rounds: u64, stored: &Store<'_>, targets: &[Ta
         (0..CLIENTS).map(|number| Client::new(number, Random::new(random.next()))).collect();
     let mut gateway = prepare(settings, targets);
     gateway.launch();
+    let mut life = || Duration::from_millis(LIFE.start() + random.below(LIFE.end() - LIFE.start() + 1));
     for _ in 0..rounds {
-        let life = LIFE.start() + random.below(LIFE.end() - LIFE.start() + 1);
-        disturb(&mut gateway, &mut clients, Duration::from_millis(life));
+        disturb(&mut gateway, &mut clients, life());
         gateway.launch();
         for client in &mut clients {
             client.check_offsets(gateway.address());
@@ -102,6 +102,12 @@ fn run(settings: &[(&str, &str)], rounds: u64, stored: &Store<'_>, targets: &[Ta
     }
     for client in &mut clients {
         client.finish(gateway.address());
+    }
+    // Now deliveries alone are under way.
+    for _ in 0..rounds {
+        wait::pause(life());
+        gateway.kill();
+        gateway.launch();
     }
     check(&gateway, &clients, targets);
     check_store(&gateway, stored);
