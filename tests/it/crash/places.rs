@@ -16,14 +16,17 @@ pub(super) type Store<'a> = Box<dyn Fn(&Gateway) -> Vec<PathBuf> + 'a>;
 /// What lies at a target: ids of our uploads, each with the SHA-256 of its bytes.
 pub(super) type Arrived = Vec<(String, String)>;
 
+/// What has arrived, or `None` while there is still more than that.
+pub(super) type Look<'a> = Box<dyn Fn(&Gateway) -> Option<Arrived> + 'a>;
+
 /// A target of all deliveries.
 pub(super) struct Target<'a> {
     /// Its name.
     pub(super) name: &'static str,
     /// Its entry in the delivery file.
     pub(super) entry: String,
-    /// What has arrived, or `None` while there is still more than that.
-    pub(super) look: Box<dyn Fn(&Gateway) -> Option<Arrived> + 'a>,
+    /// How to look into it.
+    pub(super) look: Look<'a>,
 }
 
 /// The folder of uploads.
