@@ -131,6 +131,8 @@ impl App {
     /// Starts a gateway; when this returns it answers.
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let clock: SharedClock = Arc::new(SystemClock);
+        // Before anything counts: what is counted earlier is lost.
+        let metrics = Metrics::install(clock.now());
         let files = wiring::files(&config)?;
         for warning in sound::warnings(&config, &files, clock.now()) {
             tracing::warn!("{warning}");
@@ -147,7 +149,7 @@ impl App {
         let settings = Arc::new(config.server.clone());
         let edge = EdgeState {
             settings: settings.clone(),
-            metrics: Metrics::install(clock.now()),
+            metrics,
             readiness: readiness(exchange.clone()),
             stopping: lifecycle.soft().clone(),
         };

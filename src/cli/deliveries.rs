@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::client::{ClientArgs, GatewayClient};
 use super::{Outcome, block_on, print};
+use crate::outbound::form;
 
 /// Deliveries that one answer of the gateway holds.
 const PAGE: u64 = 1_000;
@@ -71,11 +72,8 @@ pub(super) fn run(args: &DeliveriesArgs) -> Outcome {
 
 async fn list(args: &DeliveriesArgs) -> Outcome {
     let gateway = GatewayClient::new(&args.client)?;
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for (name, word) in args.filter.wire() {
-        query.append_pair(&name, word.as_str().unwrap_or_default());
-    }
-    let query = query.finish();
+    let filter = args.filter.wire();
+    let query = form(filter.iter().map(|(name, word)| (name.as_str(), word.as_str().unwrap_or_default())));
     let (mut left, mut after) = (args.filter.limit.unwrap_or(u64::MAX), None::<String>);
     while left > 0 {
         let mut path = format!("/upload/deliveries?{query}&limit={}", left.min(PAGE));
