@@ -133,6 +133,21 @@ async fn a_folder_at_the_path_is_never_replaced() {
     assert_eq!(folder.paths().await, ["taken/inside"]);
 }
 
+/// What is known of a folder is known of that folder, not of its name.
+#[tokio::test]
+async fn a_folder_that_somebody_removed_or_replaced_takes_the_next_delivery() {
+    let folder = Folder::fresh();
+    let destination = folder.with_sidecar(false, ClashPolicy::Fail);
+    let made = folder.root().join("a");
+    deliver(&destination, "a/b/first.txt", b"x").await.expect("it is delivered");
+    std::fs::remove_dir_all(&made).expect("it is there");
+    deliver(&destination, "a/b/second.txt", b"x").await.expect("it is made again");
+    std::fs::remove_dir_all(&made).expect("it is there");
+    std::fs::create_dir_all(made.join("b")).expect("somebody else makes folders, too");
+    deliver(&destination, "a/b/third.txt", b"x").await.expect("it is taken as it is");
+    assert_eq!(folder.paths().await, ["a/b/third.txt"]);
+}
+
 /// D-09
 #[tokio::test]
 async fn a_sidecar_holds_the_manifest_beside_the_name_that_was_given() {
