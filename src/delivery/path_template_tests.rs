@@ -56,6 +56,7 @@ fn documented_templates_give_documented_paths() {
     }
 }
 
+/// W-05
 #[test]
 fn harmful_names_become_harmless_ones() {
     let cases = [

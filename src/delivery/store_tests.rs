@@ -67,6 +67,7 @@ async fn every_statement_prepares_on_the_databases_it_is_for() {
     .await;
 }
 
+/// D-02
 #[tokio::test]
 async fn enqueueing_twice_leaves_one_delivery_per_upload_target_and_path() {
     for_each_database(|db| async move {
@@ -103,6 +104,7 @@ async fn a_claim_takes_what_is_due_at_its_target_and_no_more_than_its_limit() {
     .await;
 }
 
+/// W-13
 #[tokio::test]
 async fn concurrent_claims_never_take_the_same_delivery() {
     for_each_database(|db| async move {
@@ -117,6 +119,7 @@ async fn concurrent_claims_never_take_the_same_delivery() {
     .await;
 }
 
+/// W-13, W-24
 #[tokio::test]
 async fn a_lease_that_ended_makes_the_delivery_due_again_and_its_worker_writes_nothing_more() {
     for_each_database(|db| async move {
@@ -142,6 +145,7 @@ async fn a_lease_that_ended_makes_the_delivery_due_again_and_its_worker_writes_n
     .await;
 }
 
+/// W-17
 #[tokio::test]
 async fn a_settlement_writes_the_state_the_attempt_and_a_report_with_the_whole_envelope() {
     for_each_database(|db| async move {
@@ -201,6 +205,7 @@ async fn a_repeat_queues_what_has_ended_and_leaves_alone_what_is_under_way() {
     .await;
 }
 
+/// W-24
 #[tokio::test]
 async fn a_start_frees_all_leases_and_their_workers_write_nothing_more() {
     for_each_database(|db| async move {

@@ -176,6 +176,7 @@ async fn what_is_due_is_delivered_reported_and_delivered_again_when_asked_for() 
     .await;
 }
 
+/// D-05, D-06, W-12
 #[tokio::test]
 async fn a_failing_target_is_tried_by_the_schedule_and_then_given_up() {
     for_each_database(|db| async move {
@@ -219,6 +220,7 @@ async fn what_can_never_succeed_is_given_up_at_once() {
     .await;
 }
 
+/// W-40
 #[tokio::test]
 async fn a_target_that_hangs_does_not_hold_up_the_others() {
     for_each_database(|db| async move {
@@ -250,6 +252,7 @@ async fn a_target_that_hangs_does_not_hold_up_the_others() {
     .await;
 }
 
+/// W-24
 #[tokio::test]
 async fn an_attempt_whose_lease_is_lost_stops_and_writes_nothing() {
     for_each_database(|db| async move {

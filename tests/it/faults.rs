@@ -50,6 +50,7 @@ const IMPATIENT: (&str, &str) = (
     "[0,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
 );
 
+/// W-38
 #[test]
 fn a_full_disk_is_507_and_everything_goes_on_when_there_is_space_again() {
     let mut gateway = Gateway::prepare(&[IMPATIENT]);
@@ -83,6 +84,7 @@ fn a_full_disk_is_507_and_everything_goes_on_when_there_is_space_again() {
     assert_eq!(rows::count(&gateway, "upload"), 2, "the refused submission left nothing");
 }
 
+/// D-05
 #[test]
 fn a_target_in_the_way_waits_and_the_other_one_does_not() {
     let gateway = routed();
@@ -108,6 +110,7 @@ fn a_target_in_the_way_waits_and_the_other_one_does_not() {
     assert_eq!(std::fs::read(edav.join(format!("{}.txt", upload.id))).expect("it arrived"), b"abc");
 }
 
+/// W-37
 #[test]
 fn a_stop_in_the_middle_of_a_patch_keeps_all_that_arrived() {
     const SENT: usize = 300_000;
@@ -154,6 +157,7 @@ fn a_second_gateway_on_the_same_folder_is_refused_and_told_why() {
     gateway.wait_delivered(&ids[0], 1);
 }
 
+/// W-14
 #[test]
 fn a_database_that_drops_its_connections_loses_nothing_that_was_acknowledged() {
     let Some(url) = postgres::fresh_database() else { return };
@@ -199,6 +203,7 @@ fn a_database_that_drops_its_connections_loses_nothing_that_was_acknowledged() {
 /// How stored bytes go bad.
 type Rot = fn(&Path);
 
+/// W-04, D-04
 #[test]
 fn stored_bytes_that_rotted_are_never_told_to_be_delivered() {
     let content = Random::new(36).bytes(200_000);

@@ -20,3 +20,4 @@ mod storage;
 mod submit;
 mod support;
 mod tus;
+mod weaknesses;

@@ -92,6 +92,7 @@ fn an_unknown_path_is_a_plain_404() {
     assert_eq!(answer.text(), "404 page not found\n");
 }
 
+/// W-31
 #[test]
 fn every_answer_carries_a_request_id() {
     let gateway = Gateway::start();
@@ -103,6 +104,7 @@ fn every_answer_carries_a_request_id() {
     }
 }
 
+/// W-37
 #[test]
 fn sigterm_stops_in_good_order_and_nothing_is_lost() {
     for_each_database(&[], |mut gateway| {

@@ -15,6 +15,7 @@ use crate::support::{rows, tus};
 /// How each mark begins; the place where it was put follows.
 const MARK: &str = "ZZPHI-";
 
+/// W-42
 #[test]
 fn what_an_accepted_submission_says_is_told_to_nobody() {
     watched(|gateway| {
@@ -151,6 +152,7 @@ fn paths_queries_and_methods_are_not_repeated() {
     });
 }
 
+/// W-42
 #[test]
 fn a_manifest_is_told_to_its_sender_and_to_nobody_else() {
     watched(|gateway| {
@@ -187,6 +189,7 @@ fn a_manifest_is_told_to_its_sender_and_to_nobody_else() {
     });
 }
 
+/// W-31
 #[test]
 fn a_refused_creation_is_told_what_was_wrong_and_nothing_more() {
     watched(|gateway| {

@@ -60,7 +60,7 @@ fn an_upload_in_a_bucket_arrives_in_every_bucket() {
         ("lake", s3_target("lake", &other, "")),
         ("same", s3_target("same", &store, ", metadata: sidecar")),
     ];
-    targets.extend(Azurite::get().map(|azurite| ("blob", azure_target("blob", azurite))));
+    targets.extend(Azurite::get().map(|azurite| ("blob", azure_target("blob", &azurite.container()))));
     let gateway = routed(&s3_store(&store), &targets);
     for length in [100 * 1024, 20 * MIB] {
         let content = Random::new(7).bytes(length);
@@ -101,7 +101,7 @@ fn a_submission_is_kept_in_a_bucket_and_found_after_a_kill() {
 #[test]
 fn an_upload_lies_in_a_container_of_azure() {
     let Some(azurite) = Azurite::get() else { return };
-    let settings = azure_store(azurite);
+    let settings = azure_store(&azurite.container());
     let mut gateway = Gateway::with(&borrowed(&settings));
     let content = Random::new(8).bytes(20 * MIB);
     let upload = tus::create(&gateway, content.len() as u64);

@@ -89,6 +89,7 @@ impl Job {
     }
 }
 
+/// D-03, D-04
 pub(super) async fn an_upload_arrives_whole_however_deep_its_path_and_however_large_it_is(
     target: &impl TestTarget,
 ) {
@@ -107,6 +108,7 @@ pub(super) async fn an_upload_arrives_whole_however_deep_its_path_and_however_la
     assert_eq!(target.paths().await.len(), 3);
 }
 
+/// D-02
 pub(super) async fn the_same_delivery_twice_leaves_what_once_leaves(target: &impl TestTarget) {
     let policies = [ClashPolicy::Fail, ClashPolicy::Overwrite, ClashPolicy::SuffixUploadId];
     for (number, policy) in (1..).zip(policies) {
@@ -119,6 +121,7 @@ pub(super) async fn the_same_delivery_twice_leaves_what_once_leaves(target: &imp
     }
 }
 
+/// D-07, W-10
 pub(super) async fn another_upload_with_the_same_bytes_gets_a_name_of_its_own(target: &impl TestTarget) {
     let destination = target.destination(ClashPolicy::SuffixUploadId);
     let [one, other] = [Job::to("same/name.txt"), Job::to("same/name.txt")];
@@ -128,6 +131,7 @@ pub(super) async fn another_upload_with_the_same_bytes_gets_a_name_of_its_own(ta
     assert_eq!(target.paths().await.len(), 2);
 }
 
+/// D-03, W-11
 pub(super) async fn a_crashed_attempt_leaves_nothing_after_the_next_one(target: &impl TestTarget) {
     let job = Job::to("crashed/name.txt");
     target.crash(job.delivery_id, 1, &job.path).await;
@@ -138,6 +142,7 @@ pub(super) async fn a_crashed_attempt_leaves_nothing_after_the_next_one(target: 
     assert_eq!(target.read(&job.path).await.as_deref(), Some(&b"content"[..]));
 }
 
+/// D-04, W-04
 pub(super) async fn a_source_that_fails_leaves_nothing(target: &impl TestTarget) {
     let destination = target.destination(ClashPolicy::Overwrite);
     for fails_at in [0, 3, 7] {
@@ -148,6 +153,7 @@ pub(super) async fn a_source_that_fails_leaves_nothing(target: &impl TestTarget)
     }
 }
 
+/// D-04, W-04
 pub(super) async fn bytes_that_are_not_the_promised_ones_leave_nothing(target: &impl TestTarget) {
     let destination = target.destination(ClashPolicy::Overwrite);
     let cases = [
@@ -163,6 +169,7 @@ pub(super) async fn bytes_that_are_not_the_promised_ones_leave_nothing(target: &
     }
 }
 
+/// D-07, W-10
 pub(super) async fn other_content_at_the_path_is_treated_as_the_policy_says(target: &impl TestTarget) {
     let job = Job::to("taken/name.v1.txt");
     target.put(&job.path, b"other").await;
@@ -189,6 +196,7 @@ pub(super) async fn other_content_at_the_path_is_treated_as_the_policy_says(targ
     assert_eq!(target.paths().await.len(), 2);
 }
 
+/// W-05
 pub(super) async fn a_path_that_leads_out_of_the_target_is_refused(target: &impl TestTarget) {
     let destination = target.destination(ClashPolicy::Overwrite);
     for path in ["", "/", "/etc/x", "..", "../x", "a/../../x", "a//x", "a/./x", "a/", "a\0b", "a/.part-x"] {
@@ -199,6 +207,7 @@ pub(super) async fn a_path_that_leads_out_of_the_target_is_refused(target: &impl
     assert_eq!(target.paths().await, [""; 0]);
 }
 
+/// D-03, W-11
 pub(super) async fn a_delivery_that_is_given_up_shows_nothing(target: &impl TestTarget) {
     let destination = target.destination(ClashPolicy::Fail);
     let job = Job::to("given/up.txt");

@@ -2,10 +2,13 @@
 //! in it. Everything goes through the open directory, so nobody can lead a path elsewhere half-way; every
 //! symbolic link below the root is refused.
 
-use std::fs::File;
+use std::collections::HashSet;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -17,18 +20,50 @@ use crate::delivery::DeliveryError;
 /// How much is read or written at once.
 const BLOCK: usize = 1 << 20;
 
-/// A directory below the root.
-pub(super) struct Directory {
-    fd: OwnedFd,
-    durable: bool,
+/// The directories whose names this process knows to survive a loss of power. Asking the disk again costs a wait for
+/// every level of every path.
+#[derive(Debug, Default)]
+pub(super) struct Synced(Mutex<HashSet<(u64, u64, SystemTime)>>);
+
+impl Synced {
+    /// Paths may have a directory for each upload; what is forgotten is synced again.
+    const MOST: usize = 4096;
+
+    /// A number is used again once its directory is gone; with the time of its birth it is unmistakable.
+    fn key(found: &Metadata) -> Option<(u64, u64, SystemTime)> {
+        Some((found.dev(), found.ino(), found.created().ok()?))
+    }
+
+    fn knows(&self, found: &Metadata) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::key(found).is_some_and(|key| known.contains(&key))
+    }
+
+    fn remember(&self, found: &Metadata) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= Self::MOST {
+            known.clear();
+        }
+        known.extend(Self::key(found));
+    }
 }
 
-impl Directory {
-    /// Opens `root` and then `parents` one below the other, and makes what is missing. With `durable` each
+/// A directory below the root.
+pub(super) struct Directory<'s> {
+    fd: File,
+    synced: Option<&'s Synced>,
+}
+
+impl<'s> Directory<'s> {
+    /// Opens `root` and then `parents` one below the other, and makes what is missing. With `synced` each
     /// of them survives a loss of power when this returns.
-    pub(super) fn open(root: &Path, parents: &[&str], durable: bool) -> Result<Self, DeliveryError> {
-        let fd = open_root(root, durable).map_err(root_fault)?;
-        let mut here = Self { fd, durable };
+    pub(super) fn open(
+        root: &Path,
+        parents: &[&str],
+        synced: Option<&'s Synced>,
+    ) -> Result<Self, DeliveryError> {
+        let fd = open_root(root, synced.is_some()).map_err(root_fault)?;
+        let mut here = Self { fd, synced };
         for name in parents {
             here = here.enter(name)?;
         }
@@ -40,17 +75,23 @@ impl Directory {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(refusal(error)),
         }
-        // One that existed may have been made by an attempt that died before it got here.
-        self.sync()?;
         let flags = directory_flags() | OFlags::NOFOLLOW;
-        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(refusal)?;
-        Ok(Self { fd, durable: self.durable })
+        let fd = File::from(rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(refusal)?);
+        if let Some(synced) = self.synced {
+            let found = fd.metadata()?;
+            // One that existed may have been made by an attempt that died before it got here.
+            if !synced.knows(&found) {
+                self.sync()?;
+                synced.remember(&found);
+            }
+        }
+        Ok(Self { fd, synced: self.synced })
     }
 
     /// Makes changes of names in this directory survive a loss of power.
     pub(super) fn sync(&self) -> Result<(), DeliveryError> {
-        if self.durable {
-            rustix::fs::fsync(&self.fd).map_err(io::Error::from)?;
+        if self.synced.is_some() {
+            self.fd.sync_all()?;
         }
         Ok(())
     }
@@ -92,7 +133,7 @@ impl Directory {
             }
         }
         let same = <[u8; 32]>::from(hash.finalize()) == *sha256;
-        if same && self.durable {
+        if same && self.synced.is_some() {
             file.sync_all()?;
         }
         Ok(same)
@@ -101,7 +142,7 @@ impl Directory {
 
 /// A file that has no name of its own yet.
 pub(super) struct Staged<'d> {
-    directory: &'d Directory,
+    directory: &'d Directory<'d>,
     name: String,
     file: File,
     placed: bool,
@@ -115,7 +156,7 @@ impl Staged<'_> {
 
     /// Makes its bytes survive a loss of power; comes before it is given a name.
     pub(super) fn sync(&self) -> Result<(), DeliveryError> {
-        if self.directory.durable {
+        if self.directory.synced.is_some() {
             self.file.sync_all()?;
         }
         Ok(())
@@ -193,9 +234,9 @@ pub(super) fn sweep(root: &Path) -> io::Result<u64> {
 }
 
 /// Opens the root, made if need be. It may be a symbolic link: it is the operator's word.
-fn open_root(root: &Path, durable: bool) -> io::Result<OwnedFd> {
+fn open_root(root: &Path, durable: bool) -> io::Result<File> {
     make_root(root, durable)?;
-    Ok(rustix::fs::openat(CWD, root, directory_flags(), Mode::empty())?)
+    Ok(File::from(rustix::fs::openat(CWD, root, directory_flags(), Mode::empty())?))
 }
 
 /// What is wrong with the root is wrong with the target, not with the path of one delivery: an operator can

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::directory::{self, Directory, Staged};
+use super::directory::{self, Directory, Staged, Synced};
 use super::name::{PART, sidecar_of, split, with_suffix};
 use super::{Delivered, DeliveryRequest, Destination};
 use crate::delivery::{ClashPolicy, DeliveryError};
@@ -39,12 +39,15 @@ pub(crate) struct FileSettings {
 #[derive(Debug, Clone)]
 pub(crate) struct FileDestination {
     settings: Arc<FileSettings>,
+    /// Present where "delivered" includes that it survives a loss of power.
+    synced: Option<Arc<Synced>>,
 }
 
 impl FileDestination {
     /// A target that is this folder.
     pub(crate) fn new(settings: FileSettings) -> Self {
-        Self { settings: Arc::new(settings) }
+        let synced = settings.durable.then(Arc::default);
+        Self { settings: Arc::new(settings), synced }
     }
 
     /// Removes what crashed attempts left behind, and returns how many files that were. Only at start, and
@@ -61,6 +64,7 @@ impl Destination for FileDestination {
         let (parents, name) = split(request.path)?;
         let copy = Copy {
             settings: self.settings.clone(),
+            synced: self.synced.clone(),
             parents: parents.iter().map(|&parent| parent.to_owned()).collect(),
             name: name.to_owned(),
             staged_name: format!("{PART}{}", request.delivery_id),
@@ -79,8 +83,8 @@ impl Destination for FileDestination {
     }
 
     async fn check(&self) -> Result<(), DeliveryError> {
-        let settings = self.settings.clone();
-        in_thread(move || Directory::open(&settings.root, &[], settings.durable).map(drop)).await
+        let (settings, synced) = (self.settings.clone(), self.synced.clone());
+        in_thread(move || Directory::open(&settings.root, &[], synced.as_deref()).map(drop)).await
     }
 }
 
@@ -106,6 +110,7 @@ async fn feed(mut source: Box<dyn Source>, blocks: mpsc::Sender<Arriving>) -> Re
 /// One copy, as the writing thread sees it.
 struct Copy {
     settings: Arc<FileSettings>,
+    synced: Option<Arc<Synced>>,
     parents: Vec<String>,
     name: String,
     staged_name: String,
@@ -118,7 +123,7 @@ struct Copy {
 impl Copy {
     fn run(self, mut arriving: mpsc::Receiver<Arriving>) -> Result<Delivered, DeliveryError> {
         let parents: Vec<&str> = self.parents.iter().map(String::as_str).collect();
-        let directory = Directory::open(&self.settings.root, &parents, self.settings.durable)?;
+        let directory = Directory::open(&self.settings.root, &parents, self.synced.as_deref())?;
         for earlier in 1..self.lease_epoch {
             directory.remove(&self.staged(earlier))?;
             directory.remove(&sidecar_of(&self.staged(earlier)))?;
@@ -174,7 +179,7 @@ impl Copy {
     /// on a first one it is another upload's.
     fn place(
         &self,
-        directory: &Directory,
+        directory: &Directory<'_>,
         staged: &mut Staged<'_>,
         sha256: &[u8; 32],
     ) -> Result<String, DeliveryError> {

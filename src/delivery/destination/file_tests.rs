@@ -101,6 +101,7 @@ async fn the_location_is_the_absolute_path_of_the_file() {
     assert_eq!(std::fs::read(location.expect("it is delivered")).expect("the file is there"), b"x");
 }
 
+/// W-05
 #[tokio::test]
 async fn a_symbolic_link_below_the_root_is_never_followed() {
     let folder = Folder::fresh();
@@ -132,6 +133,22 @@ async fn a_folder_at_the_path_is_never_replaced() {
     assert_eq!(folder.paths().await, ["taken/inside"]);
 }
 
+/// What is known of a folder is known of that folder, not of its name.
+#[tokio::test]
+async fn a_folder_that_somebody_removed_or_replaced_takes_the_next_delivery() {
+    let folder = Folder::fresh();
+    let destination = folder.with_sidecar(false, ClashPolicy::Fail);
+    let made = folder.root().join("a");
+    deliver(&destination, "a/b/first.txt", b"x").await.expect("it is delivered");
+    std::fs::remove_dir_all(&made).expect("it is there");
+    deliver(&destination, "a/b/second.txt", b"x").await.expect("it is made again");
+    std::fs::remove_dir_all(&made).expect("it is there");
+    std::fs::create_dir_all(made.join("b")).expect("somebody else makes folders, too");
+    deliver(&destination, "a/b/third.txt", b"x").await.expect("it is taken as it is");
+    assert_eq!(folder.paths().await, ["a/b/third.txt"]);
+}
+
+/// D-09
 #[tokio::test]
 async fn a_sidecar_holds_the_manifest_beside_the_name_that_was_given() {
     let folder = Folder::fresh();
@@ -143,6 +160,7 @@ async fn a_sidecar_holds_the_manifest_beside_the_name_that_was_given() {
     assert_eq!(folder.paths().await.len(), 3);
 }
 
+/// W-11
 #[tokio::test]
 async fn a_sweep_removes_what_is_unfinished_and_nothing_else() {
     let folder = Folder::fresh();

@@ -29,11 +29,11 @@ pub(crate) fn s3_settings(endpoint: &str) -> BucketSettings {
 
 /// Settings of a new container, if there is an Azurite.
 pub(crate) fn azure_settings() -> Option<BucketSettings> {
-    let azurite = storage::Azurite::get()?;
+    let container = storage::Azurite::get()?.container();
     let (storage_account, storage_key) = storage::AZURE_ACCOUNT;
     Some(BucketSettings::Azure(AzureSettings {
-        endpoint: azurite.endpoint().to_owned(),
-        container: azurite.container(),
+        endpoint: container.endpoint().to_owned(),
+        container: container.name().to_owned(),
         credential: AzureCredential::SharedKey {
             storage_account: storage_account.to_owned(),
             storage_key: Secret::new(storage_key),

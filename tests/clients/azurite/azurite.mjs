@@ -2,9 +2,9 @@
 //
 //   node azurite.mjs PORT FOLDER
 //
-// For each line it is given, which names a container, it makes that container and says the line again. It ends with
-// its standard input, so it never outlives the test.
-import { createHmac } from 'node:crypto'
+// "make CONTAINER" makes a container; "list CONTAINER" says "BLOB SHA-256" for each blob in it. It says each line that it
+// was given again when that is done, and ends with its standard input, so it never outlives the test.
+import { createHash, createHmac } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 
@@ -40,9 +40,26 @@ const make = async (container) => {
   throw new Error('Azurite does not start')
 }
 
+const get = async (path, query, signedQuery) => {
+  const answer = await fetch(`http://127.0.0.1:${port}/${ACCOUNT}${path}${query}`, {
+    headers: signed('GET', path, signedQuery),
+  })
+  // What was listed may be gone by now.
+  return answer.ok ? Buffer.from(await answer.arrayBuffer()) : undefined
+}
+
+const list = async (container) => {
+  const listed = await get(`/${container}`, '?comp=list&restype=container', '\ncomp:list\nrestype:container')
+  for (const [, name] of String(listed).matchAll(/<Blob><Name>([^<]*)<\/Name>/g)) {
+    const content = await get(`/${container}/${name}`, '', '')
+    if (content !== undefined) console.log(`${name} ${createHash('sha256').update(content).digest('hex')}`)
+  }
+}
+
 createRequire(import.meta.url)('azurite/dist/src/blob/main.js')
-for await (const container of createInterface({ input: process.stdin })) {
-  await make(container)
-  console.log(container)
+for await (const line of createInterface({ input: process.stdin })) {
+  const [verb, container] = line.split(' ')
+  await (verb === 'list' ? list : make)(container)
+  console.log(line)
 }
 process.exit(0)

@@ -8,11 +8,10 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::available;
 use super::tus::tuspy_folder;
 use crate::support::environment::skipped;
 use crate::support::gateway::Gateway;
-use crate::support::install::{node, run};
+use crate::support::install::{available, node, run};
 use crate::support::random::Random;
 use crate::support::tus;
 

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::available;
 use crate::support::environment::number;
 use crate::support::gateway::{Gateway, for_each_database};
-use crate::support::install::{node, python};
+use crate::support::install::{available, node, python};
 
 #[test]
 fn fhir_kit_client_can_do_all_that_it_offers() {

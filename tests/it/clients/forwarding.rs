@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::tus_server::TusServer;
 use crate::support::files;
 use crate::support::gateway::{Gateway, furnish};
 use crate::support::random::Random;
 use crate::support::relay::{Break, Relay};
 use crate::support::tus;
+use crate::support::tus_server::TusServer;
 
 /// A chunk of the deliveries.
 const CHUNK: usize = 1 << 20;

@@ -7,19 +7,4 @@ mod fhir;
 mod forwarding;
 mod signature;
 mod tus;
-mod tus_server;
 mod upload;
-
-use std::path::PathBuf;
-
-use crate::support::environment::skipped;
-
-fn available(installed: &Result<PathBuf, String>) -> Option<PathBuf> {
-    match installed {
-        Ok(folder) => Some(folder.clone()),
-        Err(reason) => {
-            skipped(&format!("a client is not available: {reason}"));
-            None
-        }
-    }
-}

@@ -7,10 +7,9 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use super::available;
 use crate::support::gateway::Gateway;
 use crate::support::http::Request;
-use crate::support::install::python;
+use crate::support::install::{available, python};
 use crate::support::submission::{parameters, submit};
 
 /// The script and a folder with its vectors.

@@ -1,16 +1,15 @@
 //! tus-js-client and Uppy's tus plugin (npm), tuspy and aiotus (`PyPI`) and curl upload a file: interrupted and resumed,
-//! in parts side by side, and removed again.
+//! in parts side by side, and removed again; each into a folder, into S3 and into Azure.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::available;
-use crate::support::buckets::{azure_store, borrowed, s3_store};
+use crate::support::buckets::{Settings, azure_store, borrowed, s3_store};
 use crate::support::environment::{large, skipped};
 use crate::support::gateway::Gateway;
-use crate::support::install::{node, python, run};
+use crate::support::install::{available, node, python, run};
 use crate::support::random::Random;
 use crate::support::storage::{Azurite, S3Server};
 use crate::support::{rows, tus, wait};
@@ -26,81 +25,50 @@ enum Interruption {
 
 #[test]
 fn tus_js_client_resumes_after_an_abort() {
-    let Some(client) = tus_js() else { return };
-    interrupted_upload(client, "/upload/files", Interruption::Abort, &[]);
+    interrupted_uploads(tus_js, "/upload/files", Interruption::Abort);
 }
 
 #[test]
 fn tus_js_client_resumes_after_the_gateway_was_killed() {
-    let Some(client) = tus_js() else { return };
-    interrupted_upload(client, "/files/", Interruption::Kill, &[]);
+    interrupted_uploads(tus_js, "/files/", Interruption::Kill);
 }
 
 #[test]
 fn tuspy_resumes_after_an_abort() {
-    let Some(client) = tuspy() else { return };
-    interrupted_upload(client, "/files/", Interruption::Abort, &[]);
+    interrupted_uploads(tuspy, "/files/", Interruption::Abort);
 }
 
 #[test]
 fn tuspy_resumes_after_the_gateway_was_killed() {
-    let Some(client) = tuspy() else { return };
-    interrupted_upload(client, "/upload/files", Interruption::Kill, &[]);
-}
-
-#[test]
-fn tus_js_client_resumes_into_a_bucket_of_s3() {
-    for interruption in [Interruption::Abort, Interruption::Kill] {
-        let Some(client) = tus_js() else { return };
-        let server = S3Server::start();
-        interrupted_upload(client, "/files/", interruption, &s3_store(&server));
-    }
-}
-
-#[test]
-fn tuspy_resumes_into_a_bucket_of_s3() {
-    for interruption in [Interruption::Abort, Interruption::Kill] {
-        let Some(client) = tuspy() else { return };
-        let server = S3Server::start();
-        interrupted_upload(client, "/upload/files", interruption, &s3_store(&server));
-    }
-}
-
-#[test]
-fn tus_js_client_resumes_into_a_container_of_azure() {
-    let (Some(client), Some(azurite)) = (tus_js(), Azurite::get()) else { return };
-    interrupted_upload(client, "/files/", Interruption::Kill, &azure_store(azurite));
-}
-
-#[test]
-fn tuspy_resumes_into_a_container_of_azure() {
-    let (Some(client), Some(azurite)) = (tuspy(), Azurite::get()) else { return };
-    interrupted_upload(client, "/files/", Interruption::Abort, &azure_store(azurite));
+    interrupted_uploads(tuspy, "/upload/files", Interruption::Kill);
 }
 
 /// T-29, T-30, T-31, T-33
 #[test]
 fn tus_js_client_uploads_in_parallel_parts() {
-    let Some(client) = javascript("tus-js-parallel.mjs") else { return };
-    whole_uploads(client, "/upload/files", 1);
+    whole_uploads(|| javascript("tus-js-parallel.mjs"), "/upload/files", 1, |_| ());
 }
 
 /// T-15, T-30
 #[test]
 fn aiotus_uploads_whole_and_in_parts() {
-    let Some(client) = python_client("aiotus_parts.py") else { return };
-    whole_uploads(client, "/files", 2);
+    whole_uploads(|| python_client("aiotus_parts.py"), "/files", 2, |_| ());
 }
 
 /// T-28
 #[test]
 fn uppy_uploads_a_file_and_removes_one_that_is_under_way() {
-    let Some(client) = javascript("uppy.mjs") else { return };
-    let gateway = whole_uploads(client, "/files/", 1);
-    wait::until("the removed upload to be gone", || {
-        let states = rows::texts(&gateway, "SELECT state FROM upload ORDER BY state");
-        (states == ["complete", "terminated"]).then_some(())
-    });
+    whole_uploads(
+        || javascript("uppy.mjs"),
+        "/files/",
+        1,
+        |gateway| {
+            wait::until("the removed upload to be gone", || {
+                let states = rows::texts(gateway, "SELECT state FROM upload ORDER BY state");
+                (states == ["complete", "terminated"]).then_some(())
+            });
+        },
+    );
 }
 
 /// T-16, T-17, T-18, T-19, T-26
@@ -112,22 +80,37 @@ fn a_script_of_curl_uploads_with_checksums_and_a_deferred_length() {
             return skipped(&format!("a client is not available: {reason}"));
         }
     }
-    let gateway = Gateway::start();
-    let (content, file) = content(&gateway);
-    let mut command = Command::new("sh");
-    command.arg(script).arg(gateway.url()).arg("/upload/files").arg(&file);
-    let ids = done(command.arg(tus::metadata(tus::MANIFEST)));
-    assert_delivered(&gateway, &ids, &content);
+    for_each_store(|settings| {
+        let gateway = Gateway::with(&borrowed(settings));
+        let (content, file) = content(&gateway);
+        let mut command = Command::new("sh");
+        command.arg(&script).arg(gateway.url()).arg("/upload/files").arg(&file);
+        let ids = done(command.arg(tus::metadata(tus::MANIFEST)));
+        assert_delivered(&gateway, &ids, &content);
+    });
 }
 
-/// Lets a client upload a file to its end, as often as it does.
-fn whole_uploads(mut client: Command, door: &str, times: usize) -> Gateway {
-    let gateway = Gateway::start();
-    let (content, file) = content(&gateway);
-    let ids = done(client.arg(format!("{}{door}", gateway.url())).arg(&file).arg(manifest()));
-    assert_eq!(ids.len(), times);
-    assert_delivered(&gateway, &ids, &content);
-    gateway
+/// Runs a test with uploads in a folder, in a bucket of S3, and in a container of Azure where there is one.
+fn for_each_store(mut test: impl FnMut(&Settings)) {
+    test(&Settings::new());
+    let server = S3Server::start();
+    test(&s3_store(&server));
+    if let Some(azurite) = Azurite::get() {
+        test(&azure_store(&azurite.container()));
+    }
+}
+
+/// Lets a client upload a file to its end, as often as it does, into every store.
+fn whole_uploads(client: impl Fn() -> Option<Command>, door: &str, times: usize, look: impl Fn(&Gateway)) {
+    for_each_store(|settings| {
+        let Some(mut client) = client() else { return };
+        let gateway = Gateway::with(&borrowed(settings));
+        let (content, file) = content(&gateway);
+        let ids = done(client.arg(format!("{}{door}", gateway.url())).arg(&file).arg(manifest()));
+        assert_eq!(ids.len(), times);
+        assert_delivered(&gateway, &ids, &content);
+        look(&gateway);
+    });
 }
 
 /// A file that a client can upload.
@@ -162,12 +145,16 @@ fn assert_delivered(gateway: &Gateway, ids: &[String], content: &[u8]) {
     }
 }
 
-fn interrupted_upload(
-    mut client: Command,
-    door: &str,
-    interruption: Interruption,
-    settings: &[(&'static str, String)],
-) {
+/// Interrupts a client in the middle of a file that it uploads into every store.
+fn interrupted_uploads(client: fn() -> Option<Command>, door: &str, interruption: Interruption) {
+    for_each_store(|settings| {
+        if let Some(client) = client() {
+            interrupted_upload(client, door, interruption, settings);
+        }
+    });
+}
+
+fn interrupted_upload(mut client: Command, door: &str, interruption: Interruption, settings: &Settings) {
     let mut gateway = Gateway::with(&borrowed(settings));
     let (content, file) = content(&gateway);
     let mut child = client

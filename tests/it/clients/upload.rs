@@ -7,13 +7,13 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::tus_server::TusServer;
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::gateway::Gateway;
 use crate::support::http::Request;
 use crate::support::random::Random;
 use crate::support::relay::{Break, Relay};
 use crate::support::tus;
+use crate::support::tus_server::TusServer;
 
 const CHUNK: usize = 1 << 20;
 

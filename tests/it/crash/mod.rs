@@ -1,24 +1,27 @@
 //! Kill -9 at random moments while eight clients upload and submit; restart; look (`security` §3.6, R-1 to R-6).
 //!
 //! The clients keep a ledger of every acknowledgement. After each restart no offset may be behind it, and at the
-//! end each accepted exchange lies at its target exactly once, byte for byte, and nothing else lies anywhere.
+//! end each accepted exchange lies at each target exactly once, byte for byte, and nothing else lies anywhere.
 //! `CDEX_TEST_KILL_ROUNDS` sets the rounds, `CDEX_TEST_SEED` repeats a run.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use self::client::Client;
-use crate::support::buckets::{borrowed, s3_store, s3_target};
-use crate::support::content::sha256_hex;
+use self::places::{Store, Target};
+use crate::support::buckets::{Settings, azure_store, borrowed, s3_store};
 use crate::support::environment::{note, number};
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, furnish};
 use crate::support::random::Random;
-use crate::support::storage::S3Server;
+use crate::support::storage::{Azurite, S3Server};
+use crate::support::tus_server::TusServer;
 use crate::support::{files, postgres, rows, wait};
 
 mod client;
+mod places;
 
 const CLIENTS: u64 = 8;
 /// Between a start and its kill, in milliseconds.
@@ -26,89 +29,72 @@ const LIFE: std::ops::RangeInclusive<u64> = 5..=500;
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kills_on_sqlite() {
-    run(&[], number("CDEX_TEST_KILL_ROUNDS").unwrap_or(5), &Places::folders());
+    run(&[], rounds(5), &places::stored_in_folder(), &[places::folder()]);
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kills_on_postgresql() {
     let Some(url) = postgres::fresh_database() else { return };
-    run(&[("CDEX_DATABASE__URL", &url)], number("CDEX_TEST_KILL_ROUNDS").unwrap_or(2), &Places::folders());
+    let settings = [("CDEX_DATABASE__URL", &*url)];
+    run(&settings, rounds(2), &places::stored_in_folder(), &[places::folder()]);
 }
 
 /// Uploads lie in a bucket and are delivered into it: the service copies what it can.
 #[test]
 fn nothing_acknowledged_is_lost_by_kills_on_a_bucket() {
     let server = S3Server::start();
-    let target = s3_target("local", &server, "");
-    let folder = server.folder();
-    let (uploads, all) = (folder.join("uploads"), folder.clone());
-    on_buckets(
-        &server,
-        &target,
-        &Places {
-            stored: Box::new(move |_| objects(&uploads)),
-            delivered: Box::new(move |_| {
-                objects(&all).into_iter().filter(|path| !path.starts_with(folder.join("uploads"))).collect()
-            }),
-        },
-    );
+    let settings = s3_store(&server);
+    let targets = [places::bucket("same", &server)];
+    run(&borrowed(&settings), rounds(2), &places::stored_in_bucket(&server), &targets);
 }
 
-/// Uploads lie in one bucket and are delivered into another.
+/// One route leads to every kind of target.
 #[test]
-fn nothing_acknowledged_is_lost_by_kills_between_two_buckets() {
-    let [server, other] = [S3Server::start(), S3Server::start()];
-    let target = s3_target("local", &other, "");
-    let (uploads, delivered) = (server.folder().join("uploads"), other.folder());
-    on_buckets(
-        &server,
-        &target,
-        &Places {
-            stored: Box::new(move |_| objects(&uploads)),
-            delivered: Box::new(move |_| objects(&delivered)),
-        },
-    );
+fn d_01_d_02_nothing_is_lost_or_doubled_at_any_target_by_kills_on_a_folder() {
+    at_every_target(&Settings::new(), rounds(3), &places::stored_in_folder());
 }
 
-fn on_buckets(store: &S3Server, target: &str, places: &Places) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("delivery.yml");
-    std::fs::write(&file, format!("targets:\n{target}")).expect("a small file fits");
-    let mut settings = s3_store(store);
-    settings.push(("CDEX_DELIVERY__CONFIG_FILE", file.to_string_lossy().into_owned()));
-    run(&borrowed(&settings), number("CDEX_TEST_KILL_ROUNDS").unwrap_or(2), places);
+#[test]
+fn d_01_d_02_nothing_is_lost_or_doubled_at_any_target_by_kills_on_s3() {
+    let server = S3Server::start();
+    at_every_target(&s3_store(&server), rounds(3), &places::stored_in_bucket(&server));
 }
 
-/// The objects below a folder of a bucket; the store's mark is none of the uploads'.
-fn objects(folder: &Path) -> Vec<PathBuf> {
-    files::below(folder).into_iter().filter(|path| !path.starts_with(folder.join(".store"))).collect()
+#[test]
+fn d_01_d_02_nothing_is_lost_or_doubled_at_any_target_by_kills_on_azure() {
+    let Some(azurite) = Azurite::get() else { return };
+    let container = azurite.container();
+    at_every_target(&azure_store(&container), rounds(3), &places::stored_in_container(&container));
 }
 
-/// Finds the files of a gateway.
-type Look = Box<dyn Fn(&Gateway) -> Vec<PathBuf>>;
-
-/// Where to look for what was stored and what was delivered.
-struct Places {
-    stored: Look,
-    delivered: Look,
+fn rounds(unless_set: u64) -> u64 {
+    number("CDEX_TEST_KILL_ROUNDS").unwrap_or(unless_set)
 }
 
-impl Places {
-    fn folders() -> Self {
-        Self { stored: Box::new(Gateway::stored), delivered: Box::new(Gateway::delivered) }
-    }
+/// A folder, S3, Azure, another gateway, and a tus server that is not ours, as far as this machine has them.
+fn at_every_target(settings: &Settings, rounds: u64, stored: &Store<'_>) {
+    let server = S3Server::start();
+    let receiver = Gateway::start();
+    let container = Azurite::get().map(Azurite::container);
+    let foreign = TusServer::start();
+    let mut targets =
+        vec![places::folder(), places::bucket("lake", &server), places::gateway("cdc", &receiver)];
+    targets.extend(container.as_ref().map(|container| places::container("blob", container)));
+    targets.extend(foreign.as_ref().map(|server| places::tus_server("foreign", server)));
+    run(&borrowed(settings), rounds, stored, &targets);
 }
 
-fn run(settings: &[(&str, &str)], rounds: u64, places: &Places) {
+fn run(settings: &[(&str, &str)], rounds: u64, stored: &Store<'_>, targets: &[Target<'_>]) {
     let seed = Random::seed();
     note(&format!("crash test: {rounds} rounds, CDEX_TEST_SEED={seed}"));
     let mut random = Random::new(seed);
     let mut clients: Vec<Client> =
         (0..CLIENTS).map(|number| Client::new(number, Random::new(random.next()))).collect();
-    let mut gateway = Gateway::with(settings);
+    let mut gateway = prepare(settings, targets);
+    gateway.launch();
+    let mut life = || Duration::from_millis(LIFE.start() + random.below(LIFE.end() - LIFE.start() + 1));
     for _ in 0..rounds {
-        let life = LIFE.start() + random.below(LIFE.end() - LIFE.start() + 1);
-        disturb(&mut gateway, &mut clients, Duration::from_millis(life));
+        disturb(&mut gateway, &mut clients, life());
         gateway.launch();
         for client in &mut clients {
             client.check_offsets(gateway.address());
@@ -117,7 +103,36 @@ fn run(settings: &[(&str, &str)], rounds: u64, places: &Places) {
     for client in &mut clients {
         client.finish(gateway.address());
     }
-    check(&gateway, &clients, places);
+    // Now deliveries alone are under way.
+    for _ in 0..rounds {
+        wait::pause(life());
+        gateway.kill();
+        gateway.launch();
+    }
+    check(&gateway, &clients, targets);
+    check_store(&gateway, stored);
+}
+
+/// A gateway that takes everything to these targets.
+fn prepare(settings: &[(&str, &str)], targets: &[Target<'_>]) -> Gateway {
+    let further = [
+        ("CDEX_DELIVERY__CONFIG_FILE", "{data}/../delivery.yml"),
+        // A target that a kill disturbed need not be waited for as long as in life.
+        ("CDEX_DELIVERY__RETRY_SCHEDULE_SECS", "[0,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"),
+    ];
+    let gateway = Gateway::prepare(&[settings, &further].concat());
+    let entries: String = targets.iter().map(|target| target.entry.as_str()).collect();
+    let route: Vec<String> = targets
+        .iter()
+        .map(|target| format!("      - {{ name: {}, path_template: '{{{{.UploadId}}}}' }}\n", target.name))
+        .collect();
+    let routing = format!(
+        "targets:\n{entries}routing_groups:\n  - data_stream_id: cdex\n    data_stream_route: attachment\n    \
+         delivery_targets:\n{}",
+        route.concat()
+    );
+    furnish(&gateway, "delivery.yml", &routing);
+    gateway
 }
 
 /// Lets the clients work until the gateway is killed under them.
@@ -143,60 +158,60 @@ fn disturb(gateway: &mut Gateway, clients: &mut [Client], life: Duration) {
 }
 
 /// Compares what lies there with what was acknowledged.
-fn check(gateway: &Gateway, clients: &[Client], places: &Places) {
+fn check(gateway: &Gateway, clients: &[Client], targets: &[Target<'_>]) {
     let mut expected: BTreeMap<String, String> = BTreeMap::new();
     for client in clients {
         expected.extend(client.acknowledged());
     }
     assert!(!expected.is_empty(), "the clients did something");
     for id in expected.keys() {
-        let info = gateway.wait_delivered(id, 1);
+        let info = gateway.wait_delivered(id, targets.len());
         assert_eq!(info["upload_status"]["status"], "Complete");
-        let deliveries = info["deliveries"].as_array().map_or(0, Vec::len);
-        assert_eq!(deliveries, 1, "one delivery, one success: {info}");
+        for target in targets {
+            let is_success = |one: &&Value| one["name"] == target.name && one["status"] == "SUCCESS";
+            let successes = info["deliveries"].as_array().into_iter().flatten().filter(is_success).count();
+            assert_eq!(successes, 1, "one delivery, one success: {info}");
+        }
     }
     wait::until("every delivery to settle", || {
         (rows::count(gateway, "delivery WHERE status <> 'delivered'") == 0).then_some(())
     });
-    let delivered = wait::until("parts of broken attempts to be removed", || {
-        let delivered = (places.delivered)(gateway);
-        (!delivered.iter().any(|path| files::is_part(path))).then_some(delivered)
-    });
-    let mut seen: BTreeMap<String, String> = BTreeMap::new();
-    for path in &delivered {
-        let id = files::uuid_in(path).expect("a delivered file carries its upload id");
-        let bytes = std::fs::read(path).expect("a delivered file is readable");
-        let twice = seen.insert(id.clone(), sha256_hex(&bytes));
-        assert!(twice.is_none(), "{id} was delivered twice");
+    for target in targets {
+        let name = target.name;
+        let arrived = wait::until("what broken attempts left to be removed", || (target.look)(gateway));
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        for (id, sha256) in &arrived {
+            assert!(seen.insert(id, sha256).is_none(), "{id} was delivered twice to {name}");
+        }
+        for (id, sha256) in &expected {
+            let is_there = seen.get(id.as_str()) == Some(&sha256.as_str());
+            assert!(is_there, "{id} did not arrive at {name} as it was sent");
+        }
+        // What is there beyond the ledger was finished, and its answer lost to a kill: it is known all the same.
+        for id in seen.keys().filter(|id| !expected.contains_key(**id)) {
+            assert_eq!(gateway.info(id)["upload_status"]["status"], "Complete");
+        }
     }
-    for (id, sha256) in &expected {
-        assert_eq!(seen.get(id), Some(sha256), "{id} did not arrive as it was sent");
-    }
-    // What is there beyond the ledger was finished, and its answer lost to a kill: it is known all the same.
-    for id in seen.keys().filter(|id| !expected.contains_key(*id)) {
-        assert_eq!(gateway.info(id)["upload_status"]["status"], "Complete");
-    }
-    check_store(gateway, places);
     let submissions: usize = clients.iter().map(Client::submissions).sum();
     assert_eq!(rows::count(gateway, "submission"), i64::try_from(submissions).expect("a small number"));
-    note(&format!("crash test: {} uploads and {submissions} submissions arrived", expected.len()));
+    let (uploads, targets) = (expected.len(), targets.len());
+    note(&format!(
+        "crash test: {uploads} uploads, {submissions} of them submitted, arrived at {targets} targets"
+    ));
 }
 
 /// Fails on a file in the upload store that no upload knows, and on an upload that lost its file.
-fn check_store(gateway: &Gateway, places: &Places) {
+fn check_store(gateway: &Gateway, stored: &Store<'_>) {
+    let ids = || -> BTreeSet<String> {
+        let id =
+            |path: &std::path::PathBuf| files::uuid_in(path).expect("what is stored carries its upload id");
+        stored(gateway).iter().map(id).collect()
+    };
     wait::until("unknown files to leave the upload store", || {
-        let strangers = (places.stored)(gateway).into_iter().filter(|path| {
-            let id = files::uuid_in(path).expect("a stored file carries its upload id");
-            gateway.get(&format!("/upload/info/{id}")).status != 200
-        });
-        (strangers.count() == 0).then_some(())
+        let is_known = |id: &String| gateway.get(&format!("/upload/info/{id}")).status == 200;
+        ids().iter().all(is_known).then_some(())
     });
-    let stored: std::collections::BTreeSet<_> =
-        (places.stored)(gateway).iter().filter_map(|path| files::uuid_in(path)).collect();
     let known = rows::count(gateway, "upload WHERE upload_offset > 0");
-    assert!(
-        i64::try_from(stored.len()).is_ok_and(|stored| stored >= known),
-        "{known} uploads, {} files",
-        stored.len()
-    );
+    let stored = ids().len();
+    assert!(i64::try_from(stored).is_ok_and(|stored| stored >= known), "{known} uploads, {stored} files");
 }

@@ -1,6 +1,6 @@
 //! Gateways that keep uploads in buckets, and the delivery files that lead into them.
 
-use super::storage::{AZURE_ACCOUNT, Azurite, BUCKET, S3_KEYS, S3Server};
+use super::storage::{AZURE_ACCOUNT, BUCKET, Container, S3_KEYS, S3Server};
 
 /// Settings of a gateway, as names and values of variables.
 pub(crate) type Settings = Vec<(&'static str, String)>;
@@ -15,11 +15,11 @@ pub(crate) fn s3_store(server: &S3Server) -> Settings {
     ]
 }
 
-/// Uploads in a new container.
-pub(crate) fn azure_store(azurite: &Azurite) -> Settings {
+/// Uploads in this container.
+pub(crate) fn azure_store(container: &Container) -> Settings {
     vec![
-        ("CDEX_UPLOAD__STORE_URL", format!("az://{}/uploads", azurite.container())),
-        ("CDEX_UPLOAD__STORE__ENDPOINT", azurite.endpoint().to_owned()),
+        ("CDEX_UPLOAD__STORE_URL", format!("az://{}/uploads", container.name())),
+        ("CDEX_UPLOAD__STORE__ENDPOINT", container.endpoint().to_owned()),
         ("CDEX_UPLOAD__STORE__STORAGE_ACCOUNT", AZURE_ACCOUNT.0.to_owned()),
         ("CDEX_UPLOAD__STORE__STORAGE_KEY", AZURE_ACCOUNT.1.to_owned()),
     ]
@@ -34,11 +34,11 @@ pub(crate) fn s3_target(name: &str, server: &S3Server, more: &str) -> String {
     )
 }
 
-/// An entry of `targets` that is a new container.
-pub(crate) fn azure_target(name: &str, azurite: &Azurite) -> String {
-    let (endpoint, container, (account, key)) = (azurite.endpoint(), azurite.container(), AZURE_ACCOUNT);
+/// An entry of `targets` that is this container.
+pub(crate) fn azure_target(name: &str, container: &Container) -> String {
+    let (endpoint, bucket, (account, key)) = (container.endpoint(), container.name(), AZURE_ACCOUNT);
     format!(
-        "  {name}: {{ name: {name}, type: az-blob, container_name: {container}, endpoint: '{endpoint}', \
+        "  {name}: {{ name: {name}, type: az-blob, container_name: {bucket}, endpoint: '{endpoint}', \
          storage_account: {account}, storage_key: '{key}' }}\n"
     )
 }

@@ -6,8 +6,8 @@
 //! | `FHIR_R4_DIR` | the published definitions and examples of R4; else `fhir-r4` in that folder |
 //! | `CDEX_REWRITE_TABLES` | `1`: the tables in `profiles/r4` are written anew from those definitions |
 //! | `CDEX_TEST_LARGE` | `1`: the 1 GiB attachment and 100 MiB client uploads too |
-//! | `CDEX_TEST_KILL_ROUNDS` | rounds of the crash test, 5 unless set |
-//! | `CDEX_TEST_SEED` | seed of the crash test and of the hostile queries, to repeat a run |
+//! | `CDEX_TEST_KILL_ROUNDS` | rounds of the crash tests, 2 to 5 unless set |
+//! | `CDEX_TEST_SEED` | seed of the crash tests and of the hostile queries, to repeat a run |
 //! | `CDEX_TEST_QUERIES` | hostile queries per database, 1,500 unless set |
 //! | `CDEX_TEST_EXAMPLES` | examples per operation of schemathesis, for all paths; a few for some unless set |
 //! | `CDEX_CI_CACHE` | where clients are installed, `~/.cache/cdex-ci` unless set |

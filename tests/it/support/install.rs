@@ -4,7 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::environment::variable;
+use super::environment::{skipped, variable};
+
+/// The folder of what was installed, or `None` (and a line that says so) where that was not possible.
+pub(crate) fn available(installed: &Result<PathBuf, String>) -> Option<PathBuf> {
+    installed.clone().inspect_err(|reason| skipped(&format!("a client is not available: {reason}"))).ok()
+}
 
 /// A folder with copies of these files, the first of which is a `package.json`, and what that asks for. `package` is
 /// there once all is.

@@ -20,4 +20,5 @@ pub(crate) mod signing;
 pub(crate) mod storage;
 pub(crate) mod submission;
 pub(crate) mod tus;
+pub(crate) mod tus_server;
 pub(crate) mod wait;

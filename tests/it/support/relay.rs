@@ -79,6 +79,7 @@ fn carry(client: &TcpStream, server: &TcpStream, state: &Mutex<State>) {
     let mut buffer = [0; 16 * 1024];
     let mut carried = 0;
     let mut end = None;
+    let mut is_broken = false;
     loop {
         let read = match reader.read(&mut buffer) {
             Ok(0) | Err(_) => break,
@@ -97,6 +98,7 @@ fn carry(client: &TcpStream, server: &TcpStream, state: &Mutex<State>) {
         }
         carried += passed;
         if carried == limit {
+            is_broken = true;
             state.lock().expect("no thread panics in here").broken += 1;
             if matches!(end, Some(Break::Stall(_))) {
                 // What it still sends goes nowhere, and it waits for an answer until it is ended itself.
@@ -104,6 +106,10 @@ fn carry(client: &TcpStream, server: &TcpStream, state: &Mutex<State>) {
             }
             break;
         }
+    }
+    // A connection that one of the sides has ended before leaves its break to the next one.
+    if let (Some(Some(left)), false) = (end, is_broken) {
+        state.lock().expect("no thread panics in here").breaks.push_front(left);
     }
     let _ = client.shutdown(Shutdown::Both);
     let _ = server.shutdown(Shutdown::Both);

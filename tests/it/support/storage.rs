@@ -137,18 +137,51 @@ impl Azurite {
         Ok(Self { endpoint: format!("http://127.0.0.1:{port}/{}", AZURE_ACCOUNT.0), service })
     }
 
-    /// Its URL, account included.
-    pub(crate) fn endpoint(&self) -> &str {
-        &self.endpoint
+    /// A new and empty container.
+    pub(crate) fn container(&'static self) -> Container {
+        let name = format!("c{}", uuid::Uuid::new_v4());
+        self.ask(&format!("make {name}"));
+        Container { azurite: self, name }
     }
 
-    /// The name of a new and empty container.
-    pub(crate) fn container(&self) -> String {
-        let name = format!("c{}", uuid::Uuid::new_v4());
+    /// What it says to a line before it says the line itself.
+    fn ask(&self, line: &str) -> Vec<String> {
         let mut talk = self.service.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        writeln!(talk.asks, "{name}").expect("Azurite listens");
-        // It says other things before, about its port.
-        while talk.says.next().expect("Azurite goes on").expect("its lines are text") != name {}
-        name
+        writeln!(talk.asks, "{line}").expect("Azurite listens");
+        let lines = talk.says.by_ref().map(|said| said.expect("its lines are text"));
+        let mut done = false;
+        let said = lines.take_while(|said| {
+            done = said == line;
+            !done
+        });
+        let said = said.collect();
+        assert!(done, "Azurite has ended");
+        said
+    }
+}
+
+/// A container at Azurite.
+pub(crate) struct Container {
+    azurite: &'static Azurite,
+    name: String,
+}
+
+impl Container {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The URL of its account.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.azurite.endpoint
+    }
+
+    /// The blobs in it, each with the SHA-256 of its bytes.
+    #[allow(dead_code, reason = "the tests inside the library look into it by other means")]
+    pub(crate) fn blobs(&self) -> Vec<(String, String)> {
+        let said = self.azurite.ask(&format!("list {}", self.name));
+        let blobs = said.iter().filter_map(|line| line.split_once(' '));
+        blobs.map(|(name, sha256)| (name.to_owned(), sha256.to_owned())).collect()
     }
 }

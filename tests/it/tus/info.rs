@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::support::gateway::{Gateway, for_each_database};
 use crate::support::{rows, tus};
 
+/// W-20
 #[test]
 fn info_follows_an_upload_from_creation_to_delivery() {
     for_each_database(&[], |gateway| {

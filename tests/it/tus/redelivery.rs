@@ -79,6 +79,7 @@ fn a_repeat_brings_a_lost_file_back_and_is_told_as_one_more_delivery() {
     assert_eq!(gateway.delivered().len(), 2, "and not a second time under another name");
 }
 
+/// D-02
 #[test]
 fn a_repeat_of_what_lies_there_changes_nothing() {
     let gateway = routed();
@@ -89,6 +90,7 @@ fn a_repeat_of_what_lies_there_changes_nothing() {
     assert_eq!(gateway.delivered().len(), 2);
 }
 
+/// W-29
 #[test]
 fn what_cannot_be_repeated_is_told_as_the_table_says() {
     let gateway = routed();
