@@ -13,7 +13,7 @@ use super::storage::{self, Store};
 use crate::config::{Config, environment};
 use crate::delivery::{ObjectDestination, Routing};
 use crate::exchange::rules::DexRules;
-use crate::manifest::{ConfigProblem, StreamConfigs, StreamFile, is_stream_file, stream_files};
+use crate::manifest::{ConfigProblem, StreamConfigs, StreamFile, is_stream_file, stream_files, stream_paths};
 use crate::outbound::bucket::{Bucket, BucketError, Object};
 
 /// No file about one stream is longer.
@@ -189,25 +189,11 @@ fn unreachable(error: BucketError) -> ConfigProblem {
     ConfigProblem::new("manifest.config_dir", error.to_string())
 }
 
-/// Looks at every file of a folder that could be about a stream; those in `v1` and `v2`, too.
+/// Looks at every file of a folder that could be about a stream, through links: whoever mounts files changes where they
+/// lead.
 fn look_into(folder: &Path) -> io::Result<BTreeMap<String, String>> {
-    let mut seen = BTreeMap::new();
-    for part in ["", "v1/", "v2/"] {
-        let entries = match std::fs::read_dir(folder.join(part)) {
-            Err(_) if !part.is_empty() => continue,
-            entries => entries?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            let name = format!("{part}{}", entry.file_name().to_string_lossy());
-            if is_stream_file(&name) {
-                // Through links: whoever mounts files changes where they lead.
-                let found = std::fs::metadata(entry.path()).map(|found| mark(&found));
-                seen.insert(name, found.unwrap_or_default());
-            }
-        }
-    }
-    Ok(seen)
+    let mark_of = |path| std::fs::metadata(path).map(|found| mark(&found)).unwrap_or_default();
+    Ok(stream_paths(folder)?.into_iter().map(|(name, path)| (name, mark_of(path))).collect())
 }
 
 /// What changes when a file is written, or another takes its place.

@@ -85,11 +85,10 @@ impl OAuthFrontConfig {
                     "must start with https://, or http:// with private_addresses",
                 );
             }
-            Some(_) => {}
             None if self.client_id.is_some() || self.client_secret.is_some() => {
                 problems.add("auth.oauth_front.token_url", "is missing");
             }
-            None => {}
+            Some(_) | None => {}
         }
         if self.client_id.is_none() && self.client_secret.is_some() {
             problems.add("auth.oauth_front.client_id", "is missing");

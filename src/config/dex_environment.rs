@@ -10,9 +10,19 @@ use super::Problems;
 /// The value of another variable of DEX, if it is set.
 type Others<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
 
-/// What becomes of a variable's value, the second argument looks at others: the value of our key, nothing, or the rule
-/// that it breaks.
-type Reader = for<'a> fn(&'a str, Others<'a>) -> Result<Option<String>, &'static str>;
+/// What a variable's value comes to.
+enum Reading {
+    /// This value of our key.
+    Value(String),
+    /// Nothing, because of what other variables say or because it is our default.
+    Unset,
+    /// It breaks this rule.
+    Broken(&'static str),
+}
+use Reading::{Broken, Unset, Value};
+
+/// Reads a variable's value beside the others.
+type Reader = for<'a> fn(&'a str, Others<'a>) -> Reading;
 
 /// What a variable is to us.
 #[derive(Clone, Copy)]
@@ -126,9 +136,9 @@ pub(super) fn settings(
         let Some(&value) = texts.get(variable) else { continue };
         match meaning {
             Sets(key, read) => match read(value, &|name| texts.get(name).copied()) {
-                Ok(Some(value)) => sets.push(Set { variable, key, value }),
-                Ok(None) => {}
-                Err(rule) => problems.add(variable, rule),
+                Value(value) => sets.push(Set { variable, key, value }),
+                Unset => {}
+                Broken(rule) => problems.add(variable, rule),
             },
             Part if variable == "DEX_MANIFEST_CONFIG_BUCKET_NAME"
                 && !texts.contains_key("DEX_S3_MANIFEST_CONFIG_FOLDER_NAME") =>
@@ -142,92 +152,101 @@ pub(super) fn settings(
     (sets, unused)
 }
 
-fn text(value: &str, _: Others<'_>) -> Result<Option<String>, &'static str> {
-    Ok(Some(value.to_owned()))
+fn text(value: &str, _: Others<'_>) -> Reading {
+    Value(value.to_owned())
 }
 
-/// Go's words for yes and no.
-fn flag(value: &str) -> Result<bool, &'static str> {
+/// Our value for what DEX has as yes or no, in Go's words; a no is our default.
+fn if_true(value: &str, ours: &str) -> Reading {
     match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("must be true or false"),
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Value(ours.to_owned()),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Unset,
+        _ => Broken("must be true or false"),
     }
 }
 
-fn debug(value: &str, _: Others<'_>) -> Result<Option<String>, &'static str> {
-    Ok(flag(value)?.then(|| "info,cdex_gateway=debug".to_owned()))
-}
-
-/// The port alone: DEX listens on every address, which is not for a variable of another program to decide here.
-fn port(value: &str, _: Others<'_>) -> Result<Option<String>, &'static str> {
-    let port: u16 = value.parse().map_err(|_| "must be a port")?;
-    Ok(Some(format!("127.0.0.1:{port}")))
+fn debug(value: &str, _: Others<'_>) -> Reading {
+    if_true(value, "info,cdex_gateway=debug")
 }
 
 /// Whoever asked for the door to be locked must not find it open.
-fn auth_mode(value: &str, _: Others<'_>) -> Result<Option<String>, &'static str> {
-    Ok(flag(value)?.then(|| "external".to_owned()))
+fn auth_mode(value: &str, _: Others<'_>) -> Reading {
+    if_true(value, "external")
+}
+
+/// The port alone: DEX listens on every address, which is not for a variable of another program to decide here.
+fn port(value: &str, _: Others<'_>) -> Reading {
+    match value.parse::<u16>() {
+        Ok(port) => Value(format!("127.0.0.1:{port}")),
+        Err(_) => Broken("must be a port"),
+    }
 }
 
 /// DEX keeps uploads in files only if neither bucket nor container is named, and sees the folder from where it is started.
-fn upload_folder(value: &str, other: Others<'_>) -> Result<Option<String>, &'static str> {
-    let is_elsewhere = other("S3_BUCKET_NAME").or(other("TUS_AZURE_CONTAINER_NAME")).is_some();
-    if is_elsewhere {
-        return Ok(None);
+fn upload_folder(value: &str, other: Others<'_>) -> Reading {
+    if other("S3_BUCKET_NAME").or(other("TUS_AZURE_CONTAINER_NAME")).is_some() {
+        return Unset;
     }
-    let folder = std::path::absolute(value).map_err(|_| "cannot be made absolute")?;
-    folder.to_str().map(|folder| Some(folder.to_owned())).ok_or("is not Unicode text")
+    let folder = std::path::absolute(value).ok();
+    match folder.as_deref().and_then(std::path::Path::to_str) {
+        Some(folder) => Value(folder.to_owned()),
+        None => Broken("cannot be made an absolute path"),
+    }
 }
 
-fn prefix<'a>(other: Others<'a>) -> &'a str {
+fn prefix(other: Others<'_>) -> &str {
     other("TUS_UPLOAD_PREFIX").unwrap_or("tus-prefix").trim_matches('/')
 }
 
-fn upload_bucket(value: &str, other: Others<'_>) -> Result<Option<String>, &'static str> {
-    if other("TUS_AZURE_CONTAINER_NAME").is_some() {
-        return Err("names an upload store beside TUS_AZURE_CONTAINER_NAME: there is one");
+fn upload_bucket(value: &str, other: Others<'_>) -> Reading {
+    match other("TUS_AZURE_CONTAINER_NAME") {
+        None => Value(format!("s3://{value}/{}", prefix(other))),
+        Some(_) => Broken("names an upload store beside TUS_AZURE_CONTAINER_NAME: there is one"),
     }
-    Ok(Some(format!("s3://{value}/{}", prefix(other))))
 }
 
 /// Only the container turns the store on: an account may be there for a target alone (dex-upload 9).
-fn upload_container(value: &str, other: Others<'_>) -> Result<Option<String>, &'static str> {
-    Ok(Some(format!("az://{value}/{}", prefix(other))))
+fn upload_container(value: &str, other: Others<'_>) -> Reading {
+    Value(format!("az://{value}/{}", prefix(other)))
 }
 
-fn s3_endpoint(value: &str, other: Others<'_>) -> Result<Option<String>, &'static str> {
-    Ok(other("S3_BUCKET_NAME").map(|_| value.to_owned()))
+fn s3_endpoint(value: &str, other: Others<'_>) -> Reading {
+    other("S3_BUCKET_NAME").map_or(Unset, |_| Value(value.to_owned()))
 }
 
-fn azure_endpoint(value: &str, other: Others<'_>) -> Result<Option<String>, &'static str> {
-    Ok(other("TUS_AZURE_CONTAINER_NAME").map(|_| value.to_owned()))
+fn azure_endpoint(value: &str, other: Others<'_>) -> Reading {
+    other("TUS_AZURE_CONTAINER_NAME").map_or(Unset, |_| Value(value.to_owned()))
 }
 
-fn config_folder(value: &str, other: Others<'_>) -> Result<Option<String>, &'static str> {
-    let is_elsewhere =
-        other("DEX_S3_MANIFEST_CONFIG_FOLDER_NAME").or(other("DEX_MANIFEST_CONFIG_CONTAINER_NAME"));
-    Ok(is_elsewhere.is_none().then(|| value.to_owned()))
-}
-
-fn config_bucket(value: &str, other: Others<'_>) -> Result<Option<String>, &'static str> {
-    let bucket = other("DEX_MANIFEST_CONFIG_BUCKET_NAME").or(other("S3_BUCKET_NAME"));
-    let bucket = bucket.ok_or("needs DEX_MANIFEST_CONFIG_BUCKET_NAME or S3_BUCKET_NAME")?;
-    Ok(Some(format!("s3://{bucket}/{}", value.trim_matches('/'))))
-}
-
-fn config_container(value: &str, other: Others<'_>) -> Result<Option<String>, &'static str> {
-    if other("DEX_S3_MANIFEST_CONFIG_FOLDER_NAME").is_some() {
-        return Err("names a place beside DEX_S3_MANIFEST_CONFIG_FOLDER_NAME: there is one");
+fn config_folder(value: &str, other: Others<'_>) -> Reading {
+    match other("DEX_S3_MANIFEST_CONFIG_FOLDER_NAME").or(other("DEX_MANIFEST_CONFIG_CONTAINER_NAME")) {
+        None => Value(value.to_owned()),
+        Some(_) => Unset,
     }
-    Ok(Some(format!("az://{value}")))
+}
+
+fn config_bucket(value: &str, other: Others<'_>) -> Reading {
+    match other("DEX_MANIFEST_CONFIG_BUCKET_NAME").or(other("S3_BUCKET_NAME")) {
+        Some(bucket) => Value(format!("s3://{bucket}/{}", value.trim_matches('/'))),
+        None => Broken("needs DEX_MANIFEST_CONFIG_BUCKET_NAME or S3_BUCKET_NAME"),
+    }
+}
+
+fn config_container(value: &str, other: Others<'_>) -> Reading {
+    match other("DEX_S3_MANIFEST_CONFIG_FOLDER_NAME") {
+        None => Value(format!("az://{value}")),
+        Some(_) => Broken("names a place beside DEX_S3_MANIFEST_CONFIG_FOLDER_NAME: there is one"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(set: &[(&str, &str)]) -> (Vec<(&'static str, String)>, Vec<&'static str>, String) {
+    /// Names with values.
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    fn read(set: Pairs<'_>) -> (Vec<(&'static str, String)>, Vec<&'static str>, String) {
         let environment: Vec<_> =
             set.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect();
         let mut problems = Problems::default();
@@ -240,7 +259,7 @@ mod tests {
     #[test]
     fn w_36_each_variable_of_dex_sets_the_key_that_it_means() {
         let local = std::path::absolute("up").expect("a working folder").display().to_string();
-        let cases: &[(&[(&str, &str)], &[(&str, &str)])] = &[
+        let cases: &[(Pairs<'_>, Pairs<'_>)] = &[
             (&[("SERVER_PORT", "8090")], &[("server.listen", "127.0.0.1:8090")]),
             (&[("LOGGER_DEBUG_ON", "false")], &[]),
             (&[("LOGGER_DEBUG_ON", "T")], &[("telemetry.log_filter", "info,cdex_gateway=debug")]),
@@ -291,7 +310,7 @@ mod tests {
             ["UI_PORT", "REDIS_CONNECTION_STRING"]
         );
         assert_eq!(read(&[("DEX_MANIFEST_CONFIG_BUCKET_NAME", "b")]).1, ["DEX_MANIFEST_CONFIG_BUCKET_NAME"]);
-        let refused: [&[(&str, &str)]; 4] = [
+        let refused: [Pairs<'_>; 4] = [
             &[("SERVER_PORT", "ZZ")],
             &[("LOGGER_DEBUG_ON", "ZZ")],
             &[("S3_BUCKET_NAME", "ZZ"), ("TUS_AZURE_CONTAINER_NAME", "c")],

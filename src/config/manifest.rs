@@ -42,7 +42,7 @@ impl ManifestConfig {
             && let Ok(absolute) = std::path::absolute(folder)
             && let Some(absolute) = absolute.to_str()
         {
-            *place = absolute.to_owned();
+            absolute.clone_into(place);
         }
     }
 

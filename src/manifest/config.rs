@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -201,28 +201,34 @@ pub(crate) fn is_stream_file(name: &str) -> bool {
     matches!(folder, "" | "v1" | "v2") && without_extension(name).len() < name.len()
 }
 
-/// The files of a folder, by name, so that problems come in the same order on every machine.
+/// The files of a folder that can be about streams, by name, so that problems come in the same order on every machine.
 ///
 /// *Errors*: the folder itself cannot be read.
-pub(crate) fn stream_files(folder: &Path) -> io::Result<Vec<StreamFile>> {
-    let mut files = Vec::new();
-    for part in ["", "v1", "v2"] {
+pub(crate) fn stream_paths(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
+    let mut paths = BTreeMap::new();
+    for part in ["", "v1/", "v2/"] {
         let entries = match std::fs::read_dir(folder.join(part)) {
             Err(_) if !part.is_empty() => continue,
             entries => entries?,
         };
         for entry in entries {
-            let path = entry?.path();
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let name = if part.is_empty() { name } else { format!("{part}/{name}") };
-            if is_stream_file(&name) && path.is_file() {
-                let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
-                files.push(StreamFile { name, text });
+            let entry = entry?;
+            let name = format!("{part}{}", entry.file_name().to_string_lossy());
+            if is_stream_file(&name) && entry.path().is_file() {
+                paths.insert(name, entry.path());
             }
         }
     }
-    files.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(files)
+    Ok(paths)
+}
+
+/// The same with what is in them.
+pub(crate) fn stream_files(folder: &Path) -> io::Result<Vec<StreamFile>> {
+    let read = |(name, path)| {
+        let text = std::fs::read_to_string(path).map_err(|error: io::Error| error.to_string());
+        StreamFile { name, text }
+    };
+    Ok(stream_paths(folder)?.into_iter().map(read).collect())
 }
 
 /// What a file says.

@@ -142,13 +142,11 @@ fn broken_v1_rules(v1: &V1Rules, fields: &ManifestFields) -> Vec<FieldError> {
     let [id_key, event_key] = v1::STREAM_KEYS;
     let Some(id) = fields.get(id_key) else { return vec![FieldError::missing(id_key, &[])] };
     let Some(event) = fields.get(event_key) else { return vec![FieldError::missing(event_key, &[])] };
-    match v1.find(id, event) {
-        Some(rules) => broken_by(rules, fields),
-        None => {
-            let name = stream_name('-', (id, event));
-            vec![FieldError::about(id_key, FieldErrorCode::UnknownDataStream, &name)]
-        }
-    }
+    let Some(rules) = v1.find(id, event) else {
+        let name = stream_name('-', (id, event));
+        return vec![FieldError::about(id_key, FieldErrorCode::UnknownDataStream, &name)];
+    };
+    broken_by(rules, fields)
 }
 
 fn broken_rules(configs: &StreamConfigs, fields: &ManifestFields) -> Vec<FieldError> {

@@ -3,7 +3,7 @@
 //! any log.
 
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -17,53 +17,32 @@ const BODY_LIMIT: u64 = 16 * 1024;
 
 /// A user name and a password for a token.
 pub(super) async fn login(state: State<DoorState>, request: Request) -> Response {
-    forward(state, request, ["username", "password"]).await
+    forward(state, request, &["username", "password"]).await
 }
 
 /// What came along with the last token for another one.
 pub(super) async fn refresh(state: State<DoorState>, request: Request) -> Response {
-    forward(state, request, ["refresh_token", ""]).await
+    forward(state, request, &["refresh_token"]).await
 }
 
-/// Forwards the fields of these names; the second may be none.
-async fn forward(State(state): State<DoorState>, request: Request, names: [&str; 2]) -> Response {
+/// Forwards the fields of these names.
+async fn forward(State(state): State<DoorState>, request: Request, names: &[&str]) -> Response {
     let Some(front) = &state.oauth else { return crate::http::not_found().await };
-    let is_post = request.method() == Method::POST;
-    if !is_post && !(front.takes_query() && request.method() == Method::GET) {
-        let allow = if front.takes_query() { "GET, POST" } else { "POST" };
+    let takes_query = front.takes_query();
+    let is_taken = request.method() == Method::POST || (takes_query && request.method() == Method::GET);
+    if !is_taken {
+        let allow = if takes_query { "GET, POST" } else { "POST" };
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allow)]).into_response();
     }
-    let in_query = fields(query(request.uri()).as_bytes());
-    let is_in_query = in_query.iter().any(|(name, _)| names.contains(&name.as_str()));
-    let fields = if is_in_query && front.takes_query() {
-        in_query
-    } else if is_in_query {
-        return refused("send it in the form: a query string lands in the logs of whatever passes it on");
-    } else {
-        let is_form = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if !is_form.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
-            return refused("the body must be a form: application/x-www-form-urlencoded");
-        }
-        match body::collect(request.into_body(), BODY_LIMIT).await {
-            Ok(body) => fields(&body),
-            Err(fault) => return answer(fault.status(), error("invalid_request", "the form cannot be read")),
-        }
+    let fields = match received(request, names, takes_query).await {
+        Ok(fields) => fields,
+        Err(refusal) => return refusal,
     };
-    let value = |wanted: &str| {
-        let mut values = fields.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        // Twice is none: nobody could say which was meant (RFC 6749, 3.2).
-        values.next().filter(|value| !value.is_empty() && values.next().is_none())
-    };
-    let brought = match names {
-        [token, ""] => value(token).map(Brought::RefreshToken),
-        [name, password] => {
-            value(name).zip(value(password)).map(|(name, password)| Brought::Login(name, password))
-        }
-    };
-    let Some(brought) = brought else {
-        let [first, second] = names;
-        let wanted = if second.is_empty() { first.to_owned() } else { format!("{first} and {second}") };
-        return refused(&format!("the form must have {wanted}, once"));
+    let values: Option<Vec<&str>> = names.iter().map(|name| value(&fields, name)).collect();
+    let brought = match values.as_deref() {
+        Some(&[token]) => Brought::RefreshToken(token),
+        Some(&[name, password]) => Brought::Login(name, password),
+        _ => return refused(&format!("{} must be there, once", names.join(" and "))),
     };
     match front.ask(brought).await {
         Ok(told) => answer(StatusCode::OK, Value::Object(told)),
@@ -71,11 +50,33 @@ async fn forward(State(state): State<DoorState>, request: Request, names: [&str;
     }
 }
 
-fn query(uri: &Uri) -> &str {
-    uri.query().unwrap_or_default()
+/// The fields that a request brings: those of its form, or of its query string where that is taken.
+async fn received(request: Request, names: &[&str], takes_query: bool) -> Result<Vec<Field>, Response> {
+    let in_query = fields(request.uri().query().unwrap_or_default().as_bytes());
+    if in_query.iter().any(|(name, _)| names.contains(&name.as_str())) {
+        let words = "send it in the form: a query string lands in the logs of whatever passes it on";
+        return if takes_query { Ok(in_query) } else { Err(refused(words)) };
+    }
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
+        return Err(refused("the body must be a form: application/x-www-form-urlencoded"));
+    }
+    match body::collect(request.into_body(), BODY_LIMIT).await {
+        Ok(body) => Ok(fields(&body)),
+        Err(fault) => Err(answer(fault.status(), error("invalid_request", "the form cannot be read"))),
+    }
 }
 
-fn fields(form: &[u8]) -> Vec<(String, String)> {
+/// The value of a field. Twice is none: nobody could say which was meant (RFC 6749, 3.2).
+fn value<'f>(fields: &'f [Field], wanted: &str) -> Option<&'f str> {
+    let mut values = fields.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    values.next().filter(|value| !value.is_empty() && values.next().is_none())
+}
+
+/// The name and value of a field of a form.
+type Field = (String, String);
+
+fn fields(form: &[u8]) -> Vec<Field> {
     form_urlencoded::parse(form).into_owned().collect()
 }
 
