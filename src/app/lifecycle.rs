@@ -164,6 +164,25 @@ impl Signals {
     }
 }
 
+/// The signal that asks for the files to be read anew (SIGHUP). While one of these lives it does not kill the process.
+#[derive(Debug)]
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    /// Begins to receive it.
+    ///
+    /// # Errors
+    /// [`LifecycleError::NoSignals`] if the system refuses.
+    pub(crate) fn receive() -> Result<Self, LifecycleError> {
+        signal(SignalKind::hangup()).map(Self).map_err(|_| LifecycleError::NoSignals)
+    }
+
+    /// Returns at the next one.
+    pub(crate) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

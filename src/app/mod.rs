@@ -2,10 +2,12 @@
 //!
 //! [`check`] says whether it would start. [`App::start`] holds the data folder ([`data_dir`]), makes live objects of the settings ([`wiring`]),
 //! mends what a crash left, and starts workers and listeners. [`serve`] runs one until it is told to stop
-//! ([`lifecycle`]).
+//! ([`lifecycle`]); [`reload`] follows its files meanwhile.
 
 mod data_dir;
+mod dex_files;
 mod lifecycle;
+mod reload;
 mod signatures;
 mod sound;
 mod storage;
@@ -16,15 +18,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::agenda::{self, Agenda};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, Problems, ServerConfig};
 use crate::db::{Db, DbError, Dialect};
 use crate::delivery;
+use crate::exchange::check_health::LastCheck;
 use crate::exchange::discover_endpoint::Endpoints;
 use crate::exchange::forward_push::ForwardRules;
+use crate::exchange::rules::LiveRules;
 use crate::exchange::submit_answer::Awaiting;
 use crate::exchange::submit_attachment::RunningKeys;
 use crate::exchange::{Declared, Exchange, export_data};
@@ -33,7 +37,7 @@ use crate::http::Router;
 use crate::http::listener::{self, Stop};
 use crate::http::routes::{DoorState, routes};
 use crate::http::state::{Check, EdgeState, Readiness};
-use crate::manifest::FhirMapping;
+use crate::manifest::{ConfigProblem, FhirMapping};
 use crate::partner::Partners;
 use crate::subscription;
 use crate::telemetry::Metrics;
@@ -42,9 +46,11 @@ use crate::upstream::Upstream;
 
 use data_dir::DataDir;
 pub use data_dir::DataDirError;
-use lifecycle::Lifecycle;
+use dex_files::{DexFiles, DexSource, Seen};
 pub use lifecycle::LifecycleError;
 pub(crate) use lifecycle::Signals;
+use lifecycle::{Hangups, Lifecycle};
+use reload::Reloader;
 pub use sound::{check, check_beside};
 use wiring::Files;
 
@@ -73,6 +79,9 @@ pub enum AppError {
     /// A target cannot be called.
     #[error("delivery.config_file: {0}")]
     Target(String),
+    /// The identity provider cannot be called.
+    #[error("auth.oauth_front: {0}")]
+    OAuth(String),
     /// The scanner cannot be called.
     #[error("screening.scanner: {0}")]
     Screening(String),
@@ -108,8 +117,10 @@ impl From<UploadError> for AppError {
 
 /// Runs the gateway until it is told to stop.
 pub async fn serve(config: Config) -> Result<(), AppError> {
-    let signals = Signals::receive()?;
-    App::start(config).await?.run(signals).await
+    let (signals, hangups) = (Signals::receive()?, Hangups::receive()?);
+    let app = App::start(config).await?;
+    app.reload_at(hangups);
+    app.run(signals).await
 }
 
 /// Brings the schema of the database up to date.
@@ -124,6 +135,8 @@ pub struct App {
     lifecycle: Lifecycle,
     db: Db,
     address: SocketAddr,
+    /// Notified when the files of DEX are to be looked at.
+    reload: Arc<Notify>,
     _data_dir: DataDir,
 }
 
@@ -133,7 +146,8 @@ impl App {
         let clock: SharedClock = Arc::new(SystemClock);
         // Before anything counts: what is counted earlier is lost.
         let metrics = Metrics::install(clock.now());
-        let files = wiring::files(&config)?;
+        let (source, dex) = dex_files(&config).await;
+        let files = wiring::files(&config, dex)?;
         for warning in sound::warnings(&config, &files, clock.now()) {
             tracing::warn!("{warning}");
         }
@@ -153,6 +167,11 @@ impl App {
             readiness: readiness(exchange.clone()),
             stopping: lifecycle.soft().clone(),
         };
+        let reload = Arc::new(Notify::new());
+        if let Some((source, seen)) = source {
+            let reloader = Reloader::new(config.clone(), source, exchange.clone(), seen);
+            lifecycle.spawn("reload worker", reloader.run(reload.clone(), lifecycle.soft().clone()));
+        }
         if let Some(address) = settings.admin_listen {
             let admin = bind("server.admin_listen", address).await?;
             listen(&lifecycle, "admin listener", admin, crate::http::admin_router(&edge), &settings);
@@ -162,18 +181,32 @@ impl App {
             started_at: clock.now(),
             limits: wiring::limits(&config),
             metadata_mode: wiring::metadata_mode(&config),
+            oauth: wiring::oauth_front(&config).map_err(|error| AppError::OAuth(error.to_string()))?,
             public_url: settings.public_url.as_deref().map(|url| url.trim_end_matches('/').into()),
             fhir_base: wiring::fhir_base(&base_url),
             base_url: base_url.into(),
         };
         listen(&lifecycle, "listener", main, crate::http::router(&edge, routes(doors)), &settings);
         tracing::info!(%address, data_dir = %data_dir.path().display(), "listening");
-        Ok(Self { lifecycle, db, address, _data_dir: data_dir })
+        Ok(Self { lifecycle, db, address, reload, _data_dir: data_dir })
     }
 
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Looks at the files of DEX whenever the signal for it comes.
+    fn reload_at(&self, mut hangups: Hangups) {
+        let (reload, stop) = (self.reload.clone(), self.lifecycle.soft().clone());
+        self.lifecycle.spawn("signal listener", async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = hangups.next() => reload.notify_one(),
+                }
+            }
+        });
     }
 
     /// Lets it run until a signal comes, and returns when it has stopped.
@@ -200,6 +233,20 @@ fn profiles(config: &Config) -> Result<Profiles, Vec<ProfileError>> {
     }
 }
 
+/// Where the files of DEX are and how they look, and what they say.
+async fn dex_files(
+    config: &Config,
+) -> (Option<(DexSource, Option<Seen>)>, Result<DexFiles, Vec<ConfigProblem>>) {
+    let source = match DexSource::of(config) {
+        Ok(source) => source,
+        Err(problems) => return (None, Err(problems)),
+    };
+    // A change after this look is found by the next one.
+    let seen = source.look().await.ok();
+    let read = source.read().await;
+    (Some((source, seen)), read)
+}
+
 /// Wires the use cases, and mends what a crash left before anything new can come in.
 async fn exchange(
     config: &Config,
@@ -219,16 +266,16 @@ async fn exchange(
         lifecycle.tracker().clone(),
     ));
     uploads.tie_store().await?;
-    let targets = storage::file_targets(config, &dex.routing);
-    for (name, target) in &targets {
+    let routing = &dex.rules.routing;
+    let folders = storage::file_targets(config, routing);
+    for (name, target) in &folders {
         match target.sweep().await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(target = %name, removed, "removed what crashed deliveries left"),
             Err(error) => tracing::warn!(target = %name, %error, "the target cannot be swept"),
         }
     }
-    let dexes =
-        wiring::dex_targets(&dex.routing, clock).map_err(|error| AppError::Target(error.to_string()))?;
+    let dexes = wiring::dex_targets(routing, clock).map_err(|error| AppError::Target(error.to_string()))?;
     if !is_shared {
         // The lock on the data folder proves that nobody else runs: whoever held these leases is gone.
         let now = clock.now();
@@ -243,11 +290,11 @@ async fn exchange(
     let exchange = Arc::new(Exchange {
         deliveries: Arc::new(wiring::deliveries(
             config,
-            &dex.routing,
+            routing,
             db,
             clock,
             &uploads,
-            (targets, dex.buckets, dexes),
+            wiring::destinations(folders, dex.buckets, dexes),
             (&partners, &agenda),
         )),
         partners: Arc::new(partners),
@@ -257,8 +304,7 @@ async fn exchange(
         db: db.clone(),
         clock: clock.clone(),
         uploads,
-        routing: dex.routing,
-        streams: dex.streams,
+        rules: LiveRules::new(dex.rules),
         mapping: FhirMapping::new(&config.manifest.fhir),
         profiles: profiles(config).map_err(|errors| {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -269,6 +315,7 @@ async fn exchange(
         // Of what is shared, others may keep a Subscription at any time.
         has_subscribers: (is_shared || subscription::is_any(&mut db.reader().await?.tx()).await?).into(),
         declared: Declared::new(clock.now()),
+        last_check: LastCheck::default(),
         forward: ForwardRules::new(config.fhir.forward.clone()),
         screening: wiring::screening(config).map_err(|error| AppError::Screening(error.to_string()))?,
         settings: wiring::exchange_settings(config, base_url),

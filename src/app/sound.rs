@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{AppError, Files, profiles, wiring};
+use super::{AppError, Files, dex_files, profiles, wiring};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::config::{Config, PartnerConfigs, Problems};
+use crate::manifest::{StreamConfigs, stream_key};
 use crate::outbound::{names_private, origin};
 use crate::telemetry;
 
@@ -14,7 +15,7 @@ use crate::telemetry;
 /// # Errors
 /// All that is wrong, each with its place.
 pub fn check(config: &Config) -> Result<Vec<String>, Problems> {
-    let (files, mut problems) = match wiring::files(config) {
+    let (files, mut problems) = match wiring::files(config, dex_files::at_hand(config)) {
         Ok(files) => (Some(files), Problems::default()),
         Err(problems) => (None, problems),
     };
@@ -44,8 +45,38 @@ pub fn check_beside(config: &Config, problems: &mut Problems) {
 /// What is legal but surely not meant.
 pub(super) fn warnings(config: &Config, files: &Files, now: Timestamp) -> Vec<String> {
     let mut warnings = files.dex.warnings();
+    if files.dex.has_streams() {
+        warnings.extend(of_streams(config, &files.dex.rules.streams));
+    }
     warnings.extend(files.signatures.warnings(now));
     warnings.extend(of_partners(&config.partner));
+    warnings
+}
+
+/// The keys that name data streams without rules: what would go there is refused (W-26).
+fn of_streams(config: &Config, streams: &StreamConfigs) -> Vec<String> {
+    let mapping = &config.manifest.fhir;
+    let default = [("manifest.fhir".to_owned(), &mapping.data_stream_id, &mapping.data_stream_route)];
+    let mapped = mapping.streams.iter().enumerate().map(|(index, stream)| {
+        (format!("manifest.fhir.streams[{index}]"), &stream.data_stream_id, &stream.data_stream_route)
+    });
+    let forwarded = config.fhir.forward.iter().enumerate().map(|(index, rule)| {
+        (format!("fhir.forward[{index}]"), &rule.data_stream_id, &rule.data_stream_route)
+    });
+    let named = default.into_iter().chain(mapped).chain(forwarded);
+    let unknown = named.filter(|(_, id, route)| streams.find(id, route).is_none());
+    let mut warnings: Vec<String> = unknown
+        .map(|(key, id, route)| {
+            format!("{key}: data stream {id}/{route} has no rules: its uploads are refused")
+        })
+        .collect();
+    // A name cannot be taken apart again, for both halves may have separators.
+    let plain = |name: &str| stream_key(name).replace('-', "_");
+    for name in config.upload.stream_expiry.keys() {
+        if !streams.names().any(|known| plain(known) == plain(name)) {
+            warnings.push(format!("upload.stream_expiry_hours: no data stream is called {name}"));
+        }
+    }
     warnings
 }
 
@@ -130,6 +161,24 @@ mod tests {
         for (partners, expected) in cases {
             assert_eq!(keys(partners), expected, "{partners:?}");
         }
+    }
+
+    /// W-26: settings against streams, whatever the letter case.
+    #[test]
+    fn w_26_settings_that_name_a_data_stream_without_rules_are_told() {
+        let mut config = Config::defaults_in(std::path::Path::new("/srv/gateway")).expect("they are sound");
+        let streams = StreamConfigs::built_in();
+        config.upload.stream_expiry.insert("CDEX_Attachment".to_owned(), std::time::Duration::ZERO);
+        assert_eq!(of_streams(&config, &streams), Vec::<String>::new());
+        config.manifest.fhir.data_stream_id = "other".to_owned();
+        config.upload.stream_expiry.insert("cdex_attachments".to_owned(), std::time::Duration::ZERO);
+        assert_eq!(
+            of_streams(&config, &streams),
+            [
+                "manifest.fhir: data stream other/attachment has no rules: its uploads are refused",
+                "upload.stream_expiry_hours: no data stream is called cdex_attachments",
+            ]
+        );
     }
 
     #[test]

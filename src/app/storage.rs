@@ -1,4 +1,5 @@
-//! From settings to the places where bytes are: the store of uploads, and the targets that are folders or buckets.
+//! From settings to the places where bytes are: the store of uploads, that of the stream configurations, and the targets
+//! that are folders or buckets.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 
 use super::wiring::is_durable;
 use crate::clock::{SharedClock, Timestamp};
-use crate::config::{Config, Secret, StoreConfig, UploadStore, environment};
+use crate::config::{Config, Secret, StoreConfig, StorePlace, environment};
 use crate::delivery::{
     ClashPolicy, FileDestination, FileSettings, ObjectDestination, ObjectSettings, Routing, TargetConfig,
 };
@@ -61,7 +62,7 @@ pub(super) fn bucket_targets(
     targets
 }
 
-/// Where the bytes of uploads are, ready to be used.
+/// Where files are, ready to be used.
 pub(super) enum Store {
     /// In a folder.
     Folder(PathBuf),
@@ -71,15 +72,22 @@ pub(super) enum Store {
 
 /// Where the settings say that the bytes of uploads are; nothing is called yet.
 pub(super) fn upload_store(config: &Config) -> Result<Store, Vec<ConfigProblem>> {
-    let section = &config.upload.store;
-    let (settings, prefix) = match config.upload_store() {
-        UploadStore::Folder(folder) => return Ok(Store::Folder(folder)),
-        UploadStore::S3 { bucket, prefix } => (s3_store(section, bucket)?, prefix),
-        UploadStore::Azure { container, prefix } => (azure_store(section, container)?, prefix),
+    open(config.upload_store(), (&config.upload.store, "upload.store"))
+}
+
+/// A place that the settings name; nothing is called yet. `section` says how to get into a bucket, and its name.
+pub(super) fn open(
+    place: StorePlace,
+    section: (&StoreConfig, &'static str),
+) -> Result<Store, Vec<ConfigProblem>> {
+    let (settings, prefix) = match place {
+        StorePlace::Folder(folder) => return Ok(Store::Folder(folder)),
+        StorePlace::S3 { bucket, prefix } => (s3_store(section, bucket)?, prefix),
+        StorePlace::Azure { container, prefix } => (azure_store(section, container)?, prefix),
     };
     match Bucket::open(settings, Reach::Everywhere, Place::Over) {
         Ok(bucket) => Ok(Store::Bucket(bucket, prefix)),
-        Err(error) => Err(vec![ConfigProblem::new("upload.store", error.to_string())]),
+        Err(error) => Err(vec![ConfigProblem::new(section.1, error.to_string())]),
     }
 }
 
@@ -100,7 +108,10 @@ pub(super) fn blob_store(
     }
 }
 
-fn s3_store(section: &StoreConfig, bucket: String) -> Result<BucketSettings, Vec<ConfigProblem>> {
+fn s3_store(
+    (section, name): (&StoreConfig, &str),
+    bucket: String,
+) -> Result<BucketSettings, Vec<ConfigProblem>> {
     let (key, secret) = (section.access_key_id.clone(), section.secret_access_key.clone());
     // Temporary keys come as three: a token of the environment belongs to a key of the environment.
     let token = || key.is_none().then(|| variable("AWS_SESSION_TOKEN")).flatten().map(Secret::new);
@@ -108,7 +119,10 @@ fn s3_store(section: &StoreConfig, bucket: String) -> Result<BucketSettings, Vec
     let key = key.or_else(|| variable("AWS_ACCESS_KEY_ID"));
     let secret = secret.or_else(|| variable("AWS_SECRET_ACCESS_KEY").map(Secret::new));
     let (Some(key), Some(secret_access_key)) = (&key, &secret) else {
-        return Err(missing(&[("access_key_id", key.is_some()), ("secret_access_key", secret.is_some())]));
+        return Err(missing(
+            name,
+            &[("access_key_id", key.is_some()), ("secret_access_key", secret.is_some())],
+        ));
     };
     Ok(BucketSettings::S3(S3Settings {
         bucket,
@@ -120,11 +134,14 @@ fn s3_store(section: &StoreConfig, bucket: String) -> Result<BucketSettings, Vec
     }))
 }
 
-fn azure_store(section: &StoreConfig, container: String) -> Result<BucketSettings, Vec<ConfigProblem>> {
+fn azure_store(
+    (section, name): (&StoreConfig, &str),
+    container: String,
+) -> Result<BucketSettings, Vec<ConfigProblem>> {
     let account = section.storage_account.clone().or_else(|| variable("AZURE_STORAGE_ACCOUNT"));
     let key = section.storage_key.clone().or_else(|| variable("AZURE_STORAGE_KEY").map(Secret::new));
     let (Some(storage_account), Some(storage_key)) = (&account, &key) else {
-        return Err(missing(&[("storage_account", account.is_some()), ("storage_key", key.is_some())]));
+        return Err(missing(name, &[("storage_account", account.is_some()), ("storage_key", key.is_some())]));
     };
     let endpoint = section.endpoint.clone();
     Ok(BucketSettings::Azure(AzureSettings {
@@ -142,7 +159,7 @@ fn variable(name: &str) -> Option<String> {
     environment(name).filter(|value| !value.is_empty())
 }
 
-fn missing(keys: &[(&str, bool)]) -> Vec<ConfigProblem> {
+fn missing(section: &str, keys: &[(&str, bool)]) -> Vec<ConfigProblem> {
     let missing = keys.iter().filter(|(_, is_there)| !is_there);
-    missing.map(|(key, _)| ConfigProblem::new(format!("upload.store.{key}"), "is missing")).collect()
+    missing.map(|(key, _)| ConfigProblem::new(format!("{section}.{key}"), "is missing")).collect()
 }

@@ -4,13 +4,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::dex_files::DexFiles;
 use super::storage;
 use crate::agenda::Agenda;
-use crate::auth::{AccessToken, ClientSettings, Credentials, Grant, SigningKey, TokenEndpoint};
+use crate::auth::{
+    AccessToken, ClientSettings, Credentials, FrontSettings, Grant, OAuthFront, SigningKey, TokenEndpoint,
+};
 use crate::clock::SharedClock;
 use crate::config::{
-    Config, CredentialsConfig, Durability, PartnerConfig, Problems, ScannerAddress, Unrouted, UpstreamConfig,
-    environment,
+    Config, CredentialsConfig, Durability, PartnerConfig, Problems, ScannerAddress, StorePlace, Unrouted,
+    UpstreamConfig,
 };
 use crate::db::{Db, DbSettings};
 use crate::delivery::{
@@ -21,7 +24,7 @@ use crate::exchange::export_data::ExportSettings;
 use crate::exchange::{ExchangeSettings, RestSettings, Signatures};
 use crate::fhir::{self, ScanLimits};
 use crate::http::routes::Limits;
-use crate::manifest::{ConfigProblem, StreamConfigs};
+use crate::manifest::ConfigProblem;
 use crate::outbound::{Base, OutboundError, Reach, names_private};
 use crate::partner::{Partner, PartnerSettings, Partners, Policy};
 use crate::screening::Screening;
@@ -46,11 +49,11 @@ pub(super) struct Files {
     pub(super) store: storage::Store,
 }
 
-/// Reads the files that the settings name; everything that is wrong with them is told at once.
-pub(super) fn files(config: &Config) -> Result<Files, Problems> {
+/// Reads the other files that the settings name; everything that is wrong with them and with those of DEX is told at once.
+pub(super) fn files(config: &Config, dex: Result<DexFiles, Vec<ConfigProblem>>) -> Result<Files, Problems> {
     let signatures = super::signatures::signatures(config);
     let store = storage::upload_store(config);
-    match (DexFiles::load(config), upstream_settings(config), partner_settings(config), signatures, store) {
+    match (dex, upstream_settings(config), partner_settings(config), signatures, store) {
         (Ok(dex), Ok(upstream), Ok(partners), Ok(signatures), Ok(store)) => {
             Ok(Files { dex, upstream, partners, signatures, store })
         }
@@ -62,57 +65,6 @@ pub(super) fn files(config: &Config) -> Result<Files, Problems> {
             }
             Err(problems)
         }
-    }
-}
-
-/// What the DEX files say: the rules of the data streams, and where each stream goes.
-pub(super) struct DexFiles {
-    pub(super) streams: StreamConfigs,
-    pub(super) routing: Routing,
-    /// Targets that are buckets, by name.
-    pub(super) buckets: HashMap<String, ObjectDestination>,
-}
-
-impl DexFiles {
-    /// Reads them, once for the life of the process.
-    fn load(config: &Config) -> Result<Self, Vec<ConfigProblem>> {
-        let mut problems = Vec::new();
-        let streams = match &config.manifest.config_dir {
-            None => Ok(StreamConfigs::built_in()),
-            Some(folder) => StreamConfigs::load(folder, &environment),
-        };
-        let streams = streams.unwrap_or_else(|found| {
-            problems.extend(found);
-            StreamConfigs::built_in()
-        });
-        let routing = match &config.delivery.config_file {
-            None => Ok(Routing::built_in()),
-            Some(file) => {
-                let name = file.display().to_string();
-                match std::fs::read_to_string(file) {
-                    Ok(yaml) => Routing::from_yaml(&name, &yaml, &environment),
-                    Err(error) => {
-                        let place = format!("delivery.config_file: {name}");
-                        Err(vec![ConfigProblem::new(place, error.kind().to_string())])
-                    }
-                }
-            }
-        };
-        match routing {
-            Ok(routing) => {
-                let buckets = storage::bucket_targets(&routing, &mut problems);
-                if problems.is_empty() { Ok(Self { streams, routing, buckets }) } else { Err(problems) }
-            }
-            Err(found) => {
-                problems.extend(found);
-                Err(problems)
-            }
-        }
-    }
-
-    /// What is legal but surely not meant.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        self.routing.warnings(&self.streams)
     }
 }
 
@@ -271,27 +223,32 @@ pub(super) fn dex_targets(
     Ok(destinations)
 }
 
-/// The delivery engine; the first targets are those of the delivery file.
+/// All targets of the delivery file, by name; `files` are those that are folders.
+pub(super) fn destinations(
+    files: HashMap<String, FileDestination>,
+    buckets: HashMap<String, ObjectDestination>,
+    dexes: HashMap<String, DexDestination>,
+) -> HashMap<String, Arc<dyn Destination>> {
+    let files = files.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let buckets = buckets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    let dexes = dexes.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
+    files.chain(buckets).chain(dexes).collect()
+}
+
+/// The delivery engine; `targets` are those of the delivery file.
 pub(super) fn deliveries(
     config: &Config,
     routing: &Routing,
     db: &Db,
     clock: &SharedClock,
     uploads: &Arc<Uploads>,
-    (files, buckets, dexes): (
-        HashMap<String, FileDestination>,
-        HashMap<String, ObjectDestination>,
-        HashMap<String, DexDestination>,
-    ),
+    targets: HashMap<String, Arc<dyn Destination>>,
     (partners, agenda): (&Partners, &Arc<Agenda>),
 ) -> Deliveries {
     let endpoint = |partner: &Arc<Partner>| -> (String, Arc<dyn Destination>) {
         (partner.target(), Arc::new(EndpointDestination::new(partner.clone())))
     };
-    let files = files.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
-    let buckets = buckets.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
-    let dexes = dexes.into_iter().map(|(name, target)| (name, Arc::new(target) as Arc<dyn Destination>));
-    let destinations = files.chain(buckets).chain(dexes).chain(partners.iter().map(endpoint)).collect();
+    let destinations = targets.into_iter().chain(partners.iter().map(endpoint)).collect();
     let settings = WorkerSettings {
         concurrency: config.delivery.concurrency,
         concurrency_per_target: config.delivery.concurrency_per_target,
@@ -339,6 +296,11 @@ pub(super) fn exchange_settings(config: &Config, base_url: &str) -> ExchangeSett
     let identifier = config.fhir.identifier.as_deref().and_then(|text| text.split_once('|'));
     ExchangeSettings {
         fhir_base: fhir_base(base_url),
+        upload_store_name: match config.upload_store() {
+            StorePlace::Folder(_) => "File Storage".to_owned(),
+            StorePlace::S3 { bucket, .. } => format!("Tus storage S3 Bucket {bucket}"),
+            StorePlace::Azure { .. } => "Tus storage".to_owned(),
+        },
         refuse_unrouted: config.delivery.unrouted == Unrouted::Refuse,
         terminate_during_delivery: config.upload.terminate_during_delivery,
         payload_limit_bytes: config.fhir.payload_limit_bytes,
@@ -405,6 +367,22 @@ pub(super) fn screening(config: &Config) -> Result<Screening, OutboundError> {
         on_infected: section.on_infected,
         scanner,
     })
+}
+
+/// The identity provider behind `/oauth`, if there is one.
+pub(super) fn oauth_front(config: &Config) -> Result<Option<Arc<OAuthFront>>, OutboundError> {
+    let section = &config.auth.oauth_front;
+    let Some(token_url) = section.token_url.clone() else { return Ok(None) };
+    let settings = FrontSettings {
+        token_url,
+        client_id: section.client_id.clone(),
+        client_secret: section.client_secret.clone(),
+        scope: section.scope.clone(),
+        reach: if section.private_addresses { Reach::Everywhere } else { Reach::Public },
+        timeout: section.timeout,
+        query_credentials: section.query_credentials,
+    };
+    OAuthFront::new(settings).map(|front| Some(Arc::new(front)))
 }
 
 /// What the doors announce.

@@ -5,6 +5,10 @@ use std::path::Path;
 use super::*;
 use crate::auth::testing::TestKey;
 
+fn read(config: &Config) -> Result<Files, Problems> {
+    files(config, crate::app::dex_files::at_hand(config))
+}
+
 /// Settings with an upstream server of two types.
 fn config(folder: &Path) -> Config {
     let mut config = Config::defaults_in(folder).expect("the defaults are sound");
@@ -23,14 +27,14 @@ fn with_key(folder: &Path, pem: &str) -> Config {
 }
 
 fn upstream(config: &Config) -> UpstreamSettings {
-    files(config).expect("it is sound").upstream.expect("there is an upstream server")
+    read(config).expect("it is sound").upstream.expect("there is an upstream server")
 }
 
 #[test]
 fn without_a_url_there_is_no_upstream_server() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = Config::defaults_in(folder.path()).expect("the defaults are sound");
-    assert!(files(&config).expect("it is sound").upstream.is_none());
+    assert!(read(&config).expect("it is sound").upstream.is_none());
 }
 
 #[test]
@@ -79,7 +83,7 @@ fn all_that_is_wrong_with_files_is_told_at_once() {
     let mut config = with_key(folder.path(), "ZZSECRET");
     config.fhir.upstream.types = ["Patient", "patient", "DomainResource"].map(str::to_owned).into();
     config.delivery.config_file = Some(folder.path().join("nowhere.yml"));
-    let problems = files(&config).err().expect("there are problems").to_string();
+    let problems = read(&config).err().expect("there are problems").to_string();
     let places: Vec<&str> = problems.lines().filter_map(|line| line.split(": ").next()).collect();
     let expected = [
         "delivery.config_file",
@@ -91,9 +95,9 @@ fn all_that_is_wrong_with_files_is_told_at_once() {
     assert!(!problems.contains("ZZSECRET"), "{problems}");
 
     for pem in [TestKey::p256().pem.as_str(), ""] {
-        let problems = files(&with_key(folder.path(), pem)).err().expect("there are problems").to_string();
+        let problems = read(&with_key(folder.path(), pem)).err().expect("there are problems").to_string();
         assert!(problems.starts_with("fhir.upstream.key_file: "), "{problems}");
     }
     config.fhir.upstream.key_file = Some(folder.path().join("nowhere.pem"));
-    assert!(files(&config).err().expect("there are problems").to_string().contains("entity not found"));
+    assert!(read(&config).err().expect("there are problems").to_string().contains("entity not found"));
 }

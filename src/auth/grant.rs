@@ -51,14 +51,19 @@ impl SharedSecret {
     /// The request for a token. Every server takes the secret as Basic authentication, not every one in the form
     /// (RFC 6749, 2.3.1); both halves are encoded as a form first.
     pub(super) fn ask<'c>(&self, http: &'c Client) -> Call<'c> {
-        let encoded = |text| utf8_percent_encode(text, ENCODED);
-        let pair = format!("{}:{}", encoded(&self.client_id), encoded(self.client_secret.reveal()));
         let mut fields = vec![("grant_type", "client_credentials")];
         fields.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
         http.post(&self.token_url)
-            .header("authorization", &format!("Basic {}", STANDARD.encode_to_string(pair)))
+            .header("authorization", &basic(&self.client_id, &self.client_secret))
             .form(&fields)
     }
+}
+
+/// The value of the `Authorization` field of a client with a secret; for the call that needs it, never for output.
+pub(super) fn basic(client_id: &str, secret: &Secret) -> String {
+    let encoded = |text| utf8_percent_encode(text, ENCODED);
+    let pair = format!("{}:{}", encoded(client_id), encoded(secret.reveal()));
+    format!("Basic {}", STANDARD.encode_to_string(pair))
 }
 
 /// The login of a DEX gateway (dex-upload 1.6).

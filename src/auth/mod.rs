@@ -1,8 +1,10 @@
-//! Who is calling and what that caller may see; and who we are when we call ([`client`]). Token verification comes
+//! Who is calling and what that caller may see; who we are when we call ([`client`]); and where callers of DEX get their
+//! tokens ([`front`]). Token verification comes
 //! here; until it does, the only mode is `none`, in which everybody is [`Caller::anonymous`] and the gateway listens on
 //! loopback only.
 
 mod client;
+mod front;
 mod grant;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -11,6 +13,7 @@ mod tokens;
 use std::sync::Arc;
 
 pub(crate) use client::{AccessToken, ClientSettings, SigningKey, TokenClient, TokenEndpoint, TokenError};
+pub(crate) use front::{Brought, FrontError, FrontSettings, OAuthFront};
 pub(crate) use grant::{DexLogin, Grant, SharedSecret};
 pub(crate) use tokens::{Credentials, Tokens};
 

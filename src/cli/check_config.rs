@@ -10,6 +10,13 @@ pub(super) fn run(settings: SettingsArgs) -> Outcome {
     for warning in config.warnings().into_iter().chain(of_stages) {
         print(&format!("warning: {warning}"))?;
     }
+    // Names alone: a value may be a secret.
+    for origin in &config.origins {
+        print(&format!("{}: set by {}", origin.key, origin.source))?;
+    }
+    for (variable, reason) in &config.unused_variables {
+        print(&format!("{variable}: not used, {reason}"))?;
+    }
     print(&format!("data folder: {}", config.data_dir.display()))?;
     print(&format!("listening on: {}", config.server.listen))?;
     print("the configuration is sound")?;

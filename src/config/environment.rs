@@ -1,7 +1,9 @@
 //! The process environment: the only place that reads it. Settings are the variables that begin with
-//! `CDEX_`; [`environment`] looks a single variable up for `$VAR` in DEX files.
+//! `CDEX_`, and those of DEX that mean something here; [`environment`] looks a single variable up for `$VAR` in DEX files.
 
 use std::ffi::OsString;
+
+use super::dex_environment;
 
 const PREFIX: &str = "CDEX_";
 
@@ -26,7 +28,7 @@ pub(super) fn settings() -> Vec<(String, OsString)> {
 /// (`CDEX_GATEWAY_SERVICE_HOST`, `CDEX_GATEWAY_PORT=tcp://…`); a service called `cdex…` must not keep the
 /// gateway from starting. `CDEX_SHARED_DIR` tells the tests where published examples are.
 fn is_setting(name: &str, value: &OsString) -> bool {
-    let Some(key) = name.strip_prefix(PREFIX) else { return false };
+    let Some(key) = name.strip_prefix(PREFIX) else { return dex_environment::is_known(name) };
     let service_link = !key.contains("__")
         && (key.ends_with("SERVICE_HOST")
             || key.contains("SERVICE_PORT")
@@ -52,6 +54,7 @@ mod tests {
             ("CDEX_DATA_DIRR", "x", true),
             ("CDEX_PORT", "8080", true),
             ("HOME", "x", false),
+            ("UPLOAD_CONFIG_PATH", "x", true),
             ("CDEX_SHARED_DIR", "x", false),
             ("CDEX_PORT", "tcp://10.0.0.1:80", false),
             ("CDEX_GATEWAY_SERVICE_HOST", "10.0.0.1", false),

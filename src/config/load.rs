@@ -2,7 +2,7 @@
 //! does not fit is named, replaced by its default, and the rest is read on, so that all problems are
 //! reported at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use figment::value::{Dict, Value};
 
 use super::environment::key_of;
 use super::problems::Problem;
-use super::{Config, Problems};
+use super::{Config, Problems, dex_environment};
 
 /// The complete commented default configuration; the single source of defaults.
 pub(super) const DEFAULTS: &str = include_str!("../../examples/gateway.toml");
@@ -37,6 +37,15 @@ pub struct Flag {
     pub value: String,
 }
 
+/// Where the value of a key comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The key, with dots between levels.
+    pub key: String,
+    /// The file, variable or flag that sets it.
+    pub source: String,
+}
+
 /// Values of one origin.
 struct Layer {
     /// The origin, as messages name it.
@@ -59,11 +68,14 @@ pub(super) fn examine(
 ) -> (Option<Config>, Problems) {
     let mut problems = Problems::default();
     let defaults = parse(DEFAULTS, "examples/gateway.toml", &mut problems);
-    let mut layers = Vec::new();
+    let (of_dex, unused_variables) = dex_environment::settings(environment, &mut problems);
+    // Whatever is set for us wins over what was set for DEX.
+    let mut layers: Vec<Layer> =
+        of_dex.iter().map(|set| single(set.variable.to_owned(), set.key, &set.value)).collect();
     if let Some(path) = &options.file {
         layers.push(read_file(path, &mut problems));
     }
-    for (name, value) in environment {
+    for (name, value) in environment.iter().filter(|(name, _)| !dex_environment::is_known(name)) {
         match value.to_str() {
             // Container set-ups pass a variable on by naming it, set or not.
             Some("") => {}
@@ -80,6 +92,8 @@ pub(super) fn examine(
     }
 
     let Some(mut config) = extract(&defaults, &layers, &mut problems) else { return (None, problems) };
+    config.origins = origins(&layers);
+    config.unused_variables = unused_variables;
     let mut broken = Problems::default();
     config.resolve(&mut broken);
     config.validate(&mut broken);
@@ -205,6 +219,26 @@ fn source_of(layers: &[Layer], key: &str) -> Option<String> {
     let key = key.split('[').next().unwrap_or(key);
     let path: Vec<String> = key.split('.').map(str::to_owned).collect();
     last_setter(layers, &path).map(|layer| layer.source.clone())
+}
+
+/// The keys that some layer sets, each with the last that does.
+fn origins(layers: &[Layer]) -> Vec<Origin> {
+    fn collect(path: &str, values: &Dict, source: &str, found: &mut BTreeMap<String, String>) {
+        for (key, value) in values {
+            let key = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            match value {
+                Value::Dict(_, inner) => collect(&key, inner, source, found),
+                _ => {
+                    found.insert(key, source.to_owned());
+                }
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    for layer in layers {
+        collect("", &layer.values, &layer.source, &mut found);
+    }
+    found.into_iter().map(|(key, source)| Origin { key, source }).collect()
 }
 
 /// The rule a value breaks, without the value.

@@ -7,6 +7,7 @@
 mod auth;
 mod database;
 mod delivery;
+mod dex_environment;
 mod environment;
 mod fhir;
 mod fhir_mapping;
@@ -20,6 +21,7 @@ mod screening;
 mod secret;
 mod server;
 mod signing;
+mod store;
 mod telemetry;
 mod unit;
 mod upload;
@@ -29,14 +31,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use auth::{AuthConfig, AuthMode};
+pub use auth::{AuthConfig, AuthMode, OAuthFrontConfig};
 pub use database::DatabaseConfig;
 pub use delivery::{DeliveryConfig, Unrouted};
 pub use environment::environment;
 pub use fhir::{FhirConfig, Validation};
 pub use fhir_mapping::{FhirFieldsConfig, FhirMappingConfig, FhirSource, FhirStreamConfig};
 pub use forward::ForwardConfig;
-pub use load::{Flag, LoadOptions};
+pub use load::{Flag, LoadOptions, Origin};
 pub use manifest::ManifestConfig;
 pub use partner::{CredentialsConfig, PartnerConfig, PartnerConfigs};
 pub use policy::{
@@ -48,8 +50,9 @@ pub use screening::{Reaction, ScannerAddress, ScreeningConfig};
 pub use secret::Secret;
 pub use server::ServerConfig;
 pub use signing::SigningConfig;
+pub use store::{StoreConfig, StorePlace};
 pub use telemetry::{LogFormat, TelemetryConfig};
-pub use upload::{StoreConfig, UploadConfig, UploadStore};
+pub use upload::UploadConfig;
 pub use upstream::UpstreamConfig;
 
 /// Everything that can be set.
@@ -83,6 +86,12 @@ pub struct Config {
     pub partner: PartnerConfigs,
     /// What the operator sees.
     pub telemetry: TelemetryConfig,
+    /// Where each key comes from that is not at its default.
+    #[serde(skip)]
+    pub origins: Vec<Origin>,
+    /// Variables of DEX that are set and mean nothing here, each with the reason.
+    #[serde(skip)]
+    pub unused_variables: Vec<(&'static str, &'static str)>,
 }
 
 /// What an acknowledgement promises.
@@ -129,8 +138,22 @@ impl Config {
     }
 
     /// The place that keeps the bytes of uploads.
-    pub fn upload_store(&self) -> UploadStore {
+    pub fn upload_store(&self) -> StorePlace {
         self.upload.store_in(&self.data_dir)
+    }
+
+    /// The place of the per-stream DEX configurations, if there are any.
+    pub fn stream_files(&self) -> Option<StorePlace> {
+        self.manifest.files()
+    }
+
+    /// How to get into the bucket of the per-stream configurations, and the section that says it.
+    pub fn stream_store(&self) -> (&StoreConfig, &'static str) {
+        if self.manifest.store == StoreConfig::default() {
+            (&self.upload.store, "upload.store")
+        } else {
+            (&self.manifest.store, "manifest.store")
+        }
     }
 
     /// Settings that are legal but risky, in words for the operator.
@@ -141,6 +164,7 @@ impl Config {
         }
         self.delivery.warn(&mut warnings);
         self.fhir.upstream.warn(self.server.handler_timeout, &mut warnings);
+        self.auth.warn(&mut warnings);
         warnings
     }
 
@@ -164,6 +188,7 @@ impl Config {
         }
         partner::validate(&self.partner, problems);
         forward::validate(&self.fhir.forward, &self.partner, problems);
+        self.manifest.validate(problems);
         for (path, text) in self.manifest.fhir.problems() {
             problems.add(&format!("manifest.fhir.{path}"), text);
         }
@@ -189,9 +214,8 @@ impl Config {
                 problems.add("data_dir", "cannot be made absolute: the working directory is not readable");
             }
         }
-        let files =
-            [&mut self.manifest.config_dir, &mut self.delivery.config_file, &mut self.fhir.upstream.key_file];
-        for path in files.into_iter().flatten() {
+        self.manifest.resolve();
+        for path in [&mut self.delivery.config_file, &mut self.fhir.upstream.key_file].into_iter().flatten() {
             if let Ok(absolute) = std::path::absolute(&*path) {
                 *path = absolute;
             }

@@ -27,7 +27,7 @@ fn the_defaults_are_sound() {
     assert_eq!(config.data_dir, Path::new("/srv/gateway"));
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:0");
     assert_eq!(config.database_url().reveal(), "sqlite:/srv/gateway/gateway.db");
-    assert_eq!(config.upload_store(), UploadStore::Folder("/srv/gateway/uploads".into()));
+    assert_eq!(config.upload_store(), StorePlace::Folder("/srv/gateway/uploads".into()));
     assert_eq!(config.warnings(), Vec::<String>::new());
     let plain = load(&LoadOptions::default(), &[]).expect("the defaults are sound");
     assert_eq!(plain.server.listen.to_string(), "127.0.0.1:8080");
@@ -59,9 +59,11 @@ fn the_default_file_shows_every_key_of_every_section() {
         "fhir",
         "fhir.upstream",
         "manifest",
+        "manifest.store",
         "manifest.fhir",
         "delivery",
         "auth",
+        "auth.oauth_front",
         "policy",
         "policy.trust",
         "telemetry",
@@ -112,6 +114,9 @@ fn each_problem_carries_the_path_of_its_key() {
         ("[upload]\nstore_url = \"s3:///x\"", "upload.store_url"),
         ("[upload]\nstore_url = \"az://container/../x\"", "upload.store_url"),
         ("[upload.store]\nendpoint = \"minio:9000\"", "upload.store.endpoint"),
+        ("[manifest]\nconfig_dir = \"s3://\"", "manifest.config_dir"),
+        ("[manifest.store]\nendpoint = \"minio:9000\"", "manifest.store.endpoint"),
+        ("[manifest]\nreload_secs = \"often\"", "manifest.reload_secs"),
         ("[upload]\nstore_url = \"ftp://x\"", "upload.store_url"),
         ("[upload]\nmax_size_bytes = 0", "upload.max_size_bytes"),
         ("[upload]\ncheckpoint_interval_ms = 0", "upload.checkpoint_interval_ms"),
@@ -206,7 +211,7 @@ fn the_environment_is_over_the_file_and_flags_are_over_both() {
     assert_eq!(config.server.public_url, None);
     assert!(!config.database.migrate_on_start);
     assert_eq!(config.delivery.retry_schedule, [1, 2].map(Duration::from_secs));
-    assert_eq!(config.upload_store(), UploadStore::Folder("/2024/12".into()));
+    assert_eq!(config.upload_store(), StorePlace::Folder("/2024/12".into()));
 }
 
 #[test]
@@ -217,10 +222,10 @@ fn what_is_kept_is_seen_from_the_data_folder_and_configuration_files_are_not() {
         &[],
     )
     .expect("it is sound");
-    assert_eq!(config.manifest.config_dir, std::path::absolute("streams").ok());
+    assert_eq!(config.stream_files(), std::path::absolute("streams").ok().map(StorePlace::Folder));
     assert_eq!(config.delivery.config_file.as_deref(), Some(Path::new("/etc/d.yml")));
     assert_eq!(config.database_url().reveal(), "sqlite:/srv/g/rows.db");
-    assert_eq!(config.upload_store(), UploadStore::Folder("/big/uploads".into()));
+    assert_eq!(config.upload_store(), StorePlace::Folder("/big/uploads".into()));
 }
 
 #[test]

@@ -78,6 +78,20 @@ pub(crate) enum TargetConfig {
     Dex(DexTarget),
 }
 
+impl TargetConfig {
+    /// How DEX's health body calls a target of this kind, and what it says of one that works (dex-upload 1.3).
+    pub(crate) fn dex_name(&self, name: &str) -> (String, &'static str) {
+        match self {
+            Self::File(_) => (format!("File Delivery Target {name}"), "None reported"),
+            Self::Object(target) => match target.bucket {
+                BucketSettings::S3(_) => (format!("S3 deliver target {name}"), ""),
+                BucketSettings::Azure(_) => (format!("Azure deliver target {name}"), ""),
+            },
+            Self::Dex(_) => (format!("DEX deliver target {name}"), "None reported"),
+        }
+    }
+}
+
 /// One entry of `targets`.
 #[derive(Debug)]
 pub(super) struct NamedTarget {

@@ -51,6 +51,11 @@ impl Lane {
         observe_circuit(&self.name, self.is_open());
     }
 
+    /// Its target is not one any more: no circuit of it is shown as open.
+    pub(super) fn forget(&self) {
+        observe_circuit(&self.name, false);
+    }
+
     /// Where it leads.
     pub(super) fn destination(&self) -> Option<&Arc<dyn Destination>> {
         self.destination.as_ref()

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use breaker::BreakerSettings;
@@ -83,7 +84,8 @@ pub(crate) struct Deliveries {
     db: Db,
     clock: SharedClock,
     sources: Arc<dyn Sources>,
-    targets: HashMap<String, Lane>,
+    /// The lanes of the targets, by name; replaced as a whole.
+    targets: ArcSwap<HashMap<String, Arc<Lane>>>,
     schedule: Schedule,
     settings: WorkerSettings,
     agenda: Arc<Agenda>,
@@ -91,7 +93,7 @@ pub(crate) struct Deliveries {
     /// What attempts take beside the slot of their target, all but the first there.
     shared: Arc<Semaphore>,
     /// The lane of all targets that the configuration does not know any more.
-    unconfigured: Lane,
+    unconfigured: Arc<Lane>,
     /// Counts the rounds of claiming, so that each begins with another target.
     rounds: AtomicUsize,
 }
@@ -107,24 +109,18 @@ impl Deliveries {
         settings: WorkerSettings,
         agenda: Arc<Agenda>,
     ) -> Self {
-        let lane = |name: String, destination| {
-            let own = settings.concurrency_of.get(&name).copied();
-            Lane::new(name, destination, own.unwrap_or(settings.concurrency_per_target), settings.breaker)
-        };
-        let targets = destinations
-            .into_iter()
-            .map(|(name, destination)| (name.clone(), lane(name, Some(destination))))
-            .collect();
+        let lanes = lanes(&settings, destinations, &settings.concurrency_of).collect();
+        let nobody = Lane::new(String::new(), None, settings.concurrency_per_target, settings.breaker);
         Self {
             db,
             clock,
             sources,
-            targets,
+            targets: ArcSwap::from_pointee(lanes),
             schedule,
             agenda,
             wake: Notify::new(),
             shared: Arc::new(Semaphore::new(settings.concurrency)),
-            unconfigured: lane(String::new(), None),
+            unconfigured: Arc::new(nobody),
             rounds: AtomicUsize::new(0),
             settings,
         }
@@ -136,23 +132,53 @@ impl Deliveries {
     }
 
     /// The destination behind a target's name.
-    pub(crate) fn destination(&self, target: &str) -> Option<&Arc<dyn Destination>> {
-        self.targets.get(target)?.destination()
+    pub(crate) fn destination(&self, target: &str) -> Option<Arc<dyn Destination>> {
+        self.targets.load().get(target)?.destination().cloned()
     }
 
     /// Whether a target failed so often in a row that its deliveries wait.
     pub(crate) fn is_resting(&self, target: &str) -> bool {
-        self.targets.get(target).is_some_and(Lane::is_open)
+        self.targets.load().get(target).is_some_and(|lane| lane.is_open())
     }
 
-    fn lane(&self, target: &str) -> &Lane {
-        self.targets.get(target).unwrap_or(&self.unconfigured)
+    /// Delivers to other targets from now on: `gone` names those that are not there any more or are not what they were,
+    /// `come` are the new ones. The others keep their slots and circuits; attempts under way end where they began.
+    pub(crate) fn retarget(
+        &self,
+        gone: &[String],
+        come: HashMap<String, Arc<dyn Destination>>,
+        concurrency_of: &HashMap<String, usize>,
+    ) {
+        let mut targets = HashMap::clone(&self.targets.load());
+        for lane in gone.iter().filter_map(|name| targets.remove(name)) {
+            lane.forget();
+        }
+        targets.extend(lanes(&self.settings, come, concurrency_of).inspect(|(_, lane)| lane.observe()));
+        self.targets.store(Arc::new(targets));
+        // What waits for a target may be due at another.
+        self.wake();
+    }
+
+    fn lane(&self, target: &str) -> Arc<Lane> {
+        self.targets.load().get(target).unwrap_or(&self.unconfigured).clone()
     }
 
     /// The names of all targets.
-    pub(crate) fn target_names(&self) -> impl Iterator<Item = &str> {
-        self.targets.keys().map(String::as_str)
+    pub(crate) fn target_names(&self) -> Vec<String> {
+        self.targets.load().keys().cloned().collect()
     }
+}
+
+/// Lanes to these destinations; `concurrency_of` are the bounds that some have for themselves.
+fn lanes(
+    settings: &WorkerSettings,
+    destinations: HashMap<String, Arc<dyn Destination>>,
+    concurrency_of: &HashMap<String, usize>,
+) -> impl Iterator<Item = (String, Arc<Lane>)> {
+    destinations.into_iter().map(|(name, destination)| {
+        let most = concurrency_of.get(&name).copied().unwrap_or(settings.concurrency_per_target);
+        (name.clone(), Arc::new(Lane::new(name, Some(destination), most, settings.breaker)))
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Which targets a data stream goes to, and where in each. Made once at start from DEX's delivery file and
-//! the built-in route; after that it is only looked up.
+//! Which targets a data stream goes to, and where in each. Made of DEX's delivery file and the built-in route; after that
+//! it is only looked up, and another one takes its place when the file has changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,7 +8,8 @@ use super::destination::{MetadataPlace, misfits};
 use super::ordering::Ordering;
 use super::path_template::PathTemplate;
 use crate::manifest::{
-    BUILT_IN_STREAM, ConfigProblem, StreamConfigs, Variables, expand_variables, is_stream_word,
+    BUILT_IN_STREAM, ConfigProblem, StreamConfigs, V1Rules, Variables, expand_variables, is_stream_word,
+    stream_key,
 };
 
 /// The target of the built-in route, its folder within the data folder, and the template there.
@@ -106,13 +107,14 @@ impl Routing {
     /// What is legal but surely not meant: in the file itself, and between it and the rules of the streams.
     pub(crate) fn warnings(&self, configs: &StreamConfigs) -> Vec<String> {
         let mut warnings = self.warnings.clone();
+        warnings.extend(configs.warnings());
         for ((id, route), targets) in &self.groups {
             if targets.is_empty() {
                 warnings.push(format!(
                     "data stream {id}/{route} has a routing group without targets: its uploads go nowhere"
                 ));
             }
-            if configs.find(id, route).is_none() {
+            if !configs.knows(id, route) {
                 warnings.push(format!(
                     "data stream {id}/{route} is routed but has no rules: its uploads are refused"
                 ));
@@ -123,9 +125,17 @@ impl Routing {
                 .keys()
                 .any(|(id, route)| name == format!("{id}_{route}") || name == format!("{id}-{route}"))
         };
-        for name in configs.names().filter(|name| !is_routed(name)) {
-            warnings
-                .push(format!("data stream file {name}.json has no routing group: its uploads go nowhere"));
+        let of_today = configs.names().map(|name| (name, ""));
+        let of_v1 = configs.v1().into_iter().flat_map(V1Rules::names).map(|name| (name, "v1/"));
+        for (name, folder) in of_today.chain(of_v1).filter(|(name, _)| !is_routed(name)) {
+            warnings.push(format!(
+                "data stream file {folder}{name}.json has no routing group: its uploads go nowhere"
+            ));
+        }
+        let used: BTreeSet<&str> =
+            self.groups.values().flatten().map(|routed| routed.target.as_str()).collect();
+        for name in self.targets.keys().filter(|name| !used.contains(name.as_str())) {
+            warnings.push(format!("target {name} is in no routing group: nothing is delivered there"));
         }
         warnings
     }
@@ -210,7 +220,7 @@ impl Routing {
 }
 
 fn group_key(data_stream_id: &str, data_stream_route: &str) -> (String, String) {
-    (data_stream_id.to_lowercase(), data_stream_route.to_lowercase())
+    (stream_key(data_stream_id), stream_key(data_stream_route))
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::manifest::testing::dex_folder;
+use crate::manifest::testing::{dex_folder, files};
 
 fn variables(name: &str) -> Option<String> {
     match name {
@@ -66,7 +68,11 @@ fn the_built_in_route_leads_to_the_local_folder() {
         let TargetConfig::File(target) = &routing.targets()["local"] else { panic!("a folder expected") };
         assert_eq!(target.root(Path::new("/data")), Path::new("/data/delivered/local"));
         assert_eq!((target.clash_policy, target.metadata_sidecar), (ClashPolicy::SuffixUploadId, false));
-        assert!(routing.warnings(&StreamConfigs::built_in()).is_empty());
+        let warnings = routing.warnings(&StreamConfigs::built_in());
+        assert!(
+            warnings.iter().all(|warning| warning.ends_with("nothing is delivered there")),
+            "{warnings:?}"
+        );
     }
 }
 
@@ -176,17 +182,59 @@ routing_groups:
     assert_eq!(routing("a: [").unwrap_err().len(), 1);
 }
 
+/// W-26: configurations against routes and targets, both ways, whatever the letter case.
 #[test]
-fn rules_without_a_route_and_routes_without_targets_are_warned_about() {
-    let empty = || r#"{"metadata_config":{"fields":[]}}"#.to_owned();
-    let files = [("s_r.json".to_owned(), empty()), ("lost_r.json".to_owned(), empty())];
-    let configs = StreamConfigs::from_texts(files, &variables).unwrap();
-    let routing = routing("routing_groups: [{ data_stream_id: S, data_stream_route: r }]").unwrap();
+fn w_26_what_does_not_fit_together_is_warned_about_in_both_directions() {
+    let empty = r#"{"metadata_config":{"fields":[]}}"#;
+    let files = files([
+        ("S_r.json", empty),
+        ("lost_r.json", empty),
+        ("nowhere.json", empty),
+        ("v1/Old-lab.json", empty),
+        ("v1/gone-lab.json", empty),
+    ]);
+    let configs = StreamConfigs::read(&files, true, &variables).unwrap();
+    let routing = routing(
+        "targets: { a: { name: a, type: file, path: a }, b: { name: b, type: file, path: b } }
+routing_groups:
+  - { data_stream_id: s, data_stream_route: R }
+  - { data_stream_id: OLD, data_stream_route: Lab, delivery_targets: [{ name: a }] }
+  - { data_stream_id: strange, data_stream_route: lab, delivery_targets: [{ name: a }] }",
+    )
+    .unwrap();
     let expected = [
+        "data stream file nowhere.json: no data stream has this name, which is {id}_{route}.json",
         "data stream s/r has a routing group without targets: its uploads go nowhere",
+        "data stream strange/lab is routed but has no rules: its uploads are refused",
         "data stream file lost_r.json has no routing group: its uploads go nowhere",
+        "data stream file nowhere.json has no routing group: its uploads go nowhere",
+        "data stream file v1/gone-lab.json has no routing group: its uploads go nowhere",
+        "target b is in no routing group: nothing is delivered there",
     ];
     assert_eq!(routing.warnings(&configs), expected);
+}
+
+proptest! {
+    /// Whatever becomes of a shipped file, it is read or everything that is wrong with it has a place.
+    #[test]
+    fn a_shipped_delivery_file_with_bytes_changed_is_read_or_refused_with_places(
+        which in any::<prop::sample::Index>(),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0..8_usize, "[\\[\\]{}:,$ \na-z0-9-]{0,3}"), 1..4),
+    ) {
+        let Some(files) = delivery_files() else { return Ok(()) };
+        let mut yaml = std::fs::read_to_string(which.get(&files)).unwrap();
+        for (at, length, new) in cuts {
+            let from = yaml.floor_char_boundary(at.index(yaml.len()));
+            let to = yaml.floor_char_boundary((from + length).min(yaml.len())).max(from);
+            yaml.replace_range(from..to, &new);
+        }
+        match Routing::from_yaml("d.yml", &yaml, &variables) {
+            Ok(routing) => {
+                routing.warnings(&StreamConfigs::built_in());
+            }
+            Err(problems) => prop_assert!(problems.iter().all(|problem| problem.place.starts_with("d.yml"))),
+        }
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tracing::Instrument;
 
 use super::attempt::Ended;
 use super::breaker::Verdict;
-use super::lane::{Lane, Slot};
+use super::lane::Slot;
 use super::{Deliveries, Delivery, DeliveryStatus, store};
 use crate::db::DbError;
 
@@ -18,7 +18,7 @@ impl Deliveries {
     /// Delivers until `stop` is cancelled. Attempts run on `tracker`; when stopped they give their leases
     /// back, so whoever waits for `tracker` waits for that too.
     pub(crate) async fn run(self: Arc<Self>, tracker: TaskTracker, stop: CancellationToken) {
-        self.targets.values().for_each(Lane::observe);
+        self.targets.load().values().for_each(|lane| lane.observe());
         while !stop.is_cancelled() {
             // Interest is registered before looking, so that what becomes due in between is not missed.
             let woken = self.wake.notified();

@@ -1,15 +1,22 @@
 //! Whether every part that the gateway needs works: asked all at once, each with a deadline, so that one that
-//! hangs does not hide the others (dex-upload W-30).
+//! hangs does not hide the others (dex-upload W-30). Who asks for everything gets what was found a moment ago: anybody may
+//! ask, and each answer costs a call to every target.
 
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 
+use tokio::sync::Mutex;
+
 use super::Exchange;
+use crate::clock::Timestamp;
 
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long what was found is believed.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What is wrong with a target whose circuit is open.
 const RESTING: &str = "deliveries failed again and again, so they wait";
@@ -25,6 +32,8 @@ pub(crate) enum Part {
     Target(String),
     /// What looks for malicious content.
     Scanner,
+    /// The DEX files, which may have changed into what cannot be followed.
+    Configuration,
 }
 
 impl Part {
@@ -35,22 +44,13 @@ impl Part {
             Self::UploadStore => "upload-store".to_owned(),
             Self::Target(name) => format!("target {name}"),
             Self::Scanner => "scanner".to_owned(),
-        }
-    }
-
-    /// The name that DEX's health body gives it.
-    pub(crate) fn dex_name(&self) -> String {
-        match self {
-            Self::Database => "Database".to_owned(),
-            Self::UploadStore => "File Storage".to_owned(),
-            Self::Target(name) => format!("File Delivery Target {name}"),
-            Self::Scanner => "File Scanner".to_owned(),
+            Self::Configuration => "configuration".to_owned(),
         }
     }
 
     /// Whether no request can be taken without it. Deliveries wait for a target that is down, and for the scanner.
     fn is_needed_to_accept(&self) -> bool {
-        !matches!(self, Self::Target(_) | Self::Scanner)
+        matches!(self, Self::Database | Self::UploadStore)
     }
 }
 
@@ -63,10 +63,40 @@ pub(crate) struct Checked {
     pub(crate) issue: Option<String>,
 }
 
+/// What was found last of all parts.
+#[derive(Debug, Default)]
+pub(crate) struct LastCheck(Mutex<Option<(Timestamp, Vec<Checked>)>>);
+
 impl Exchange {
-    /// Looks at every part.
+    /// What was found of every part, a second ago at most. Of those who ask at the same time one looks; the others wait.
+    ///
+    /// *Cancellation*: the next one who asks looks.
     pub(crate) async fn check_health(&self) -> Vec<Checked> {
-        self.check_parts(|_| true).await
+        let mut last = self.last_check.0.lock().await;
+        let now = self.clock.now();
+        if let Some((at, found)) = &*last
+            && now.since(*at) < FRESH
+        {
+            return found.clone();
+        }
+        let found = self.check_parts(|_| true).await;
+        *last = Some((now, found.clone()));
+        found
+    }
+
+    /// The name that DEX's health body gives a part, and what it says of one that works (dex-upload 1.3).
+    pub(crate) fn dex_name(&self, part: &Part) -> (String, &'static str) {
+        const WORKS: &str = "None reported";
+        match part {
+            Part::Database => ("Database".to_owned(), WORKS),
+            Part::UploadStore => (self.settings.upload_store_name.clone(), WORKS),
+            Part::Scanner => ("File Scanner".to_owned(), WORKS),
+            Part::Configuration => ("Data Stream Configuration".to_owned(), WORKS),
+            Part::Target(name) => match self.rules.current().routing.targets().get(name) {
+                Some(target) => target.dex_name(name),
+                None => (format!("Endpoint {name}"), WORKS),
+            },
+        }
     }
 
     /// Looks at those without which no request can be taken.
@@ -76,11 +106,17 @@ impl Exchange {
 
     /// Targets, and whether their deliveries wait because they failed again and again; nobody is asked.
     pub(crate) fn targets_at_rest(&self) -> Vec<(Part, bool)> {
-        let targets = self.deliveries.target_names();
-        targets.map(|name| (Part::Target(name.to_owned()), self.deliveries.is_resting(name))).collect()
+        let targets = self.deliveries.target_names().into_iter();
+        targets
+            .map(|name| {
+                let rests = self.deliveries.is_resting(&name);
+                (Part::Target(name), rests)
+            })
+            .collect()
     }
 
-    async fn check_parts(&self, is_wanted: impl Fn(&Part) -> bool) -> Vec<Checked> {
+    /// Looks at some of them.
+    pub(crate) async fn check_parts(&self, is_wanted: impl Fn(&Part) -> bool) -> Vec<Checked> {
         let mut checks: Vec<(Part, BoxFuture<'_, Result<(), String>>)> = vec![
             (Part::Database, self.check_database().boxed()),
             (
@@ -89,14 +125,25 @@ impl Exchange {
             ),
         ];
         for name in self.deliveries.target_names() {
-            let Some(destination) = self.deliveries.destination(name) else { continue };
+            let Some(destination) = self.deliveries.destination(&name) else { continue };
             // A target that answers and fails again and again is down all the same.
-            let check = destination.check().map(|done| match done {
-                Ok(()) if self.deliveries.is_resting(name) => Err(RESTING.to_owned()),
-                done => done.map_err(|error| error.to_string()),
-            });
-            checks.push((Part::Target(name.to_owned()), check.boxed()));
+            let rests = self.deliveries.is_resting(&name);
+            let check = async move {
+                match destination.check().await {
+                    Ok(()) if rests => Err(RESTING.to_owned()),
+                    done => done.map_err(|error| error.to_string()),
+                }
+            };
+            checks.push((Part::Target(name), check.boxed()));
         }
+        let followed = match self.rules.problems() {
+            None => Ok(()),
+            Some(problems) => Err(format!(
+                "the files have changed and {problems} things are wrong with them, which the log tells; what was read \
+                 before counts"
+            )),
+        };
+        checks.push((Part::Configuration, std::future::ready(followed).boxed()));
         if let Some(scanner) = &self.screening.scanner {
             let check = scanner.check().map(|done| done.map_err(|error| error.to_string()));
             checks.push((Part::Scanner, check.boxed()));
@@ -117,3 +164,7 @@ impl Exchange {
         self.db.check().await.map_err(|error| error.to_string())
     }
 }
+
+#[cfg(test)]
+#[path = "check_health_tests.rs"]
+mod tests;

@@ -5,7 +5,7 @@
 //! [`finish_upload`], which makes an upload complete and its deliveries exist at once; [`concatenate_upload`] makes
 //! one of several, [`terminate_upload`] removes one that is not wanted or has expired. [`redeliver`] repeats a
 //! delivery and [`redeliver_many`] those that [`find_deliveries`] finds, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts
-//! work; [`retain`] tidies up. The FHIR REST API comes in by [`interaction`], which gives each call to
+//! work; [`retain`] tidies up. What the files of DEX say is in [`rules`], which may change while all of this works. The FHIR REST API comes in by [`interaction`], which gives each call to
 //! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]: [`validate_resource`],
 //! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
 //! all that somebody may see. [`declare`] says what all of this is.
@@ -57,6 +57,7 @@ pub(crate) mod redeliver_many;
 mod remind_task;
 mod request_partner;
 mod retain;
+pub(crate) mod rules;
 pub(crate) mod run_bundle;
 mod screen_upload;
 mod send_attachment;
@@ -82,9 +83,9 @@ use crate::agenda::Agenda;
 use crate::clock::SharedClock;
 use crate::config::Validation;
 use crate::db::Db;
-use crate::delivery::{Deliveries, Routing};
+use crate::delivery::Deliveries;
 use crate::fhir::{Profiles, ScanLimits};
-use crate::manifest::{FhirMapping, StreamConfigs};
+use crate::manifest::FhirMapping;
 use crate::partner::Partners;
 use crate::screening::Screening;
 use crate::upload::Uploads;
@@ -104,10 +105,8 @@ pub(crate) struct Exchange {
     pub(crate) uploads: Arc<Uploads>,
     /// The way to the targets.
     pub(crate) deliveries: Arc<Deliveries>,
-    /// Which data stream goes where.
-    pub(crate) routing: Routing,
-    /// What each data stream's manifest must say.
-    pub(crate) streams: StreamConfigs,
+    /// What each data stream's manifest must say, and which goes where.
+    pub(crate) rules: rules::LiveRules,
     /// How a submission becomes a manifest.
     pub(crate) mapping: FhirMapping,
     /// FHIR profiles to validate against.
@@ -132,6 +131,8 @@ pub(crate) struct Exchange {
     pub(crate) screening: Screening,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
+    /// How the parts were found that it depends on.
+    pub(crate) last_check: check_health::LastCheck,
     /// Settings of the use cases themselves.
     pub(crate) settings: ExchangeSettings,
     /// Keys of submissions that are being received.
@@ -151,6 +152,8 @@ pub(crate) struct Exchange {
 pub(crate) struct ExchangeSettings {
     /// The FHIR base URL under which clients see the gateway, without a slash at its end.
     pub(crate) fhir_base: Arc<str>,
+    /// The name that DEX's health body gives the upload store.
+    pub(crate) upload_store_name: String,
     /// Whether an upload whose stream has no destination is refused at its creation.
     pub(crate) refuse_unrouted: bool,
     /// Whether the removal of an upload calls its deliveries off without being told to.

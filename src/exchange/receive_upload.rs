@@ -12,6 +12,7 @@ use super::{Body, BodyError, Exchange, Interrupted};
 use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
+use crate::delivery::Routing;
 use crate::id::UploadId;
 use crate::manifest::{FieldError, ManifestFields, RejectedManifest, SenderManifest, verify};
 use crate::report::{self, Report, ReportIssue, ReportStatus, Stage};
@@ -238,8 +239,9 @@ impl Exchange {
         fields: ManifestFields,
         now: Timestamp,
     ) -> Result<Result<SenderManifest, Creation>, DbError> {
-        let verified = verify(&self.streams, fields.ingested(id, now));
-        let manifest = match verified.and_then(|manifest| self.storable(manifest)) {
+        let rules = self.rules.current();
+        let verified = verify(&rules.streams, fields.ingested(id, now));
+        let manifest = match verified.and_then(|manifest| storable(&rules.routing, manifest)) {
             Ok(manifest) => manifest,
             Err(rejected) => {
                 self.report_refusal(caller, id, &rejected.fields, rejected.legacy_messages().join("\n"), now)
@@ -296,20 +298,9 @@ impl Exchange {
     }
 
     /// Whether an upload with this manifest goes anywhere.
-    pub(super) fn is_routed(&self, manifest: &SenderManifest) -> bool {
-        !self.routing.targets_for(manifest.data_stream_id(), manifest.data_stream_route()).is_empty()
-    }
-
-    /// Refuses a manifest that a target could not keep with the object: after the last byte it would be too late.
-    fn storable(&self, manifest: SenderManifest) -> Result<SenderManifest, RejectedManifest> {
-        let fields: Vec<(&str, &str)> = manifest.fields().iter().collect();
-        let stream = (manifest.data_stream_id(), manifest.data_stream_route());
-        let misfits = self.routing.misfits(stream, &fields);
-        if misfits.is_empty() {
-            return Ok(manifest);
-        }
-        let errors = misfits.into_iter().map(FieldError::not_storable).collect();
-        Err(RejectedManifest { fields: manifest.fields().clone(), errors })
+    pub(crate) fn is_routed(&self, manifest: &SenderManifest) -> bool {
+        let (id, route) = (manifest.data_stream_id(), manifest.data_stream_route());
+        !self.rules.current().routing.targets_for(id, route).is_empty()
     }
 
     /// Writes the two reports of a creation that was refused.
@@ -327,6 +318,17 @@ impl Exchange {
             .write((stream, reports), |(stream, reports), tx| Box::pin(report::record(tx, stream, reports)))
             .await
     }
+}
+
+/// Refuses a manifest that a target could not keep with the object: after the last byte it would be too late.
+fn storable(routing: &Routing, manifest: SenderManifest) -> Result<SenderManifest, RejectedManifest> {
+    let fields: Vec<(&str, &str)> = manifest.fields().iter().collect();
+    let misfits = routing.misfits((manifest.data_stream_id(), manifest.data_stream_route()), &fields);
+    if misfits.is_empty() {
+        return Ok(manifest);
+    }
+    let errors = misfits.into_iter().map(FieldError::not_storable).collect();
+    Err(RejectedManifest { fields: manifest.fields().clone(), errors })
 }
 
 /// The row and the reports of an upload that begins.

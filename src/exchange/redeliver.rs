@@ -54,7 +54,7 @@ impl Exchange {
         if upload.state != UploadState::Complete {
             return Err(RedeliveryRefused::Incomplete);
         }
-        if !self.routing.targets().contains_key(target) {
+        if !self.rules.current().routing.targets().contains_key(target) {
             return Err(RedeliveryRefused::UnknownTarget);
         }
         let mut deliveries = self.deliveries_of(&upload);
@@ -98,7 +98,9 @@ impl Exchange {
     /// One delivery for each target that the upload's data stream is routed to.
     pub(super) fn deliveries_of(&self, upload: &crate::upload::Upload) -> Vec<NewDelivery> {
         let manifest = &upload.manifest;
-        self.routing
+        let rules = self.rules.current();
+        rules
+            .routing
             .targets_for(manifest.data_stream_id(), manifest.data_stream_route())
             .iter()
             .map(|routed| NewDelivery {

@@ -78,7 +78,7 @@ impl Exchange {
 
     /// A delivery, and whether it can be made again.
     fn with_prospect(&self, found: FoundDelivery) -> (FoundDelivery, Repeat) {
-        let repeat = if !self.routing.targets().contains_key(&found.delivery.target) {
+        let repeat = if !self.rules.current().routing.targets().contains_key(&found.delivery.target) {
             Repeat::NoSuchTarget
         } else if found.is_complete {
             Repeat::Queued

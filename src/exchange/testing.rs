@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::receive_upload::{CreateRequest, Creation};
+use super::rules::{DexRules, LiveRules};
 use super::submit_attachment::{Answer, RunningKeys, SubmitError, SubmitRequest};
 use super::*;
 use crate::agenda::{self, Item};
@@ -19,10 +20,10 @@ use crate::clock::{Clock as _, ManualClock, Timestamp};
 use crate::config::{Config, FhirMappingConfig, Validation};
 use crate::db::DbError;
 use crate::delivery::{
-    BreakerSettings, Destination, FileDestination, FileSettings, Schedule, WorkerSettings,
+    BreakerSettings, Destination, FileDestination, FileSettings, Routing, Schedule, WorkerSettings,
 };
 use crate::id::UploadId;
-use crate::manifest::ManifestFields;
+use crate::manifest::{ManifestFields, StreamConfigs};
 use crate::upload::{AppendRequest, Ended, Expiry, FileBlobs, UploadSettings, Uploads};
 
 /// A gateway without its edge.
@@ -89,8 +90,10 @@ impl Gateway {
             clock: clock.clone(),
             uploads,
             deliveries: Arc::new(deliveries),
-            routing: Routing::built_in(),
-            streams: StreamConfigs::built_in(),
+            rules: LiveRules::new(DexRules {
+                streams: StreamConfigs::built_in(),
+                routing: Routing::built_in(),
+            }),
             mapping: FhirMapping::new(&FhirMappingConfig::default()),
             profiles: Profiles::built_in().expect("the built-in profiles load"),
             upstream: None,
@@ -103,8 +106,10 @@ impl Gateway {
             forward: forward_push::ForwardRules::default(),
             screening: Screening::noting(),
             declared: Declared::new(start),
+            last_check: check_health::LastCheck::default(),
             settings: ExchangeSettings {
                 fhir_base: "http://gateway.example/fhir".into(),
+                upload_store_name: "File Storage".to_owned(),
                 refuse_unrouted: false,
                 terminate_during_delivery: false,
                 payload_limit_bytes: 1 << 20,

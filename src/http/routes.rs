@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::body::{self, BodyFault};
 use super::{dex, discovery, fhir, openapi, tus};
+use crate::auth::OAuthFront;
 use crate::clock::Timestamp;
 use crate::exchange::{Body, BodyError, Exchange};
 use crate::upload::MetadataMode;
@@ -25,6 +26,8 @@ pub(crate) struct DoorState {
     pub(crate) limits: Limits,
     /// How strictly `Upload-Metadata` is read.
     pub(crate) metadata_mode: MetadataMode,
+    /// The identity provider behind `/oauth`, if there is one.
+    pub(crate) oauth: Option<Arc<OAuthFront>>,
     /// `server.public_url`, without a slash at its end.
     pub(crate) public_url: Option<Arc<str>>,
     /// The URL under which clients see the gateway, configured or not, without a slash at its end.

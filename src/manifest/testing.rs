@@ -1,7 +1,10 @@
-//! For tests: where DEX's published files are. They lie beside the project and are never copied into it.
+//! For tests: where DEX's published files are, and streams made of texts. The files lie beside the project and are never
+//! copied into it.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+use super::{ConfigProblem, StreamConfigs, StreamFile, Variables, stream_files};
 
 /// A folder of DEX's files, or a line on stderr that says why a test proves nothing.
 #[expect(clippy::disallowed_methods, reason = "tests find the shared files through the environment")]
@@ -16,4 +19,14 @@ pub(crate) fn dex_folder(name: &str) -> Option<PathBuf> {
     // Not `eprintln!`, which the test harness would hide.
     let _ = std::io::stderr().write_all(line.as_bytes());
     None
+}
+
+/// The rules in a folder.
+pub(crate) fn load(folder: &Path, variables: Variables<'_>) -> Result<StreamConfigs, Vec<ConfigProblem>> {
+    StreamConfigs::read(&stream_files(folder).expect("the folder can be read"), false, variables)
+}
+
+/// Files of these names and texts.
+pub(crate) fn files<const N: usize>(texts: [(&str, &str); N]) -> Vec<StreamFile> {
+    texts.map(|(name, text)| StreamFile { name: name.to_owned(), text: Ok(text.to_owned()) }).into()
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::config::{FieldConfig, StreamConfigs, stream_name};
 use super::fields::{FILENAME_KEYS, ManifestFields, SenderManifest};
+use super::v1::{self, V1Rules};
 
 /// What DEX puts in front of most messages, each time.
 const MARKER: &str = "validation failure";
@@ -123,12 +124,29 @@ pub(crate) fn verify(
     configs: &StreamConfigs,
     fields: ManifestFields,
 ) -> Result<SenderManifest, RejectedManifest> {
-    let errors = broken_rules(configs, &fields);
-    if errors.is_empty() {
-        Ok(SenderManifest::verified(fields))
-    } else {
-        Err(RejectedManifest { fields, errors })
+    let v1 = configs.v1().filter(|_| V1Rules::applies_to(&fields));
+    let errors = match v1 {
+        Some(v1) => broken_v1_rules(v1, &fields),
+        None => broken_rules(configs, &fields),
+    };
+    if !errors.is_empty() {
+        return Err(RejectedManifest { fields, errors });
     }
+    Ok(SenderManifest::verified(match v1 {
+        Some(v1) => v1.migrate(configs, fields),
+        None => fields,
+    }))
+}
+
+fn broken_v1_rules(v1: &V1Rules, fields: &ManifestFields) -> Vec<FieldError> {
+    let [id_key, event_key] = v1::STREAM_KEYS;
+    let Some(id) = fields.get(id_key) else { return vec![FieldError::missing(id_key, &[])] };
+    let Some(event) = fields.get(event_key) else { return vec![FieldError::missing(event_key, &[])] };
+    let Some(rules) = v1.find(id, event) else {
+        let name = stream_name('-', (id, event));
+        return vec![FieldError::about(id_key, FieldErrorCode::UnknownDataStream, &name)];
+    };
+    broken_by(rules, fields)
 }
 
 fn broken_rules(configs: &StreamConfigs, fields: &ManifestFields) -> Vec<FieldError> {
@@ -142,9 +160,13 @@ fn broken_rules(configs: &StreamConfigs, fields: &ManifestFields) -> Vec<FieldEr
         let name = stream_name('_', (id, route));
         return vec![FieldError::about("data_stream_id", FieldErrorCode::UnknownDataStream, &name)];
     };
-    let mut errors: Vec<_> = config.fields.iter().filter_map(|rule| broken_rule(rule, fields)).collect();
+    broken_by(&config.fields, fields)
+}
+
+fn broken_by(rules: &[FieldConfig], fields: &ManifestFields) -> Vec<FieldError> {
+    let mut errors: Vec<_> = rules.iter().filter_map(|rule| broken_rule(rule, fields)).collect();
     // The effective file name decides where the file goes, whether its key is configured or not (W-05).
-    let is_configured = |key: &str| config.fields.iter().any(|rule| rule.name == key);
+    let is_configured = |key: &str| rules.iter().any(|rule| rule.name == key);
     let unconfigured = FILENAME_KEYS.iter().filter(|key| !is_configured(key));
     errors.extend(unconfigured.filter_map(|key| fields.get(key).and_then(|value| separator_in(key, value))));
     errors
@@ -169,6 +191,9 @@ fn separator_in(key: &str, value: &str) -> Option<FieldError> {
     is_refused.then(|| FieldError::about(key, FieldErrorCode::InvalidCharacter, value))
 }
 
+#[cfg(test)]
+#[path = "oracle_tests.rs"]
+mod oracle_tests;
 #[cfg(test)]
 #[path = "verify_tests.rs"]
 mod tests;

@@ -37,6 +37,21 @@ const EXPORTS: &str = "cdex_exports_total";
 /// Uploads that have ended without being complete, or were removed, by `reason` (`expired`, `terminated`) (counter).
 const ENDED_UPLOADS: &str = "cdex_uploads_ended_total";
 
+/// Looks at changed DEX files, by `result` (`taken`, `refused`) (counter).
+const CONFIG_RELOADS: &str = "cdex_config_reloads_total";
+/// Whether the DEX files are in force as they are now (gauge): 0 needs somebody.
+const CONFIG_CURRENT: &str = "cdex_config_current";
+
+/// Counts what became of changed files.
+pub(crate) fn count_reloads(result: &'static str) {
+    metrics::counter!(CONFIG_RELOADS, "result" => result).increment(1);
+}
+
+/// Shows whether the files are in force as they are now.
+pub(crate) fn observe_configuration(is_current: bool) {
+    metrics::gauge!(CONFIG_CURRENT).set(if is_current { 1.0 } else { 0.0 });
+}
+
 /// Counts uploads that have ended.
 pub(crate) fn count_ended_uploads(reason: &'static str, count: u64) {
     metrics::counter!(ENDED_UPLOADS, "reason" => reason).increment(count);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::manifest::SenderManifest;
+use crate::manifest::{SenderManifest, stream_key};
 
 /// The time from the last sign of life of an upload to its expiry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl Expiry {
     /// The usual time, and that of some data streams by the names of their files; zero is for ever.
     pub(crate) fn new(usual: Duration, of_streams: &BTreeMap<String, Duration>) -> Self {
         let unless_zero = |time: Duration| (!time.is_zero()).then_some(time);
-        let of_streams = of_streams.iter().map(|(name, time)| (name.to_lowercase(), unless_zero(*time)));
+        let of_streams = of_streams.iter().map(|(name, time)| (stream_key(name), unless_zero(*time)));
         Self { usual: unless_zero(usual), of_streams: of_streams.collect() }
     }
 

@@ -39,7 +39,7 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["webpki", "rustls_pki_types", "x509_parser", "serde_json_canonicalizer"], &["cdex/signature/"]),
     (&["sqlx"], &["db/", "*/store.rs", "*/store/", "repository/query.rs"]),
     (&["reqwest"], &["outbound/"]),
-    (&["form_urlencoded"], &["outbound/", "fhir/address.rs"]),
+    (&["form_urlencoded"], &["outbound/", "fhir/address.rs", "http/dex/oauth.rs"]),
     (&["aws_lc_rs"], &["upstream/cursor.rs"]),
     (&["tracing_subscriber", "metrics_exporter_prometheus"], &["telemetry/"]),
     (&["figment"], &["config/"]),

@@ -151,7 +151,14 @@ fn w_30_a_bucket_that_is_gone_is_told_and_waited_for() {
             .then_some(())
     });
     assert_eq!(gateway.get("/health/ready").status, 200);
-    assert_eq!(gateway.get("/upload/health").expect(200).json()["status"], "DEGRADED");
+    let health = gateway.get("/upload/health").expect(200).json();
+    assert_eq!(health["status"], "DEGRADED");
+    let of = |name: &str| {
+        let mut rows = health["services"].as_array().into_iter().flatten();
+        rows.find(|row| row["service"] == name).map(|row| row["status"].clone())
+    };
+    assert_eq!(of("S3 deliver target lake"), Some("DOWN".into()), "{health}");
+    assert_eq!(of(&format!("Tus storage S3 Bucket {BUCKET}")), Some("UP".into()), "{health}");
     back();
     gateway.wait_delivered(&id, 1);
 

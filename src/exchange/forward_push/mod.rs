@@ -194,7 +194,8 @@ impl Exchange {
         if let Some(right) = communication::relabelled(label, &head) {
             one.said.media_type = Some(right.to_owned());
         }
-        let manifest = match verify(&self.streams, self.fields(push, &one, id).ingested(id, push.now)) {
+        let fields = self.fields(push, &one, id).ingested(id, push.now);
+        let manifest = match verify(&self.rules.current().streams, fields) {
             Ok(manifest) => manifest,
             Err(rejected) => {
                 let reason = rejected.legacy_messages().join("\n");

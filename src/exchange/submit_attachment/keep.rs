@@ -168,7 +168,7 @@ impl Exchange {
         };
         let attachment = &submission.attachments[read.attachment];
         let fields = self.mapping.wrap(request.caller.client_id(), submission, attachment, &facts);
-        verify(&self.streams, fields.ingested(spooled.id, now))
+        verify(&self.rules.current().streams, fields.ingested(spooled.id, now))
     }
 
     /// Remembers the key of a submission that was kept before: it answers for this body now.

@@ -28,10 +28,13 @@ pub(super) async fn read(State(state): State<DoorState>) -> Response {
         .check_health()
         .await
         .into_iter()
-        .map(|check| ServiceWire {
-            service: check.part.dex_name(),
-            status: if check.issue.is_none() { "UP" } else { "DOWN" },
-            health_issue: check.issue.unwrap_or_else(|| "None reported".to_owned()),
+        .map(|check| {
+            let (service, works) = state.exchange.dex_name(&check.part);
+            ServiceWire {
+                service,
+                status: if check.issue.is_none() { "UP" } else { "DOWN" },
+                health_issue: check.issue.unwrap_or_else(|| works.to_owned()),
+            }
         })
         .collect();
     services.sort_by(|one, other| one.service.cmp(&other.service));

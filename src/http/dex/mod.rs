@@ -1,9 +1,11 @@
 //! The DEX Upload API beside tus: what is known of an upload, deliveries and their repetition, and the gateway's health and
-//! version in DEX's shapes. Each path answers with and without CDC's `/upload` in front.
+//! version in DEX's shapes. Each path answers with and without CDC's `/upload` in front. `/oauth` is that of the gateway
+//! in front of DEX.
 
 mod deliveries;
 mod health;
 mod info;
+mod oauth;
 mod route;
 mod summary;
 mod version;
@@ -11,7 +13,7 @@ mod version;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use serde::Serialize;
 
 use super::routes::DoorState;
@@ -19,7 +21,10 @@ use crate::db::DbError;
 
 /// The routes of the DEX door.
 pub(super) fn routes() -> Router<DoorState> {
-    let mut router = Router::new().route("/", get(version::root));
+    let mut router = Router::new()
+        .route("/", get(version::root))
+        .route("/oauth", any(oauth::login))
+        .route("/oauth/refresh", any(oauth::refresh));
     for prefix in ["", "/upload"] {
         router = router
             .route(&format!("{prefix}/info/{{id}}"), get(info::read))
@@ -30,7 +35,7 @@ pub(super) fn routes() -> Router<DoorState> {
             .route(&format!("{prefix}/version"), get(version::read));
         // Without an id there is nothing (dex-upload 1.0); the tus door must not take the words for one.
         for word in ["info", "info/", "route", "route/"] {
-            router = router.route(&format!("{prefix}/{word}"), axum::routing::any(super::not_found));
+            router = router.route(&format!("{prefix}/{word}"), any(super::not_found));
         }
     }
     router

@@ -25,6 +25,10 @@ struct TargetWire<'a> {
     delivery_id: String,
     status: &'static str,
     location: Option<&'a str>,
+    /// When the target had it, last.
+    delivered_at: Option<String>,
+    /// Of which kind the last failure was, unless a success followed; without what the target said in its own words.
+    last_problem: Option<&'a str>,
     /// When it is tried again, where that is so.
     next_attempt_at: Option<String>,
     /// Whether it waits, beyond that, for the target to work again.
@@ -66,16 +70,28 @@ pub(super) async fn answer(state: &DoorState, access: &Access, inspection: &Insp
 impl<'a> TargetWire<'a> {
     fn of(delivery: &'a Delivery, attempts: &'a [Attempt], rests: bool) -> Self {
         let is_due = matches!(delivery.status, DeliveryStatus::Pending | DeliveryStatus::Waiting);
-        let of_delivery = attempts.iter().filter(|attempt| attempt.delivery_id == delivery.id);
+        let of_delivery = || attempts.iter().filter(|attempt| attempt.delivery_id == delivery.id);
+        let success =
+            of_delivery().rfind(|attempt| matches!(attempt.outcome, AttemptOutcome::Success { .. }));
         Self {
             target: &delivery.target,
             delivery_id: delivery.id.to_string(),
             status: delivery.status.as_str(),
             location: delivery.location.as_deref(),
+            delivered_at: success.map(|attempt| attempt.ended_at.to_string()),
+            last_problem: of_delivery().next_back().and_then(problem),
             next_attempt_at: is_due.then(|| delivery.due_at.to_string()),
             target_rests: is_due && rests,
-            attempts: of_delivery.map(AttemptWire::of).collect(),
+            attempts: of_delivery().map(AttemptWire::of).collect(),
         }
+    }
+}
+
+/// The kind of an attempt's failure: what stands before the details in every text of ours.
+fn problem(attempt: &Attempt) -> Option<&str> {
+    match &attempt.outcome {
+        AttemptOutcome::Success { .. } => None,
+        AttemptOutcome::Failure { issue, .. } => issue.split(": ").next(),
     }
 }
 

@@ -168,6 +168,10 @@ fn d_11_the_summary_says_for_each_target_where_the_upload_stands() {
     assert_eq!(sound["attempts"][0]["size_bytes"], 3);
     assert!(sound["location"].is_string() && sound["attempts"][0]["duration_ms"].is_u64(), "{sound}");
     assert_eq!(broken["attempts"][0]["status"], "FAILURE");
-    assert!(broken["attempts"][0]["issue"].is_string(), "{broken}");
+    let issue = broken["attempts"][0]["issue"].as_str().expect("it says why");
+    let problem = broken["last_problem"].as_str().expect("it says of which kind");
+    assert!(issue.starts_with(problem) && !problem.contains(':'), "{broken}");
+    assert!(sound["delivered_at"].is_string() && sound["last_problem"].is_null(), "{sound}");
+    assert_eq!(broken["delivered_at"], serde_json::Value::Null);
     gateway.get(&format!("/upload/info/{}?view=summary", uuid::Uuid::new_v4())).expect(404);
 }

@@ -29,10 +29,24 @@ pub(crate) fn number(name: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }
 
+/// Variables of DEX that set something here by themselves.
+const OF_DEX: [&str; 9] = [
+    "DEX_DELIVERY_CONFIG_FILE",
+    "DEX_MANIFEST_CONFIG_CONTAINER_NAME",
+    "DEX_S3_MANIFEST_CONFIG_FOLDER_NAME",
+    "LISTENER_WORKERS",
+    "LOCAL_FOLDER_UPLOADS_TUS",
+    "OAUTH_AUTH_ENABLED",
+    "S3_BUCKET_NAME",
+    "TUS_AZURE_CONTAINER_NAME",
+    "UPLOAD_CONFIG_PATH",
+];
+
 /// Settings of a gateway in the environment of the tests: one under test must not see them.
 #[expect(clippy::disallowed_methods, reason = "tests are steered by the environment")]
 pub(crate) fn inherited_settings() -> impl Iterator<Item = OsString> {
-    std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("CDEX_"))
+    let is_setting = |name: &str| name.starts_with("CDEX_") || OF_DEX.contains(&name);
+    std::env::vars_os().map(|(name, _)| name).filter(move |name| is_setting(&name.to_string_lossy()))
 }
 
 /// Whether the tests of large files run in full size.

@@ -193,10 +193,20 @@ impl Gateway {
 
     /// Asks it to stop (SIGTERM) and waits for it.
     pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
         let mut child = self.child.take().expect("it runs");
-        let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(id, Signal::TERM).expect("our child can be signalled");
         wait::until("the gateway to stop", || child.try_wait().expect("our child can be waited for"))
+    }
+
+    /// Asks it to read its files anew (SIGHUP).
+    pub(crate) fn signal_reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it runs");
+        let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(id, signal).expect("our child can be signalled");
     }
 
     /// Ends it without a word (SIGKILL).
