@@ -16,6 +16,8 @@ mod manifest;
 mod partner;
 mod policy;
 mod problems;
+mod report;
+mod retention;
 mod screening;
 mod secret;
 mod server;
@@ -44,6 +46,8 @@ pub use policy::{
     TaskOutput, TaskPolicy, TrustConfig,
 };
 pub use problems::{Problem, Problems};
+pub use report::{ReportConfig, SinkConfig, SinkPlace, SinkType};
+pub use retention::{RetentionConfig, StreamRetentionConfig};
 pub use screening::{Reaction, ScannerAddress, ScreeningConfig};
 pub use secret::Secret;
 pub use server::ServerConfig;
@@ -74,6 +78,10 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// What is looked at before that.
     pub screening: ScreeningConfig,
+    /// Where reports are sent.
+    pub report: ReportConfig,
+    /// How long what is done with is kept.
+    pub retention: RetentionConfig,
     /// Who may call.
     pub auth: AuthConfig,
     /// What is agreed with everybody.
@@ -140,6 +148,8 @@ impl Config {
             warnings.push("durability: acknowledged data may be lost when the power fails".to_owned());
         }
         self.delivery.warn(&mut warnings);
+        self.report.warn(&mut warnings);
+        self.retention.warn(&mut warnings);
         self.fhir.upstream.warn(self.server.handler_timeout, &mut warnings);
         warnings
     }
@@ -169,6 +179,8 @@ impl Config {
         }
         self.delivery.validate(problems);
         self.screening.validate(problems);
+        self.report.validate(problems);
+        self.retention.validate(problems);
         self.auth.validate(problems);
         self.telemetry.validate(problems);
         if self.auth.mode == AuthMode::None && !self.server.listen.ip().to_canonical().is_loopback() {
@@ -196,6 +208,7 @@ impl Config {
                 *path = absolute;
             }
         }
+        self.report.resolve(&self.data_dir);
         self.policy.trust.resolve();
         self.fhir.signing.resolve();
         for partner in self.partner.values_mut() {

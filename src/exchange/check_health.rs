@@ -25,6 +25,8 @@ pub(crate) enum Part {
     Target(String),
     /// What looks for malicious content.
     Scanner,
+    /// Where reports are sent, by its configured name.
+    ReportSink(String),
 }
 
 impl Part {
@@ -35,6 +37,7 @@ impl Part {
             Self::UploadStore => "upload-store".to_owned(),
             Self::Target(name) => format!("target {name}"),
             Self::Scanner => "scanner".to_owned(),
+            Self::ReportSink(name) => format!("report sink {name}"),
         }
     }
 
@@ -45,12 +48,14 @@ impl Part {
             Self::UploadStore => "File Storage".to_owned(),
             Self::Target(name) => format!("File Delivery Target {name}"),
             Self::Scanner => "File Scanner".to_owned(),
+            Self::ReportSink(name) => format!("Report Sink {name}"),
         }
     }
 
-    /// Whether no request can be taken without it. Deliveries wait for a target that is down, and for the scanner.
+    /// Whether no request can be taken without it. Deliveries wait for a target that is down, and for the scanner; reports
+    /// wait for a sink.
     fn is_needed_to_accept(&self) -> bool {
-        !matches!(self, Self::Target(_) | Self::Scanner)
+        !matches!(self, Self::Target(_) | Self::Scanner | Self::ReportSink(_))
     }
 }
 
@@ -74,10 +79,14 @@ impl Exchange {
         self.check_parts(Part::is_needed_to_accept).await
     }
 
-    /// Targets, and whether their deliveries wait because they failed again and again; nobody is asked.
-    pub(crate) fn targets_at_rest(&self) -> Vec<(Part, bool)> {
+    /// Whatever others wait for: targets, and whether their deliveries rest because they failed again and again; sinks, and
+    /// whether reports wait for them. Nobody is asked.
+    pub(crate) fn parts_at_rest(&self) -> Vec<(Part, bool)> {
         let targets = self.deliveries.target_names();
-        targets.map(|name| (Part::Target(name.to_owned()), self.deliveries.is_resting(name))).collect()
+        let targets = targets.map(|name| (Part::Target(name.to_owned()), self.deliveries.is_resting(name)));
+        let sinks = self.reports.sinks();
+        let sinks = sinks.map(|(name, trouble)| (Part::ReportSink(name.to_owned()), trouble.is_some()));
+        targets.chain(sinks).collect()
     }
 
     async fn check_parts(&self, is_wanted: impl Fn(&Part) -> bool) -> Vec<Checked> {
@@ -100,6 +109,11 @@ impl Exchange {
         if let Some(scanner) = &self.screening.scanner {
             let check = scanner.check().map(|done| done.map_err(|error| error.to_string()));
             checks.push((Part::Scanner, check.boxed()));
+        }
+        for (name, trouble) in self.reports.sinks() {
+            // A report is sent as soon as there is one: what came of the last says how the sink is.
+            let known = std::future::ready(trouble.map_or(Ok(()), Err));
+            checks.push((Part::ReportSink(name.to_owned()), known.boxed()));
         }
         let wanted = checks.into_iter().filter(|(part, _)| is_wanted(part));
         join_all(wanted.map(|(part, check)| async move {

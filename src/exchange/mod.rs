@@ -86,6 +86,7 @@ use crate::delivery::{Deliveries, Routing};
 use crate::fhir::{Profiles, ScanLimits};
 use crate::manifest::{FhirMapping, StreamConfigs};
 use crate::partner::Partners;
+use crate::report::Publisher;
 use crate::screening::Screening;
 use crate::upload::Uploads;
 use crate::upstream::Upstream;
@@ -93,6 +94,7 @@ use crate::upstream::Upstream;
 pub(crate) use body::{Body, BodyError};
 pub(crate) use check_signatures::Signatures;
 pub(crate) use declare::Declared;
+pub(crate) use retain::Retention;
 
 /// What the use cases drive.
 pub(crate) struct Exchange {
@@ -130,6 +132,10 @@ pub(crate) struct Exchange {
     pub(crate) forward: forward_push::ForwardRules,
     /// What is looked at before that.
     pub(crate) screening: Screening,
+    /// Where reports go.
+    pub(crate) reports: Arc<Publisher>,
+    /// How long what is done with is kept.
+    pub(crate) retention: Retention,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// Settings of the use cases themselves.

@@ -138,7 +138,7 @@ pub(crate) fn is_stream_word(text: &str) -> bool {
 }
 
 /// The name of a stream's file without `.json`.
-pub(super) fn stream_name(separator: char, (id, route): (&str, &str)) -> String {
+pub(crate) fn stream_name(separator: char, (id, route): (&str, &str)) -> String {
     format!("{id}{separator}{route}").to_lowercase()
 }
 

@@ -14,7 +14,7 @@ pub(crate) mod testing;
 mod verify;
 mod wrap;
 
-pub(crate) use config::{BUILT_IN_STREAM, StreamConfigs, is_stream_word};
+pub(crate) use config::{BUILT_IN_STREAM, StreamConfigs, is_stream_word, stream_name};
 pub(crate) use dex_file::{ConfigProblem, Variables, expand_variables};
 pub(crate) use fields::{ManifestFields, SenderManifest};
 pub(crate) use verify::{FieldError, FieldErrorCode, RejectedManifest, verify};

@@ -15,6 +15,8 @@ mod faults;
 mod fhir;
 mod operations;
 mod privacy;
+mod reports;
+mod retention;
 mod signatures;
 mod storage;
 mod submit;
