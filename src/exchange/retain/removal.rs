@@ -2,6 +2,8 @@
 //! that removes it. First the row says that bytes are gone, then they go: a crash in between leaves them to the sweep of the
 //! next start.
 
+use std::time::Duration;
+
 use super::policy::{Periods, is_over};
 use super::store::{self, Candidate, Mark, Page};
 use crate::audit::{self, AuditOutcome, Entry};
@@ -47,6 +49,37 @@ impl Removed {
     }
 }
 
+/// What is looked for by candidates.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Bytes of uploads.
+    Source,
+    /// Settled deliveries with their attempts.
+    Delivery,
+    /// Rows of uploads whose bytes are gone, with all that belongs to them but their reports.
+    Tombstone,
+}
+
+impl Kind {
+    fn period(self, periods: &Periods) -> Option<Duration> {
+        match self {
+            Self::Source => periods.source,
+            Self::Delivery => periods.delivery,
+            Self::Tombstone => periods.tombstone,
+        }
+    }
+
+    fn may_go(self, candidate: &Candidate, periods: &Periods, now: Timestamp) -> bool {
+        let is_ripe = match self {
+            Self::Source => candidate.is_delivered || periods.undelivered,
+            // Where bytes go they go first: an upload without deliveries would count as one that was never delivered.
+            Self::Delivery => candidate.is_delivered || periods.source.is_none(),
+            Self::Tombstone => true,
+        };
+        is_ripe && is_over(candidate.ended_at(), self.period(periods), now)
+    }
+}
+
 impl Exchange {
     /// Removes what has been kept for its time and is needed by nobody.
     ///
@@ -63,101 +96,75 @@ impl Exchange {
             let mut reader = self.db.reader().await?;
             self.reports.published(&mut reader.tx()).await?
         };
-        self.remove_sources(now, published, &mut removed.sources).await?;
-        self.remove_deliveries(now, &mut removed.deliveries).await?;
-        self.remove_tombstones(now, published, &mut removed.tombstones).await?;
+        // A delivery goes once the bytes are gone, a row once nothing hangs on it.
+        self.remove_all(Kind::Source, now, published, &mut removed.sources).await?;
+        self.remove_all(Kind::Delivery, now, published, &mut removed.deliveries).await?;
+        self.remove_all(Kind::Tombstone, now, published, &mut removed.tombstones).await?;
         self.remove_reports(now, published, &mut removed.reports).await
+    }
+
+    async fn remove_all(
+        &self,
+        kind: Kind,
+        now: Timestamp,
+        published: Option<i64>,
+        removed: &mut u64,
+    ) -> Result<(), DbError> {
+        let Some(horizon) = self.retention.horizon(now, |periods| kind.period(periods)) else {
+            return Ok(());
+        };
+        let mut after = Mark::start();
+        loop {
+            let page = Page { horizon, after: &after, limit: PAGE };
+            let mut candidates = {
+                let mut reader = self.db.reader().await?;
+                let mut tx = reader.tx();
+                match kind {
+                    Kind::Source => store::sources(&mut tx, page, published).await?,
+                    Kind::Delivery => store::deliveries(&mut tx, page).await?,
+                    Kind::Tombstone => store::tombstones(&mut tx, page, published).await?,
+                }
+            };
+            let Some(last) = candidates.last() else { return Ok(()) };
+            after = last.into();
+            candidates.retain(|candidate| kind.may_go(candidate, self.retention.of(candidate.stream()), now));
+            for some in candidates.chunks(UNIT) {
+                if self.stopping.is_cancelled() {
+                    return Ok(());
+                }
+                *removed += match kind {
+                    Kind::Source => self.remove_sources(some, now, published).await?,
+                    Kind::Delivery => {
+                        let unit =
+                            self.db.write(ids(some), |ids, tx| Box::pin(delivery::remove_settled(tx, ids)));
+                        unit.await?
+                    }
+                    Kind::Tombstone => {
+                        let unit =
+                            self.db.write(ids(some), |ids, tx| Box::pin(Uploads::remove_gone(tx, ids)));
+                        unit.await?
+                    }
+                };
+            }
+        }
     }
 
     /// Bytes of uploads; their rows stay.
     async fn remove_sources(
         &self,
+        candidates: &[Candidate],
         now: Timestamp,
         published: Option<i64>,
-        removed: &mut u64,
-    ) -> Result<(), DbError> {
-        let Some(horizon) = self.retention.horizon(now, |periods| periods.source) else { return Ok(()) };
-        let mut after = Mark::start();
-        loop {
-            let page = Page { horizon, after: &after, limit: PAGE };
-            let mut reader = self.db.reader().await?;
-            let candidates = store::sources(&mut reader.tx(), page, published).await?;
-            drop(reader);
-            let Some(last) = candidates.last() else { return Ok(()) };
-            after = last.into();
-            let may_go = |candidate: &Candidate, periods: &Periods| {
-                (candidate.is_delivered || periods.undelivered)
-                    && is_over(candidate.ended_at(), periods.source, now)
-            };
-            for some in self.going(candidates, may_go).chunks(UNIT) {
-                if self.stopping.is_cancelled() {
-                    return Ok(());
-                }
-                let origin = self.settings.fhir_base.strip_suffix("/fhir").unwrap_or_default().to_owned();
-                let unit = self.db.write((some.to_vec(), origin), move |(some, origin), tx| {
-                    Box::pin(retire(tx, some, origin, published, now))
-                });
-                for upload in unit.await? {
-                    self.remove_bytes(&upload).await;
-                    *removed += 1;
-                }
-            }
+    ) -> Result<u64, DbError> {
+        let origin = self.settings.fhir_base.strip_suffix("/fhir").unwrap_or_default().to_owned();
+        let unit = self.db.write((candidates.to_vec(), origin), move |(candidates, origin), tx| {
+            Box::pin(retire(tx, candidates, origin, published, now))
+        });
+        let retired = unit.await?;
+        for upload in &retired {
+            self.remove_bytes(upload).await;
         }
-    }
-
-    /// Settled deliveries with their attempts. Where bytes go, theirs decide: an upload without deliveries would count as
-    /// one that was never delivered.
-    async fn remove_deliveries(&self, now: Timestamp, removed: &mut u64) -> Result<(), DbError> {
-        let Some(horizon) = self.retention.horizon(now, |periods| periods.delivery) else { return Ok(()) };
-        let mut after = Mark::start();
-        loop {
-            let page = Page { horizon, after: &after, limit: PAGE };
-            let mut reader = self.db.reader().await?;
-            let candidates = store::deliveries(&mut reader.tx(), page).await?;
-            drop(reader);
-            let Some(last) = candidates.last() else { return Ok(()) };
-            after = last.into();
-            let may_go = |candidate: &Candidate, periods: &Periods| {
-                (candidate.is_delivered || periods.source.is_none())
-                    && is_over(candidate.ended_at(), periods.delivery, now)
-            };
-            for some in self.going(candidates, may_go).chunks(UNIT) {
-                if self.stopping.is_cancelled() {
-                    return Ok(());
-                }
-                let unit = self.db.write(ids(some), |ids, tx| Box::pin(delivery::remove_settled(tx, ids)));
-                *removed += unit.await?;
-            }
-        }
-    }
-
-    /// Rows of uploads whose bytes are gone, with all that belongs to them but their reports.
-    async fn remove_tombstones(
-        &self,
-        now: Timestamp,
-        published: Option<i64>,
-        removed: &mut u64,
-    ) -> Result<(), DbError> {
-        let Some(horizon) = self.retention.horizon(now, |periods| periods.tombstone) else { return Ok(()) };
-        let mut after = Mark::start();
-        loop {
-            let page = Page { horizon, after: &after, limit: PAGE };
-            let mut reader = self.db.reader().await?;
-            let candidates = store::tombstones(&mut reader.tx(), page, published).await?;
-            drop(reader);
-            let Some(last) = candidates.last() else { return Ok(()) };
-            after = last.into();
-            let may_go = |candidate: &Candidate, periods: &Periods| {
-                is_over(candidate.ended_at(), periods.tombstone, now)
-            };
-            for some in self.going(candidates, may_go).chunks(UNIT) {
-                if self.stopping.is_cancelled() {
-                    return Ok(());
-                }
-                let unit = self.db.write(ids(some), |ids, tx| Box::pin(Uploads::remove_gone(tx, ids)));
-                *removed += unit.await?;
-            }
-        }
+        Ok(retired.len() as u64)
     }
 
     async fn remove_reports(
@@ -192,16 +199,6 @@ impl Exchange {
                 return Ok(());
             }
         }
-    }
-
-    /// The candidates that may go by what holds for their streams.
-    fn going(
-        &self,
-        mut candidates: Vec<Candidate>,
-        may_go: impl Fn(&Candidate, &Periods) -> bool,
-    ) -> Vec<Candidate> {
-        candidates.retain(|candidate| may_go(candidate, self.retention.of(candidate.stream())));
-        candidates
     }
 
     /// Counts what went, and leaves a line in the log and in the audit trail if anything did.

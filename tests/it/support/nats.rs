@@ -111,7 +111,7 @@ impl NatsServer {
             || async_nats::ConnectOptions::with_user_and_password(USER.0.to_owned(), USER.1.to_owned());
         let client =
             wait::until("the NATS server to answer", || runtime.block_on(options().connect(self.url())).ok());
-        runtime.block_on(work(jetstream::new(client)))
+        runtime.block_on(async { work(jetstream::new(client)).await })
     }
 }
 
