@@ -42,7 +42,7 @@ fn sink(
                 _ => NatsCredentials::None,
             };
             let settings = NatsSettings { url: url.to_owned(), credentials };
-            Sink::Nats(NatsSink::new(settings, subject.to_owned()))
+            Sink::Nats(Box::new(NatsSink::new(settings, subject.to_owned())))
         }
     })
 }

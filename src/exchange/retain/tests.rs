@@ -108,7 +108,7 @@ async fn bring_about(gateway: &Gateway, db: &Db, id: UploadId, given: Given) {
             std::fs::write(gateway.folder.path().join("delivered"), "no folder").expect("it is written");
         }
         Given::Held => {
-            execute(db, "UPDATE delivery SET status = 'held', settled_at = 1 WHERE upload_id = $1", id).await
+            execute(db, "UPDATE delivery SET status = 'held', settled_at = 1 WHERE upload_id = $1", id).await;
         }
         Given::CalledOff => {
             let done: Result<u64, DbError> = db
@@ -285,8 +285,8 @@ async fn nothing_goes_before_every_sink_has_its_reports() {
         assert!(publisher.publish_all().await.expect("the database works"));
         let reports = gateway.stages(id).await.len() as u64;
         assert_eq!(after(&gateway, DAY).await, Removed { sources: 1, reports, ..Removed::default() });
-        let lines = gateway.files("reports").concat();
-        assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count() as u64, reports);
+        let lines = String::from_utf8(gateway.files("reports").concat()).expect("JSON is text");
+        assert_eq!(lines.lines().count() as u64, reports);
     })
     .await;
 }

@@ -26,7 +26,7 @@ pub(crate) enum Sink {
     /// A Processing Status endpoint.
     Http(HttpSink),
     /// A stream of NATS.
-    Nats(NatsSink),
+    Nats(Box<NatsSink>),
 }
 
 /// Why a sink did not take a report.

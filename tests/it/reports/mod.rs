@@ -99,7 +99,7 @@ fn w_19_an_endpoint_gets_every_report_in_order_whoever_is_killed() {
         ];
         settings.extend(database.as_deref().map(|url| ("CDEX_DATABASE__URL", url)));
         let disturb = |_| {
-            endpoint.answer([Reply::new(200), Reply::new(503), Reply::new(429).header("Retry-After", "1")])
+            endpoint.answer([Reply::new(200), Reply::new(503), Reply::new(429).header("Retry-After", "1")]);
         };
         let arrived = || {
             let taken = |request: &crate::support::endpoint::Received| {
@@ -175,7 +175,9 @@ fn w_19_the_files_hold_whole_lines_each_once_whenever_the_gateway_is_killed() {
     let all = lines(&gateway);
     let once: HashSet<&str> = all.iter().map(|(line, _)| line.as_str()).collect();
     assert_eq!(once.len(), all.len(), "no line stands there twice");
-    all.iter().for_each(|(_, report)| check_envelope(report));
+    for (_, report) in &all {
+        check_envelope(report);
+    }
     let bytes = files::below(&gateway.data_dir().join("reports"));
     assert!(bytes.iter().all(|file| std::fs::read(file).is_ok_and(|text| text.ends_with(b"\n"))));
 }
