@@ -8,6 +8,7 @@ mod data_dir;
 mod dex_files;
 mod lifecycle;
 mod reload;
+mod reports;
 mod signatures;
 mod sound;
 mod storage;
@@ -31,7 +32,7 @@ use crate::exchange::forward_push::ForwardRules;
 use crate::exchange::rules::LiveRules;
 use crate::exchange::submit_answer::Awaiting;
 use crate::exchange::submit_attachment::RunningKeys;
-use crate::exchange::{Declared, Exchange, export_data};
+use crate::exchange::{Declared, Exchange, Retention, export_data};
 use crate::fhir::{ProfileError, Profiles};
 use crate::http::Router;
 use crate::http::listener::{self, Stop};
@@ -85,6 +86,9 @@ pub enum AppError {
     /// The scanner cannot be called.
     #[error("screening.scanner: {0}")]
     Screening(String),
+    /// A report sink cannot be called.
+    #[error("report.sink: {0}")]
+    Report(String),
     /// A FHIR rule file is wrong.
     #[error("{0}")]
     Profile(String),
@@ -318,6 +322,8 @@ async fn exchange(
         last_check: LastCheck::default(),
         forward: ForwardRules::new(config.fhir.forward.clone()),
         screening: wiring::screening(config).map_err(|error| AppError::Screening(error.to_string()))?,
+        reports: Arc::new(reports::publisher(config, db, clock)?),
+        retention: Retention::new(&config.retention),
         settings: wiring::exchange_settings(config, base_url),
         running: RunningKeys::default(),
         reading: Semaphore::new(wiring::LONG_BODIES),
@@ -338,6 +344,7 @@ fn start_workers(exchange: &Arc<Exchange>, lifecycle: &Lifecycle) {
     lifecycle.spawn("agenda worker", exchange.clone().follow_agenda(lifecycle.soft().clone()));
     lifecycle.spawn("export worker", exchange.clone().run_exports(lifecycle.soft().clone()));
     lifecycle.spawn("retention worker", exchange.clone().retain(lifecycle.soft().clone()));
+    lifecycle.spawn("report publisher", exchange.reports.clone().run(lifecycle.soft().clone()));
     let uploads = exchange.uploads.clone();
     // Looking at every file may take long; nobody has to wait for it.
     lifecycle.tracker().spawn(async move {
@@ -358,9 +365,9 @@ fn readiness(exchange: Arc<Exchange>) -> Readiness {
                 up: checked.issue.is_none(),
                 needed: true,
             });
-            let targets = exchange.targets_at_rest().into_iter();
-            let targets = targets.map(|(part, rests)| Check { name: part.name(), up: !rests, needed: false });
-            needed.chain(targets).collect()
+            let resting = exchange.parts_at_rest().into_iter();
+            let resting = resting.map(|(part, rests)| Check { name: part.name(), up: !rests, needed: false });
+            needed.chain(resting).collect()
         })
     })
 }

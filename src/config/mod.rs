@@ -17,6 +17,8 @@ mod manifest;
 mod partner;
 mod policy;
 mod problems;
+mod report;
+mod retention;
 mod screening;
 mod secret;
 mod server;
@@ -46,6 +48,8 @@ pub use policy::{
     TaskOutput, TaskPolicy, TrustConfig,
 };
 pub use problems::{Problem, Problems};
+pub use report::{ReportConfig, SinkConfig, SinkPlace, SinkType};
+pub use retention::{RetentionConfig, StreamRetentionConfig};
 pub use screening::{Reaction, ScannerAddress, ScreeningConfig};
 pub use secret::Secret;
 pub use server::ServerConfig;
@@ -77,6 +81,10 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// What is looked at before that.
     pub screening: ScreeningConfig,
+    /// Where reports are sent.
+    pub report: ReportConfig,
+    /// How long what is done with is kept.
+    pub retention: RetentionConfig,
     /// Who may call.
     pub auth: AuthConfig,
     /// What is agreed with everybody.
@@ -163,6 +171,8 @@ impl Config {
             warnings.push("durability: acknowledged data may be lost when the power fails".to_owned());
         }
         self.delivery.warn(&mut warnings);
+        self.report.warn(&mut warnings);
+        self.retention.warn(&mut warnings);
         self.fhir.upstream.warn(self.server.handler_timeout, &mut warnings);
         self.auth.warn(&mut warnings);
         warnings
@@ -194,6 +204,8 @@ impl Config {
         }
         self.delivery.validate(problems);
         self.screening.validate(problems);
+        self.report.validate(problems);
+        self.retention.validate(problems);
         self.auth.validate(problems);
         self.telemetry.validate(problems);
         if self.auth.mode == AuthMode::None && !self.server.listen.ip().to_canonical().is_loopback() {
@@ -220,6 +232,7 @@ impl Config {
                 *path = absolute;
             }
         }
+        self.report.resolve(&self.data_dir);
         self.policy.trust.resolve();
         self.fhir.signing.resolve();
         for partner in self.partner.values_mut() {

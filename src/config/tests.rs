@@ -45,7 +45,7 @@ fn the_default_file_shows_every_key_of_every_section() {
             section = format!("{name}.");
             shown.push(name.to_owned());
             // `[partner.NAME]` shows the section `partner`.
-            shown.extend(name.split('.').next().map(str::to_owned));
+            shown.extend(name.match_indices('.').map(|(at, _)| name[..at].to_owned()));
         } else if let Some((key, _)) = line.split_once(" = ") {
             shown.push(format!("{section}{key}"));
         }
@@ -62,6 +62,8 @@ fn the_default_file_shows_every_key_of_every_section() {
         "manifest.store",
         "manifest.fhir",
         "delivery",
+        "report",
+        "retention",
         "auth",
         "auth.oauth_front",
         "policy",

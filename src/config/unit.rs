@@ -26,6 +26,22 @@ pub(super) fn hours<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Durati
     bounded(Duration::from_secs(u64::from(u32::deserialize(deserializer)?) * 3600))
 }
 
+/// A hundred years; nothing that is kept is older, and subtracting it from a moment cannot overflow.
+const MOST_DAYS: u32 = 36_525;
+
+fn of_days<E: Error>(days: u32) -> Result<Duration, E> {
+    let time = Duration::from_secs(u64::from(days) * 24 * 3600);
+    if days <= MOST_DAYS { Ok(time) } else { Err(E::custom("must be at most a hundred years")) }
+}
+
+pub(super) fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    of_days(u32::deserialize(deserializer)?)
+}
+
+pub(super) fn some_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    Option::<u32>::deserialize(deserializer)?.map(of_days).transpose()
+}
+
 pub(super) fn list_of_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
     let seconds = Vec::<u64>::deserialize(deserializer)?;
     seconds.into_iter().map(|seconds| bounded(Duration::from_secs(seconds))).collect()

@@ -147,7 +147,7 @@ impl UpstreamConfig {
 }
 
 /// Whether what is sent there can be read on its way.
-fn is_unprotected(url: &str) -> bool {
+pub(super) fn is_unprotected(url: &str) -> bool {
     let own_machine = ["localhost", "127.", "[::1]"];
     url.strip_prefix("http://").is_some_and(|rest| !own_machine.iter().any(|host| rest.starts_with(host)))
 }

@@ -47,8 +47,8 @@ pub(crate) use routing::Routing;
 pub(crate) use schedule::Schedule;
 pub(crate) use store::{
     CallOff, DeliveryFilter, FoundDelivery, Order, Repeated, attempts, cancel, cancel_ordered, count, counts,
-    enqueue, find, followed, free_all_leases, hold, is_ordered_under_way, list, release, repeat, requeue,
-    search,
+    enqueue, find, followed, free_all_leases, hold, is_ordered_under_way, list, release, remove_settled,
+    repeat, requeue, search,
 };
 
 use lane::Lane;

@@ -34,6 +34,8 @@ pub(crate) enum Part {
     Scanner,
     /// The DEX files, which may have changed into what cannot be followed.
     Configuration,
+    /// Where reports are sent, by its configured name.
+    ReportSink(String),
 }
 
 impl Part {
@@ -45,10 +47,12 @@ impl Part {
             Self::Target(name) => format!("target {name}"),
             Self::Scanner => "scanner".to_owned(),
             Self::Configuration => "configuration".to_owned(),
+            Self::ReportSink(name) => format!("report sink {name}"),
         }
     }
 
-    /// Whether no request can be taken without it. Deliveries wait for a target that is down, and for the scanner.
+    /// Whether no request can be taken without it. Deliveries wait for a target that is down, and for the scanner; reports
+    /// wait for a sink.
     fn is_needed_to_accept(&self) -> bool {
         matches!(self, Self::Database | Self::UploadStore)
     }
@@ -92,6 +96,7 @@ impl Exchange {
             Part::UploadStore => (self.settings.upload_store_name.clone(), WORKS),
             Part::Scanner => ("File Scanner".to_owned(), WORKS),
             Part::Configuration => ("Data Stream Configuration".to_owned(), WORKS),
+            Part::ReportSink(name) => (format!("Report Sink {name}"), WORKS),
             Part::Target(name) => match self.rules.current().routing.targets().get(name) {
                 Some(target) => target.dex_name(name),
                 None => (format!("Endpoint {name}"), WORKS),
@@ -104,15 +109,16 @@ impl Exchange {
         self.check_parts(Part::is_needed_to_accept).await
     }
 
-    /// Targets, and whether their deliveries wait because they failed again and again; nobody is asked.
-    pub(crate) fn targets_at_rest(&self) -> Vec<(Part, bool)> {
-        let targets = self.deliveries.target_names().into_iter();
-        targets
-            .map(|name| {
-                let rests = self.deliveries.is_resting(&name);
-                (Part::Target(name), rests)
-            })
-            .collect()
+    /// Whatever others wait for: targets, and whether their deliveries rest because they failed again and again; sinks, and
+    /// whether reports wait for them. Nobody is asked.
+    pub(crate) fn parts_at_rest(&self) -> Vec<(Part, bool)> {
+        let targets = self.deliveries.target_names().into_iter().map(|name| {
+            let rests = self.deliveries.is_resting(&name);
+            (Part::Target(name), rests)
+        });
+        let sinks = self.reports.sinks();
+        let sinks = sinks.map(|(name, trouble)| (Part::ReportSink(name.to_owned()), trouble.is_some()));
+        targets.chain(sinks).collect()
     }
 
     /// Looks at some of them.
@@ -147,6 +153,11 @@ impl Exchange {
         if let Some(scanner) = &self.screening.scanner {
             let check = scanner.check().map(|done| done.map_err(|error| error.to_string()));
             checks.push((Part::Scanner, check.boxed()));
+        }
+        for (name, trouble) in self.reports.sinks() {
+            // A report is sent as soon as there is one: what came of the last says how the sink is.
+            let known = std::future::ready(trouble.map_or(Ok(()), Err));
+            checks.push((Part::ReportSink(name.to_owned()), known.boxed()));
         }
         let wanted = checks.into_iter().filter(|(part, _)| is_wanted(part));
         join_all(wanted.map(|(part, check)| async move {

@@ -87,6 +87,7 @@ use crate::delivery::Deliveries;
 use crate::fhir::{Profiles, ScanLimits};
 use crate::manifest::FhirMapping;
 use crate::partner::Partners;
+use crate::report::Publisher;
 use crate::screening::Screening;
 use crate::upload::Uploads;
 use crate::upstream::Upstream;
@@ -94,6 +95,7 @@ use crate::upstream::Upstream;
 pub(crate) use body::{Body, BodyError};
 pub(crate) use check_signatures::Signatures;
 pub(crate) use declare::Declared;
+pub(crate) use retain::Retention;
 
 /// What the use cases drive.
 pub(crate) struct Exchange {
@@ -129,6 +131,10 @@ pub(crate) struct Exchange {
     pub(crate) forward: forward_push::ForwardRules,
     /// What is looked at before that.
     pub(crate) screening: Screening,
+    /// Where reports go.
+    pub(crate) reports: Arc<Publisher>,
+    /// How long what is done with is kept.
+    pub(crate) retention: Retention,
     /// What the gateway says of itself.
     pub(crate) declared: Declared,
     /// How the parts were found that it depends on.

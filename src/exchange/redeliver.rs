@@ -23,6 +23,9 @@ pub(crate) enum RedeliveryRefused {
     /// This caller has no such upload.
     #[error("no such upload")]
     UnknownUpload,
+    /// Its bytes are gone.
+    #[error("the bytes of the upload are gone")]
+    Gone,
     /// Its last byte is not in.
     #[error("the upload is not complete")]
     Incomplete,
@@ -51,6 +54,9 @@ impl Exchange {
         // An unknown upload is told before an unknown target (dex-upload 1.5).
         let upload =
             self.uploads.find(&caller.access(), id).await?.ok_or(RedeliveryRefused::UnknownUpload)?;
+        if upload.is_gone(self.clock.now()) {
+            return Err(RedeliveryRefused::Gone);
+        }
         if upload.state != UploadState::Complete {
             return Err(RedeliveryRefused::Incomplete);
         }

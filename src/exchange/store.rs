@@ -189,7 +189,9 @@ pub(super) async fn insert_key(
 }
 
 /// Removes answers whose time is over.
-pub(super) async fn forget_keys(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), DbError> {
-    on_db!(tx, conn => sqlx::query(FORGET_KEYS).bind(now.as_nanos()).execute(conn).await.map(drop))?;
-    Ok(())
+pub(super) async fn forget_keys(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64, DbError> {
+    Ok(on_db!(tx, conn => {
+        let query = sqlx::query(FORGET_KEYS).bind(now.as_nanos());
+        query.execute(conn).await.map(|done| done.rows_affected())
+    })?)
 }

@@ -128,7 +128,7 @@ impl Exchange {
         Ok(count)
     }
 
-    async fn remove_bytes(&self, upload: &Upload) {
+    pub(super) async fn remove_bytes(&self, upload: &Upload) {
         if let Err(error) = self.uploads.remove_bytes(upload).await {
             tracing::warn!(upload.id = %upload.id, %error, "the next start sweeps the bytes of this upload");
         }

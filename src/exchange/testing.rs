@@ -105,6 +105,8 @@ impl Gateway {
             signatures: Signatures::default(),
             forward: forward_push::ForwardRules::default(),
             screening: Screening::noting(),
+            reports: Arc::new(Publisher::new(db.clone(), clock.clone(), Vec::new(), Duration::from_secs(1))),
+            retention: Retention::default(),
             declared: Declared::new(start),
             last_check: check_health::LastCheck::default(),
             settings: ExchangeSettings {

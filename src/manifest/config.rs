@@ -181,7 +181,7 @@ pub(crate) fn is_stream_word(text: &str) -> bool {
 }
 
 /// The name of a stream's file without `.json`.
-pub(super) fn stream_name(separator: char, (id, route): (&str, &str)) -> String {
+pub(crate) fn stream_name(separator: char, (id, route): (&str, &str)) -> String {
     stream_key(&format!("{id}{separator}{route}"))
 }
 

@@ -17,7 +17,7 @@ mod wrap;
 
 pub(crate) use config::{
     BUILT_IN_STREAM, StreamConfigs, StreamFile, is_stream_file, is_stream_word, stream_files, stream_key,
-    stream_paths,
+    stream_name, stream_paths,
 };
 pub(crate) use dex_file::{ConfigProblem, Variables, expand_variables};
 pub(crate) use fields::{ManifestFields, SenderManifest};

@@ -2,13 +2,14 @@
 //!
 //! No redirect is followed and no proxy of the environment is used, so a call reaches the host it names or
 //! none; [`guard`] keeps names that lead into the gateway's own network from being called, and [`Base`] keeps calls to
-//! one server below its base URL. [`tus`] is a client of tus servers. Every wait has an end and every answer a limit. URLs, header fields and bodies are
+//! one server below its base URL. [`tus`] is a client of tus servers, [`nats`] one of NATS. Every wait has an end and every answer a limit. URLs, header fields and bodies are
 //! in no error text.
 
 mod base;
 pub(crate) mod bucket;
 mod client;
 mod guard;
+pub(crate) mod nats;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod tus;

@@ -146,6 +146,7 @@ fn check(value: &Value, schema: &Value, root: &Value, at: &str) {
     }
 }
 
+/// W-17
 #[test]
 fn every_stage_satisfies_the_published_schemas_on_success_and_on_failure() {
     let Some(folder) = schemas() else { return };

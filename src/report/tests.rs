@@ -1,6 +1,7 @@
 //! What is kept of reports and in which order, on both databases.
 
-use super::{Report, Stage, StreamFields, list, record, store::STATEMENTS};
+use super::store::{STATEMENTS, outbox};
+use super::{Report, Stage, StreamFields, list, record};
 use crate::auth::{Access, Caller, DEFAULT_TENANT};
 use crate::clock::Timestamp;
 use crate::db::testing::{assert_prepares, for_each_database};
@@ -20,15 +21,15 @@ pub(super) fn stream() -> StreamFields {
     }
 }
 
-fn done(stage: Stage) -> Report {
+pub(super) fn done(stage: Stage) -> Report {
     Report::success(stage, Timestamp::from_nanos(1), Timestamp::from_nanos(2))
 }
 
-fn status(offset: u64) -> Report {
+pub(super) fn status(offset: u64) -> Report {
     done(Stage::UploadStatus { filename: "name".to_owned(), offset, size: Some(10) })
 }
 
-async fn write(db: &Db, stream: &StreamFields, reports: Vec<Report>) {
+pub(super) async fn write(db: &Db, stream: &StreamFields, reports: Vec<Report>) {
     let written: Result<(), DbError> = db
         .write((stream.clone(), reports), |(stream, reports), tx| {
             Box::pin(async move { record(tx, stream, reports).await })
@@ -46,7 +47,11 @@ async fn stages(db: &Db, access: &Access, id: UploadId) -> Vec<String> {
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_databases() {
-    for_each_database(|db| async move { assert_prepares(&db, STATEMENTS).await }).await;
+    for_each_database(|db| async move {
+        assert_prepares(&db, STATEMENTS).await;
+        assert_prepares(&db, outbox::STATEMENTS).await;
+    })
+    .await;
 }
 
 #[tokio::test]

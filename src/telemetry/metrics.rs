@@ -1,6 +1,8 @@
 //! Every metric name in one list. Labels come from configuration or are small fixed sets; never from a
 //! request.
 
+use std::time::Duration;
+
 /// Units of writing that shared one SQLite commit (histogram).
 pub(super) const DB_GROUP_UNITS: &str = "cdex_db_group_units";
 
@@ -50,6 +52,34 @@ pub(crate) fn count_reloads(result: &'static str) {
 /// Shows whether the files are in force as they are now.
 pub(crate) fn observe_configuration(is_current: bool) {
     metrics::gauge!(CONFIG_CURRENT).set(if is_current { 1.0 } else { 0.0 });
+}
+
+/// Reports by `sink` and `result` (`sent`, `refused` for good, `failed` and to be sent again) (counter).
+const REPORTS: &str = "cdex_reports_total";
+/// Reports that a `sink` does not have yet, those that were replaced meanwhile included (gauge).
+const REPORT_LAG: &str = "cdex_report_lag";
+/// How old the first of them is (gauge).
+const REPORT_LAG_SECONDS: &str = "cdex_report_lag_seconds";
+
+/// What was removed because its time was over, by `kind` (`source`, `delivery`, `tombstone`, `report`,
+/// `idempotency-key`) (counter).
+const RETENTION: &str = "cdex_retention_removed_total";
+
+/// Counts reports that a sink was sent.
+pub(crate) fn count_reports(sink: &str, result: &'static str, count: u64) {
+    metrics::counter!(REPORTS, "sink" => sink.to_owned(), "result" => result).increment(count);
+}
+
+/// Shows how far a sink is behind; its name comes from the configuration.
+pub(crate) fn observe_report_lag(sink: &str, count: u64, age: Duration) {
+    let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    metrics::gauge!(REPORT_LAG, "sink" => sink.to_owned()).set(count);
+    metrics::gauge!(REPORT_LAG_SECONDS, "sink" => sink.to_owned()).set(age.as_secs_f64());
+}
+
+/// Counts what was removed because its time was over.
+pub(crate) fn count_removed(kind: &'static str, count: u64) {
+    metrics::counter!(RETENTION, "kind" => kind).increment(count);
 }
 
 /// Counts uploads that have ended.

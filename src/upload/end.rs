@@ -1,5 +1,5 @@
 //! How uploads end that are not, or no longer, wanted: they expire, or their sender removes them (tus 1.0.0, Expiration
-//! and Termination). The row stays and says so; the bytes go, unless a stored resource has them too. Whether a
+//! and Termination), or they have been kept for their time. The row stays and says so; the bytes go, unless a stored resource has them too. Whether a
 //! delivery needs them still is asked in `exchange`, in the same transaction.
 
 use super::append::PATIENCE;
@@ -44,6 +44,25 @@ impl Uploads {
         now: Timestamp,
     ) -> Result<bool, DbError> {
         store::end(tx, upload, state, now).await
+    }
+
+    /// Leaves the row of a complete upload alone; gives it as it was, or nothing if it is not complete.
+    pub(crate) async fn retire(
+        tx: &mut Tx<'_>,
+        access: &Access,
+        id: UploadId,
+        now: Timestamp,
+    ) -> Result<Option<Upload>, DbError> {
+        let found = store::find(tx, access, id).await?;
+        let Some(upload) = found.filter(|upload| upload.state == UploadState::Complete) else {
+            return Ok(None);
+        };
+        Ok(store::end(tx, &upload, UploadState::Retired, now).await?.then_some(upload))
+    }
+
+    /// Removes the rows of uploads that have no bytes any more, with all that hangs on them; returns how many.
+    pub(crate) async fn remove_gone(tx: &mut Tx<'_>, ids: &[String]) -> Result<u64, DbError> {
+        store::remove_gone(tx, ids).await
     }
 
     /// Whether a final upload still has to take the bytes of this one.

@@ -44,11 +44,20 @@ pub(crate) enum UploadState {
     Expired,
     /// Its sender has removed it; the row alone is left.
     Terminated,
+    /// It was complete and has been kept for its time; the row alone is left.
+    Retired,
 }
 
 impl UploadState {
-    const ALL: [Self; 6] =
-        [Self::Open, Self::Ready, Self::Complete, Self::Damaged, Self::Expired, Self::Terminated];
+    const ALL: [Self; 7] = [
+        Self::Open,
+        Self::Ready,
+        Self::Complete,
+        Self::Damaged,
+        Self::Expired,
+        Self::Terminated,
+        Self::Retired,
+    ];
 
     /// As the database keeps it.
     pub(crate) fn as_str(self) -> &'static str {
@@ -59,6 +68,7 @@ impl UploadState {
             Self::Damaged => "damaged",
             Self::Expired => "expired",
             Self::Terminated => "terminated",
+            Self::Retired => "retired",
         }
     }
 
@@ -68,7 +78,7 @@ impl UploadState {
 
     /// Whether the bytes are gone because somebody, or the clock, wanted it so.
     pub(crate) fn is_gone(self) -> bool {
-        matches!(self, Self::Expired | Self::Terminated)
+        matches!(self, Self::Expired | Self::Terminated | Self::Retired)
     }
 }
 

@@ -70,9 +70,12 @@ const END: &str = "UPDATE upload SET state = $1, changed_at = $2, expires_at = N
 const REMOVE_SEGMENTS: &str = "DELETE FROM segment WHERE upload_id = $1 AND tenant = $2";
 const MARK_DAMAGED: &str =
     "UPDATE upload SET state = 'damaged', changed_at = $1 WHERE id = $2 AND tenant = $3 AND state = 'open'";
+const REMOVE_GONE: &str =
+    "DELETE FROM upload WHERE state IN ('expired', 'terminated', 'retired') AND id IN (";
 const SEGMENTS: &str = "SELECT first_byte, length, sha256 FROM segment WHERE upload_id = $1 AND tenant = $2 \
      AND owner = COALESCE($3, owner) ORDER BY first_byte";
-const EXISTS: &str = "SELECT COUNT(*) FROM upload WHERE id = $1 AND state NOT IN ('expired', 'terminated')";
+const EXISTS: &str =
+    "SELECT COUNT(*) FROM upload WHERE id = $1 AND state NOT IN ('expired', 'terminated', 'retired')";
 
 const INSERT_SMALL: &str =
     "INSERT INTO small_blob (storage_key, tenant, owner, bytes) VALUES ($1, $2, $3, $4)";
@@ -315,6 +318,23 @@ pub(super) async fn end(
         })?;
     }
     Ok(ended == 1)
+}
+
+/// Removes the rows of uploads that have no bytes any more; returns how many.
+pub(super) async fn remove_gone(tx: &mut Tx<'_>, ids: &[String]) -> Result<u64, DbError> {
+    let mut removed = 0;
+    for ids in ids.chunks(ROWS_PER_INSERT) {
+        removed += on_db!(&mut *tx, conn => {
+            let mut query = sqlx::QueryBuilder::<Driver>::new(REMOVE_GONE);
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind(id);
+            }
+            list.push_unseparated(")");
+            query.build().execute(conn).await.map(|done| done.rows_affected())
+        })?;
+    }
+    Ok(removed)
 }
 
 /// Up to `limit` uploads of every tenant that have expired and that no final upload needs any more.

@@ -34,6 +34,7 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["indicatif"], &["cli/"]),
     (&["axum", "hyper", "hyper_util", "http_body", "http_body_util", "tower", "tower_http"], &["http/"]),
     (&["object_store"], &["outbound/bucket/"]),
+    (&["async_nats"], &["outbound/nats.rs"]),
     (&["fhirbolt"], &["fhir/"]),
     (&["jsonwebtoken"], &["auth/", "cdex/signature/"]),
     (&["webpki", "rustls_pki_types", "x509_parser", "serde_json_canonicalizer"], &["cdex/signature/"]),

@@ -16,6 +16,8 @@ mod fhir;
 mod oauth;
 mod operations;
 mod privacy;
+mod reports;
+mod retention;
 mod signatures;
 mod storage;
 mod streams;

@@ -6,6 +6,7 @@
 //! where several gateways must agree.
 
 mod order;
+mod retention;
 mod row;
 mod search;
 mod statement;
@@ -25,6 +26,7 @@ use crate::report::{self, Report, StreamFields};
 pub(super) use statement::STATEMENTS;
 
 pub(crate) use order::{CallOff, Order, cancel_ordered, followed, is_ordered_under_way};
+pub(crate) use retention::remove_settled;
 use row::{AttemptRow, DeliveryRow, Header, UploadRow};
 pub(crate) use search::{DeliveryFilter, FoundDelivery, count, requeue, search};
 use statement::{

@@ -178,7 +178,8 @@ impl Exchange {
                     UploadState::Ready
                     | UploadState::Damaged
                     | UploadState::Expired
-                    | UploadState::Terminated,
+                    | UploadState::Terminated
+                    | UploadState::Retired,
                 )
                 | None => Err(Lacking::ForGood("the url names no upload that is here")),
             };

@@ -65,13 +65,17 @@ fn reports_answer(bodies: impl Iterator<Item = Vec<u8>>) -> Response {
 #[derive(Serialize)]
 struct InfoWire<'a> {
     manifest: &'a ManifestFields,
-    file_info: FileInfoWire,
+    /// `null` where the bytes are gone (dex-upload 1.4).
+    file_info: Option<FileInfoWire>,
     upload_status: UploadStatusWire,
     /// `null` until the first attempt has ended (dex-upload 1.4).
     deliveries: Option<Vec<DeliveryWire<'a>>>,
     /// Beyond DEX, and only where there is something to tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     screening: Option<ScreeningWire<'a>>,
+    /// Beyond DEX: when the bytes went because they had been kept for their time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_removed_at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -116,22 +120,29 @@ struct IssueWire<'a> {
 impl<'a> InfoWire<'a> {
     fn of(inspection: &'a Inspection) -> Self {
         let Inspection { upload, attempts, screened } = inspection;
-        let updated_at = upload.changed_at.to_string();
+        let is_retired = upload.state == UploadState::Retired;
+        let received_at = upload.completed_at.filter(|_| is_retired).unwrap_or(upload.changed_at);
+        let file = (!is_retired)
+            .then(|| FileInfoWire { size_bytes: upload.offset, updated_at: upload.changed_at.to_string() });
         Self {
             manifest: upload.manifest.fields(),
-            file_info: FileInfoWire { size_bytes: upload.offset, updated_at: updated_at.clone() },
-            upload_status: UploadStatusWire { status: status(upload), chunk_received_at: updated_at },
+            file_info: file,
+            upload_status: UploadStatusWire {
+                status: status(upload),
+                chunk_received_at: received_at.to_string(),
+            },
             deliveries: (!attempts.is_empty()).then(|| attempts.iter().map(DeliveryWire::of).collect()),
             screening: screened.as_ref().map(ScreeningWire::of),
+            source_removed_at: is_retired.then(|| upload.changed_at.to_string()),
         }
     }
 }
 
 /// DEX's three words, from what is stored and not from file times (dex-upload W-20), and two of our own for uploads
-/// that are gone. One that lost bytes never completes, nor does a part of another by itself.
+/// that are gone without having been complete. One that lost bytes never completes, nor does a part of another by itself.
 pub(super) fn status(upload: &Upload) -> &'static str {
     match upload.state {
-        UploadState::Complete => "Complete",
+        UploadState::Complete | UploadState::Retired => "Complete",
         UploadState::Expired => "Expired",
         UploadState::Terminated => "Terminated",
         UploadState::Open | UploadState::Ready | UploadState::Damaged if upload.offset == 0 => "Initiated",

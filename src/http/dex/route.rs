@@ -54,6 +54,7 @@ pub(super) async fn redeliver(
         }
         Ok(_) => super::text(StatusCode::OK, id.to_string()),
         Err(RedeliveryRefused::UnknownUpload) => unknown(),
+        Err(RedeliveryRefused::Gone) => super::text(StatusCode::GONE, "the upload is gone\n"),
         Err(RedeliveryRefused::Incomplete) => {
             super::text(StatusCode::CONFLICT, "the upload is not complete\n")
         }

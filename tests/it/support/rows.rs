@@ -17,6 +17,22 @@ pub(crate) fn audit_trail(gateway: &Gateway) -> Vec<String> {
     texts(gateway, &format!("SELECT {columns} FROM audit"))
 }
 
+/// Changes rows of a gateway that is stopped.
+pub(crate) fn execute(gateway: &Gateway, statement: &str) {
+    let statement = AssertSqlSafe(statement.to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        if let Some(url) = gateway.postgres_url() {
+            let mut connection = PgConnection::connect(url).await.expect("the test database answers");
+            sqlx::query(statement).execute(&mut connection).await.expect("the table is there");
+        } else {
+            let url = format!("sqlite://{}", gateway.data_dir().join("gateway.db").display());
+            let mut connection = SqliteConnection::connect(&url).await.expect("the database file opens");
+            sqlx::query(statement).execute(&mut connection).await.expect("the table is there");
+        }
+    });
+}
+
 /// The first column of what a statement finds.
 pub(crate) fn texts(gateway: &Gateway, statement: &str) -> Vec<String> {
     let statement = AssertSqlSafe(statement.to_owned());

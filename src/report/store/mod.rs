@@ -1,12 +1,15 @@
 //! SQL of the reports. Rows are only ever added, or replaced where the stage says so; their sequence is
-//! the order in which they became true. One statement writes all reports of a call.
+//! the order in which they became true. One statement writes all reports of a call. What the sinks have is in
+//! [`outbox`].
+
+pub(super) mod outbox;
 
 use sqlx::QueryBuilder;
 
 use super::{Report, StreamFields};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Tx, on_db};
+use crate::db::{DbError, ROWS_PER_INSERT, Tx, on_db};
 use crate::id::UploadId;
 
 const FORGET: &str = "DELETE FROM report WHERE upload_id = $1 AND stage = $2 AND tenant = $3";
@@ -14,7 +17,9 @@ const INSERT: &str = "INSERT INTO report (tenant, owner, upload_id, stage, body,
 const LIST: &str = "SELECT sequence, stage, body, created_at FROM report \
      WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) ORDER BY sequence";
 
-/// Every fixed statement of this store.
+const REMOVE: &str = "DELETE FROM report WHERE sequence IN (";
+
+/// Every fixed statement of this file.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[FORGET, LIST];
 
@@ -96,4 +101,22 @@ pub(crate) async fn list(
             .await
     })?;
     Ok(rows.into_iter().map(StoredReport::from).collect())
+}
+
+/// Removes reports by their numbers; returns how many there were. Whether nobody needs them any more is for the caller to
+/// know.
+pub(crate) async fn remove(tx: &mut Tx<'_>, sequences: &[i64]) -> Result<u64, DbError> {
+    let mut removed = 0;
+    for sequences in sequences.chunks(ROWS_PER_INSERT) {
+        removed += on_db!(&mut *tx, conn => {
+            let mut query = QueryBuilder::<Driver>::new(REMOVE);
+            let mut list = query.separated(", ");
+            for sequence in sequences {
+                list.push_bind(*sequence);
+            }
+            list.push_unseparated(")");
+            query.build().execute(conn).await.map(|done| done.rows_affected())
+        })?;
+    }
+    Ok(removed)
 }
