@@ -278,7 +278,6 @@ pub(super) fn deliveries(
 /// How uploads are taken in.
 pub(super) fn upload_settings(config: &Config) -> UploadSettings {
     UploadSettings {
-        small_bytes: config.upload.small_bytes,
         max_bytes: config.upload.max_size_bytes,
         expiry: Expiry::new(config.upload.expiry, &config.upload.stream_expiry),
         checkpoint_bytes: config.upload.checkpoint_bytes,

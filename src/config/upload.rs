@@ -8,9 +8,6 @@ use serde::Deserialize;
 
 use super::{Problems, StoreConfig, StorePlace, unit};
 
-/// What a database still holds as gladly as a file system does.
-const MOST_SMALL_BYTES: u64 = 1024 * 1024;
-
 /// Where the bytes are.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,8 +24,6 @@ pub struct UploadConfig {
     /// … or after this time, whichever comes first.
     #[serde(rename = "checkpoint_interval_ms", deserialize_with = "unit::milliseconds")]
     pub checkpoint_interval: Duration,
-    /// Uploads of up to so many bytes that come in one request lie in the database, beside their rows; 0: none does.
-    pub small_bytes: u64,
     /// How long an upload that is not complete is kept after its last byte; zero is for ever.
     #[serde(rename = "expiry_hours", deserialize_with = "unit::hours")]
     pub expiry: Duration,
@@ -51,9 +46,6 @@ impl UploadConfig {
         self.store.validate("upload.store", problems);
         problems.refuse_zero("upload.max_size_bytes", self.max_size_bytes);
         problems.refuse_zero("upload.checkpoint_bytes", self.checkpoint_bytes);
-        if self.small_bytes > MOST_SMALL_BYTES {
-            problems.add("upload.small_bytes", format!("must be at most {MOST_SMALL_BYTES}"));
-        }
         let millis = u64::try_from(self.checkpoint_interval.as_millis()).unwrap_or(u64::MAX);
         problems.refuse_zero("upload.checkpoint_interval_ms", millis);
     }

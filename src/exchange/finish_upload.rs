@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Exchange;
 use super::screen_upload::write_screened;
 use crate::clock::Timestamp;
@@ -23,7 +21,6 @@ const NO_DESTINATION: &str = "the data stream has no destination";
 pub(super) struct Finishing {
     upload: Upload,
     tail: Vec<Segment>,
-    small: Option<Bytes>,
     deliveries: Vec<NewDelivery>,
     screened: Option<Screened>,
     now: Timestamp,
@@ -33,20 +30,13 @@ impl Finishing {
     /// `tail` is what was appended but not yet acknowledged.
     pub(super) fn new(exchange: &Exchange, upload: Upload, tail: Vec<Segment>, now: Timestamp) -> Self {
         let deliveries = exchange.deliveries_of(&upload);
-        Self { upload, tail, small: None, deliveries, screened: None, now }
+        Self { upload, tail, deliveries, screened: None, now }
     }
 
     /// With what is seen of the bytes.
     #[must_use]
     pub(super) fn screened(mut self, screened: Option<Screened>) -> Self {
         self.screened = screened;
-        self
-    }
-
-    /// With all bytes of a small upload, which become durable with its row.
-    #[must_use]
-    pub(super) fn small(mut self, small: Option<Bytes>) -> Self {
-        self.small = small;
         self
     }
 
@@ -60,9 +50,6 @@ impl Finishing {
     pub(super) async fn write(&self, tx: &mut Tx<'_>) -> Result<bool, DbError> {
         if !Uploads::complete(tx, &self.upload, &self.tail, self.now).await? {
             return Ok(false);
-        }
-        if let Some(bytes) = &self.small {
-            Uploads::keep_small(tx, &self.upload, bytes).await?;
         }
         if !self.upload.is_partial() {
             self.write_consequences(tx, &[]).await?;
@@ -91,19 +78,13 @@ impl Finishing {
 }
 
 impl Exchange {
-    /// Finishes an open upload whose last byte is in, or all of which is `small`; `false` if somebody else did, or moved its offset.
+    /// Finishes an open upload whose last byte is in; `false` if somebody else did, or moved its offset.
     pub(crate) async fn finish_upload(
         self: &Arc<Self>,
         upload: Upload,
         tail: Vec<Segment>,
-        small: Option<Bytes>,
     ) -> Result<bool, DbError> {
-        let screened = match &small {
-            Some(bytes) => self.screen_small(&upload, bytes),
-            None => self.screen_stored(&upload).await,
-        };
-        let now = self.clock.now();
-        let finishing = Finishing::new(self, upload, tail, now).screened(screened).small(small);
+        let finishing = self.finishing(upload, tail).await;
         let finished = self.db.write(finishing, |finishing, tx| Box::pin(finishing.write(tx))).await?;
         self.deliveries.wake();
         self.agenda.wake();
@@ -112,7 +93,7 @@ impl Exchange {
 
     /// What becomes true when an upload whose bytes are all in the store is finished.
     pub(super) async fn finishing(&self, upload: Upload, tail: Vec<Segment>) -> Finishing {
-        let screened = self.screen_stored(&upload).await;
+        let screened = if upload.is_partial() { None } else { self.screen_stored(&upload).await };
         Finishing::new(self, upload, tail, self.clock.now()).screened(screened)
     }
 
@@ -121,7 +102,7 @@ impl Exchange {
         let left = self.uploads.full_but_open().await?;
         let count = left.len();
         for upload in left {
-            self.finish_upload(upload, Vec::new(), None).await?;
+            self.finish_upload(upload, Vec::new()).await?;
         }
         Ok(count)
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
-use sha2::{Digest, Sha256};
 
 use super::finish_upload::Finishing;
 use super::{Body, BodyError, Exchange, Interrupted};
@@ -20,6 +19,9 @@ use crate::upload::{
     AppendRequest, Appended, Concat, Door, Ended, ExpectedChecksum, Segment, Upload, UploadError,
     UploadState, Uploads, progress, stream_fields,
 };
+
+/// The most bytes of an upload that is gathered before it is created, so that one commit makes all of it true.
+const SMALL: u64 = 64 * 1024;
 
 /// An upload that a sender wants.
 #[derive(Debug)]
@@ -76,6 +78,9 @@ pub(crate) struct Reception {
     pub(crate) ended: Ended<BodyError>,
 }
 
+/// A creation, and what came of the bytes that came with it, if there is an upload.
+pub(crate) type CreatedWith = (Creation, Option<Result<Reception, UploadError>>);
+
 impl From<Interrupted> for UploadError {
     fn from(_: Interrupted) -> Self {
         Self::Stopping
@@ -104,19 +109,16 @@ impl Exchange {
         caller: &Caller,
         request: CreateRequest,
         first: FirstBytes,
-    ) -> Result<(Creation, Option<Result<Reception, UploadError>>), DbError> {
+    ) -> Result<CreatedWith, DbError> {
         let upload = match self.new_upload(caller, request).await? {
             Ok(upload) => upload,
             Err(refused) => return Ok((refused, None)),
         };
         let FirstBytes { declared, checksum, mut body } = first;
         let may_be_small = checksum.is_none() && !upload.is_partial();
-        if let Some(length) = upload.length.filter(|length| may_be_small && self.uploads.is_small(*length)) {
+        if let Some(length) = upload.length.filter(|length| may_be_small && (1..=SMALL).contains(length)) {
             body = match self.take_small(body, length).await {
-                Ok(bytes) => {
-                    let (creation, reception) = self.create_whole(upload, bytes).await?;
-                    return Ok((creation, Some(Ok(reception))));
-                }
+                Ok(bytes) => return self.create_whole(upload, bytes).await,
                 Err(body) => body,
             };
         }
@@ -146,31 +148,29 @@ impl Exchange {
         Err(stream::iter([Ok(gathered.freeze())].into_iter().chain(next)).chain(body).boxed())
     }
 
-    /// Creates an upload that is complete.
-    async fn create_whole(
-        self: &Arc<Self>,
-        upload: Upload,
-        bytes: Bytes,
-    ) -> Result<(Creation, Reception), DbError> {
-        let (now, offset) = (self.clock.now(), bytes.len() as u64);
-        let segment = Segment { first_byte: 0, length: offset, sha256: Sha256::digest(&bytes).into() };
+    /// Creates an upload that is complete; without bytes if the store does not take them.
+    async fn create_whole(self: &Arc<Self>, upload: Upload, bytes: Bytes) -> Result<CreatedWith, DbError> {
+        let screened = self.screen_whole(&upload, &bytes);
+        let segment = match self.uploads.store_whole(&upload, bytes).await {
+            Ok(segment) => segment,
+            Err(error) => return Ok((self.insert_upload(upload).await?, Some(Err(error)))),
+        };
+        let (id, now, offset) = (upload.id, self.clock.now(), segment.as_ref().map_or(0, Segment::end));
         let upload = Upload {
             state: UploadState::Complete,
             offset,
-            sha256: Some(segment.sha256),
+            sha256: segment.as_ref().map(|segment| segment.sha256),
             changed_at: now,
             completed_at: Some(now),
             expires_at: None,
             ..upload
         };
-        let id = upload.id;
-        let screened = self.screen_small(&upload, &bytes);
         let finishing = Finishing::new(self, upload.clone(), Vec::new(), now).screened(screened);
         self.db
-            .write((upload, segment, bytes, finishing), |(upload, segment, bytes, finishing), tx| {
+            .write((upload, segment, finishing), |(upload, segment, finishing), tx| {
                 Box::pin(async move {
-                    Uploads::insert(tx, std::slice::from_ref(upload), &[(upload, segment)]).await?;
-                    Uploads::keep_small(tx, upload, bytes).await?;
+                    let segments: Vec<_> = segment.iter().map(|segment| (upload, segment)).collect();
+                    Uploads::insert(tx, std::slice::from_ref(upload), &segments).await?;
                     finishing.write_consequences(tx, &creation_reports(upload, upload.created_at)).await
                 })
             })
@@ -179,7 +179,7 @@ impl Exchange {
         self.deliveries.wake();
         self.agenda.wake();
         let reception = Reception { offset, is_complete: true, expires_at: None, ended: Ended::Whole };
-        Ok((Creation::Created { id, expires_at: None }, reception))
+        Ok((Creation::Created { id, expires_at: None }, Some(Ok(reception))))
     }
 
     /// What an upload begins as, unless its manifest is refused.
@@ -276,7 +276,7 @@ impl Exchange {
     async fn acknowledge(self: &Arc<Self>, appended: Appended<BodyError>) -> Result<Reception, UploadError> {
         let (full, offset) = (appended.fills(), appended.end());
         // The lock inside `appended` is held until the tail is committed.
-        let Appended { mut upload, tail, small, ended, lock, .. } = appended;
+        let Appended { mut upload, tail, ended, lock, .. } = appended;
         let is_complete = full || upload.state != UploadState::Open;
         let expires_at = match (is_complete, tail.is_empty()) {
             (true, _) => upload.expires_at.filter(|_| upload.is_partial()),
@@ -286,7 +286,7 @@ impl Exchange {
         if full {
             // The end of the last body may be all that tells the length.
             upload.length = Some(offset);
-            if !self.finish_upload(upload, tail, small).await? {
+            if !self.finish_upload(upload, tail).await? {
                 // Nothing of ours was written, so nothing of ours may be acknowledged.
                 return Err(UploadError::Locked);
             }

@@ -48,7 +48,7 @@ impl Exchange {
     }
 
     /// The same of an upload all of whose bytes are at hand.
-    pub(super) fn screen_small(&self, upload: &Upload, bytes: &[u8]) -> Option<Screened> {
+    pub(super) fn screen_whole(&self, upload: &Upload, bytes: &[u8]) -> Option<Screened> {
         if upload.is_partial() {
             return None;
         }

@@ -45,7 +45,6 @@ impl Gateway {
         let blobs = FileBlobs::open(folder.path().join("uploads"), false).expect("the store opens");
         let tracker = TaskTracker::new();
         let settings = UploadSettings {
-            small_bytes: 0,
             max_bytes: 1 << 30,
             checkpoint_bytes: 1 << 20,
             checkpoint_interval: Duration::from_hours(1),

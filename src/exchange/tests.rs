@@ -267,7 +267,7 @@ async fn what_a_crash_left_full_but_open_is_finished_at_the_start_and_only_once(
         assert_eq!(gateway.exchange.finish_left_over().await.expect("it finishes"), 1);
         assert_eq!(gateway.exchange.finish_left_over().await.expect("nothing is left"), 0);
         let upload = gateway.exchange.uploads.find(&access, id).await.expect("it reads").expect("it exists");
-        gateway.exchange.finish_upload(upload, Vec::new(), None).await.expect("finishing again is no error");
+        gateway.exchange.finish_upload(upload, Vec::new()).await.expect("finishing again is no error");
         assert_eq!(gateway.deliver().await, 1);
         assert_eq!(gateway.stages(id).await.iter().filter(|stage| *stage == "upload-completed").count(), 1);
     })

@@ -11,11 +11,10 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::blob::Segment;
+use super::blob::{BlobWriter, Segment};
 use super::checksum::{ExpectedChecksum, Hashing};
 use super::lock::Lock;
 use super::model::{Upload, UploadState};
-use super::small::Taking;
 use super::{UploadError, Uploads};
 use crate::auth::Access;
 use crate::id::UploadId;
@@ -72,8 +71,6 @@ pub(crate) struct Appended<E> {
     pub(crate) upload: Upload,
     /// Bytes that are durable but not yet acknowledged; more than one segment only of a body with a checksum.
     pub(crate) tail: Vec<Segment>,
-    /// All bytes of a small upload: the tail is durable with them, in the same commit.
-    pub(crate) small: Option<Bytes>,
     /// Why it ended.
     pub(crate) ended: Ended<E>,
     /// Held until the tail is committed.
@@ -122,8 +119,7 @@ where
     let mut upload = uploads.find(&request.access, request.id).await?.ok_or(UploadError::NotFound)?;
     check(uploads, &request, &upload)?;
     if upload.state != UploadState::Open {
-        let (tail, small) = (Vec::new(), None);
-        return Ok(Appended { upload, tail, small, ended: Ended::Whole, lock: None, is_last: false });
+        return Ok(Appended { upload, tail: Vec::new(), ended: Ended::Whole, lock: None, is_last: false });
     }
     let most = upload.length.or(request.length).unwrap_or(uploads.settings.max_bytes);
     let room = most.saturating_sub(upload.offset);
@@ -134,7 +130,7 @@ where
         uploads.declare_length(&upload, length).await?;
         upload.length = Some(length);
     }
-    let writer = match Taking::begin(uploads, &upload).await {
+    let writer = match uploads.blobs.append(&upload.key, upload.offset).await {
         Ok(writer) => writer,
         Err(error) => {
             let error = UploadError::from(error);
@@ -148,15 +144,14 @@ where
     let mut run = Run { uploads, upload, writer, room, since_checkpoint: 0, tail: Vec::new(), hashing };
     let outcome = run.drive(body, &lock, stopping).await;
     // Nothing may still be on its way to the blob when the next writer gets the lock.
-    let is_stored = run.writer.abandon().await;
-    if is_stored && !matches!(outcome, Ok((_, Some(_)))) {
+    run.writer.abandon().await;
+    if !matches!(outcome, Ok((_, Some(_)))) {
         // What does not count must not keep a full disk full: opening the blob anew cuts it off.
         let _ = uploads.blobs.append(&run.upload.key, run.upload.offset).await;
     }
     let (ended, tail) = outcome?;
-    let small = if tail.is_some() { run.writer.small() } else { None };
     let (tail, is_last) = (tail.unwrap_or_default(), request.is_last);
-    Ok(Appended { upload: run.upload, tail, small, ended, lock: Some(lock), is_last })
+    Ok(Appended { upload: run.upload, tail, ended, lock: Some(lock), is_last })
 }
 
 /// Whether the upload can take what the request brings, as far as that is known without its body. A complete upload
@@ -185,7 +180,7 @@ fn check(uploads: &Uploads, request: &AppendRequest, upload: &Upload) -> Result<
 struct Run<'a> {
     uploads: &'a Uploads,
     upload: Upload,
-    writer: Taking,
+    writer: Box<dyn BlobWriter>,
     /// Bytes the upload still has room for.
     room: u64,
     since_checkpoint: u64,

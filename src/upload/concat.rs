@@ -136,7 +136,7 @@ impl Uploads {
         for segment in &mut segments {
             segment.first_byte -= first;
         }
-        let reader = self.read(&part.key, first).await.map_err(source_error)?;
+        let reader = self.blobs.read(&part.key, first).await.map_err(source_error)?;
         let source = VerifiedSource::new(Some(reader), part.offset - first, segments)?;
         Ok(PartSource { source, skip: offset - first })
     }

@@ -77,6 +77,6 @@ impl Uploads {
             let mut reader = self.db.reader().await?;
             content::exists(&mut reader.tx(), upload.id).await?
         };
-        if is_shared { Ok(()) } else { self.remove_blob(&upload.key).await }
+        if is_shared { Ok(()) } else { Ok(self.blobs.remove(&upload.key).await?) }
     }
 }

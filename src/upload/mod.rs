@@ -20,7 +20,6 @@ pub(crate) mod fuzzing;
 mod lock;
 mod metadata;
 mod model;
-mod small;
 mod source;
 mod spool;
 mod store;
@@ -64,8 +63,6 @@ pub(crate) struct UploadSettings {
     pub(crate) checkpoint_bytes: u64,
     /// … or after this much time, if anything arrived in it.
     pub(crate) checkpoint_interval: Duration,
-    /// The most bytes of an upload that is kept beside its row; 0: none is.
-    pub(crate) small_bytes: u64,
     /// How long an upload may stay incomplete.
     pub(crate) expiry: Expiry,
 }
@@ -116,12 +113,40 @@ impl Uploads {
 
     /// The first bytes of an upload, at most `most` of them.
     pub(crate) async fn head(&self, upload: &Upload, most: usize) -> Result<Bytes, UploadError> {
-        Ok(self.read(&upload.key, 0).await?.next(most).await?)
+        Ok(self.blobs.read(&upload.key, 0).await?.next(most).await?)
     }
 
     /// The key under which an upload of this owner shares the bytes of a resource.
     pub(crate) fn key_of((tenant, owner): (&str, &str), content: &Content) -> StorageKey {
         StorageKey::new(tenant, owner, content.id)
+    }
+
+    /// Writes all bytes of an upload that does not exist yet. Whoever makes it exist after that does so for the key of
+    /// the upload; until then the start takes them for left over.
+    ///
+    /// # Errors
+    /// The store failed; what it took is removed, or swept by the next start.
+    pub(crate) async fn store_whole(
+        &self,
+        upload: &Upload,
+        bytes: Bytes,
+    ) -> Result<Option<Segment>, UploadError> {
+        let stored = async {
+            let mut writer = self.blobs.append(&upload.key, 0).await?;
+            let written = match writer.write(bytes).await {
+                Ok(()) => writer.checkpoint().await,
+                Err(error) => Err(error),
+            };
+            writer.abandon().await;
+            written
+        };
+        match stored.await {
+            Ok(segment) => Ok(segment),
+            Err(error) => {
+                let _ = self.blobs.remove(&upload.key).await;
+                Err(error.into())
+            }
+        }
     }
 
     /// Takes a body; see [`Appended`] for what is left to the caller.
@@ -268,7 +293,7 @@ impl Sources for Uploads {
         let upload = upload.ok_or(SourceError::Missing)?;
         let reader = match upload.offset {
             0 => None,
-            _ => Some(self.read(&upload.key, 0).await.map_err(source_error)?),
+            _ => Some(self.blobs.read(&upload.key, 0).await.map_err(source_error)?),
         };
         Ok(Box::new(VerifiedSource::new(reader, upload.offset, segments)?))
     }

@@ -1,6 +1,5 @@
 //! SQL of uploads and their segments.
 
-use bytes::Bytes;
 use sqlx::FromRow;
 
 use super::blob::{Segment, StorageKey};
@@ -77,11 +76,6 @@ const SEGMENTS: &str = "SELECT first_byte, length, sha256 FROM segment WHERE upl
 const EXISTS: &str =
     "SELECT COUNT(*) FROM upload WHERE id = $1 AND state NOT IN ('expired', 'terminated', 'retired')";
 
-const INSERT_SMALL: &str =
-    "INSERT INTO small_blob (storage_key, tenant, owner, bytes) VALUES ($1, $2, $3, $4)";
-const FIND_SMALL: &str = "SELECT bytes FROM small_blob WHERE storage_key = $1";
-const REMOVE_SMALL: &str = "DELETE FROM small_blob WHERE storage_key = $1";
-
 const STORE_ID: &str = "SELECT id FROM upload_store";
 const INSERT_STORE_ID: &str = "INSERT INTO upload_store (id, tenant, owner) VALUES ($1, '', '')";
 
@@ -101,9 +95,6 @@ pub(super) const STATEMENTS: &[&str] = &[
     MARK_DAMAGED,
     SEGMENTS,
     EXISTS,
-    INSERT_SMALL,
-    FIND_SMALL,
-    REMOVE_SMALL,
     STORE_ID,
     INSERT_STORE_ID,
 ];
@@ -427,32 +418,6 @@ pub(super) async fn exists(tx: &mut Tx<'_>, id: UploadId) -> Result<bool, DbErro
     let count: i64 =
         on_db!(tx, conn => sqlx::query_scalar(EXISTS).bind(id.to_string()).fetch_one(conn).await)?;
     Ok(count > 0)
-}
-
-pub(super) async fn insert_small(tx: &mut Tx<'_>, upload: &Upload, bytes: &Bytes) -> Result<(), DbError> {
-    on_db!(tx, conn => {
-        sqlx::query(INSERT_SMALL)
-            .bind(upload.key.as_str())
-            .bind(&upload.tenant)
-            .bind(&upload.owner)
-            .bind(&bytes[..])
-            .execute(conn)
-            .await
-            .map(drop)
-    })?;
-    Ok(())
-}
-
-/// The bytes under a key, which says whose they are.
-pub(super) async fn find_small(tx: &mut Tx<'_>, key: &StorageKey) -> Result<Option<Bytes>, DbError> {
-    let bytes: Option<Vec<u8>> =
-        on_db!(tx, conn => sqlx::query_scalar(FIND_SMALL).bind(key.as_str()).fetch_optional(conn).await)?;
-    Ok(bytes.map(Bytes::from))
-}
-
-pub(super) async fn remove_small(tx: &mut Tx<'_>, key: &StorageKey) -> Result<(), DbError> {
-    on_db!(tx, conn => sqlx::query(REMOVE_SMALL).bind(key.as_str()).execute(conn).await.map(drop))?;
-    Ok(())
 }
 
 /// The mark of the store that the rows belong to; belongs to no tenant.

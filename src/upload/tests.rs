@@ -22,10 +22,9 @@ struct Store {
     folder: tempfile::TempDir,
 }
 
-fn open(db: &Db, folder: tempfile::TempDir, (checkpoint_bytes, small_bytes): (u64, u64)) -> Store {
+fn open(db: &Db, folder: tempfile::TempDir, checkpoint_bytes: u64) -> Store {
     let blobs = FileBlobs::open(folder.path().join("uploads"), true).expect("the store opens");
     let settings = UploadSettings {
-        small_bytes,
         max_bytes: 1000,
         checkpoint_bytes,
         checkpoint_interval: Duration::from_hours(1),
@@ -37,7 +36,7 @@ fn open(db: &Db, folder: tempfile::TempDir, (checkpoint_bytes, small_bytes): (u6
 }
 
 fn fresh(db: &Db, checkpoint_bytes: u64) -> Store {
-    open(db, tempfile::tempdir().expect("a temporary folder"), (checkpoint_bytes, 0))
+    open(db, tempfile::tempdir().expect("a temporary folder"), checkpoint_bytes)
 }
 
 fn access() -> Access {
@@ -85,19 +84,14 @@ impl Store {
     ) -> Result<Ended<()>, UploadError> {
         let appended = self.uploads.append(request, stream::iter(pieces), &CancellationToken::new()).await?;
         let full = appended.fills();
-        let Appended { upload, tail, small, ended, lock, .. } = appended;
+        let Appended { upload, tail, ended, lock, .. } = appended;
         if full {
             let now = self.uploads.clock.now();
             let done = self
                 .uploads
                 .db
-                .write((upload, tail, small), move |(upload, tail, small), tx| {
-                    Box::pin(async move {
-                        if let Some(bytes) = small {
-                            Uploads::keep_small(tx, upload, bytes).await?;
-                        }
-                        Uploads::complete(tx, upload, tail, now).await
-                    })
+                .write((upload, tail), move |(upload, tail), tx| {
+                    Box::pin(Uploads::complete(tx, upload, tail, now))
                 })
                 .await;
             assert!(done.map_err(|error: DbError| error)?, "it is completed once");
@@ -335,7 +329,7 @@ async fn the_sweep_removes_what_no_row_names_and_nothing_else() {
         orphan.add(Bytes::from_static(b"left by a crash")).await.expect("it spools");
         orphan.keep();
         assert_eq!(store.files().len(), 2);
-        let store = open(&db, store.folder, (1024, 0));
+        let store = open(&db, store.folder, 1024);
         let mut running = store.uploads.spool(&access());
         running.add(Bytes::from_static(b"being received")).await.expect("it spools");
         assert_eq!(store.uploads.sweep().await.expect("it sweeps"), 1);
@@ -383,10 +377,7 @@ proptest! {
 
     /// Against a model: the acknowledged prefix never shrinks, and the bytes are those that were sent.
     #[test]
-    fn whatever_a_client_and_crashes_do_acknowledged_bytes_stay(
-        steps in prop::collection::vec(step(), 1..16),
-        small in prop::sample::select(vec![0, 99, 100]),
-    ) {
+    fn whatever_a_client_and_crashes_do_acknowledged_bytes_stay(steps in prop::collection::vec(step(), 1..16)) {
         const LENGTH: usize = 100;
         let all: Vec<u8> = (0..LENGTH).map(|n| u8::try_from(n).expect("below 256")).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -394,7 +385,7 @@ proptest! {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let url = format!("sqlite:{}", folder.path().join("gateway.db").display());
             let db = Db::open(&crate::db::testing::settings(url)).await.expect("it opens");
-            let mut store = open(&db, folder, (16, small));
+            let mut store = open(&db, folder, 16);
             let id = store.create(LENGTH as u64).await;
             let mut acknowledged = 0_usize;
             for step in steps {
@@ -431,7 +422,7 @@ proptest! {
                             bytes.resize(bytes.len() + torn, 0xEE);
                             std::fs::write(file, bytes).expect("it is torn");
                         }
-                        store = open(&db, store.folder, (16, small));
+                        store = open(&db, store.folder, 16);
                     }
                 }
                 assert_eq!(store.offset(id).await, acknowledged as u64);
@@ -454,7 +445,7 @@ async fn a_store_is_refused_by_every_database_but_its_own() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite:{}", folder.path().join("other.db").display());
         let other = Db::open(&crate::db::testing::settings(url)).await.expect("it opens");
-        let stranger = open(&other, store.folder, (1024, 0));
+        let stranger = open(&other, store.folder, 1024);
         assert!(matches!(stranger.uploads.tie_store().await, Err(UploadError::ForeignStore)));
         other.close().await;
     })

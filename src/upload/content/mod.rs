@@ -117,7 +117,7 @@ impl Uploads {
         };
         let (content, owner) = found.ok_or(SourceError::Missing)?;
         let key = StorageKey::new(access.tenant(), &owner, content.id);
-        let reader = self.read(&key, first_byte).await.map_err(source_error)?;
+        let reader = self.blobs.read(&key, first_byte).await.map_err(source_error)?;
         let reading = if first_byte == 0 && length == content.length {
             let whole = Segment { first_byte: 0, length, sha256: content.sha256 };
             Reading::Whole(Box::new(VerifiedSource::new(Some(reader), length, vec![whole])?))

@@ -15,7 +15,6 @@ use crate::db::testing::{assert_prepares, for_each_database};
 fn open(db: &Db, folder: &std::path::Path) -> Uploads {
     let blobs = FileBlobs::open(folder.join("uploads"), true).expect("the store opens");
     let settings = UploadSettings {
-        small_bytes: 0,
         max_bytes: 1 << 30,
         checkpoint_bytes: 1 << 20,
         checkpoint_interval: Duration::from_hours(1),
