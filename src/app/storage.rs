@@ -12,7 +12,9 @@ use crate::delivery::{
 };
 use crate::manifest::ConfigProblem;
 use crate::outbound::Reach;
-use crate::outbound::bucket::{AzureCredential, AzureSettings, Bucket, BucketSettings, Place, S3Settings};
+use crate::outbound::bucket::{
+    AzureCredential, AzureSettings, Bucket, BucketProblem, BucketSettings, Place, S3Settings,
+};
 use crate::upload::{BlobStore, FileBlobs, ObjectBlobs, UploadError};
 
 /// A day in nanoseconds. No request takes longer to come in: what is older and known to nobody was left by a crash.
@@ -77,6 +79,10 @@ pub(super) fn upload_store(config: &Config) -> Result<Store, Vec<ConfigProblem>>
         UploadStore::S3 { bucket, prefix } => (s3_store(section, bucket)?, prefix),
         UploadStore::Azure { container, prefix } => (azure_store(section, container)?, prefix),
     };
+    let problems: Vec<ConfigProblem> = settings.problems().into_iter().map(store_problem).collect();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     match Bucket::open(settings, Reach::Everywhere, Place::Over) {
         Ok(bucket) => Ok(Store::Bucket(bucket, prefix)),
         Err(error) => Err(vec![ConfigProblem::new("upload.store", error.to_string())]),
@@ -135,6 +141,15 @@ fn azure_store(section: &StoreConfig, container: String) -> Result<BucketSetting
             storage_key: storage_key.clone(),
         },
     }))
+}
+
+/// What is wrong with the store's bucket, where its settings name that.
+fn store_problem((key, rule): BucketProblem) -> ConfigProblem {
+    let place = match key {
+        "bucket_name" | "container_name" => "upload.store_url".to_owned(),
+        key => format!("upload.store.{key}"),
+    };
+    ConfigProblem::new(place, rule)
 }
 
 /// A variable that the service's own tools know; empty is not set.

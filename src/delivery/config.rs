@@ -249,6 +249,9 @@ fn s3_target(entry: &mut Entry) -> TargetConfig {
 }
 
 fn object_target(entry: &mut Entry, bucket: BucketSettings, read_back: bool) -> TargetConfig {
+    for (key, rule) in bucket.problems() {
+        entry.problem(key, rule);
+    }
     let metadata = match entry.optional_text("metadata").as_deref() {
         None | Some("auto") => MetadataPlace::Auto,
         Some("object") => MetadataPlace::Object,

@@ -1,6 +1,7 @@
 //! Whether every part that the gateway needs works: asked all at once, each with a deadline, so that one that
 //! hangs does not hide the others (dex-upload W-30).
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -63,6 +64,18 @@ pub(crate) struct Checked {
     pub(crate) issue: Option<String>,
 }
 
+/// What a check finds wrong. One that panics harms its own part only: what it said goes nowhere, the panic hook logs the
+/// place.
+async fn issue_of(check: impl Future<Output = Result<(), String>>) -> Option<String> {
+    let check = AssertUnwindSafe(check).catch_unwind();
+    match tokio::time::timeout(PATIENCE, check).await {
+        Ok(Ok(Ok(()))) => None,
+        Ok(Ok(Err(issue))) => Some(issue),
+        Ok(Err(_)) => Some("the check failed".to_owned()),
+        Err(_) => Some("no answer in time".to_owned()),
+    }
+}
+
 impl Exchange {
     /// Looks at every part.
     pub(crate) async fn check_health(&self) -> Vec<Checked> {
@@ -102,18 +115,25 @@ impl Exchange {
             checks.push((Part::Scanner, check.boxed()));
         }
         let wanted = checks.into_iter().filter(|(part, _)| is_wanted(part));
-        join_all(wanted.map(|(part, check)| async move {
-            let issue = match tokio::time::timeout(PATIENCE, check).await {
-                Ok(Ok(())) => None,
-                Ok(Err(issue)) => Some(issue),
-                Err(_) => Some("no answer in time".to_owned()),
-            };
-            Checked { part, issue }
-        }))
-        .await
+        join_all(wanted.map(|(part, check)| async move { Checked { part, issue: issue_of(check).await } }))
+            .await
     }
 
     async fn check_database(&self) -> Result<(), String> {
         self.db.check().await.map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_panics_or_hangs_says_so_of_its_own_part() {
+        assert_eq!(issue_of(std::future::ready(Ok(()))).await, None);
+        assert_eq!(issue_of(std::future::ready(Err("x".to_owned()))).await.as_deref(), Some("x"));
+        assert_eq!(issue_of(std::future::pending()).await.as_deref(), Some("no answer in time"));
+        let panics = async { panic!("ZZPHI") };
+        assert_eq!(issue_of(panics).await.as_deref(), Some("the check failed"));
     }
 }

@@ -38,6 +38,7 @@ impl Exchange {
         self.db.write((), move |(), tx| Box::pin(store::forget_keys(tx, now))).await?;
         self.tidy_exports(now).await?;
         self.expire_uploads(now).await?;
+        self.uploads.remove_left().await;
         let (counts, scans_waiting) = {
             let mut reader = self.db.reader().await?;
             let counts = delivery::counts(&mut reader.tx(), &Access::of_worker(DEFAULT_TENANT)).await?;
