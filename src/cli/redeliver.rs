@@ -71,24 +71,19 @@ async fn one(
     upload_id: String,
     target: String,
 ) -> Result<Line, ClientError> {
-    let asked = if is_dry_run {
-        let info = gateway.get(&format!("/upload/info/{upload_id}")).await;
-        info.map(|info| match info.pointer("/upload_status/status").and_then(Value::as_str) {
-            Some("Complete") => ("would be queued".to_owned(), true),
-            _ => ("the upload is not complete".to_owned(), false),
-        })
-    } else {
-        let url = gateway.url(&format!("/upload/route/{upload_id}"));
-        let call = gateway.posting(&url, "application/json").header("accept", "application/json");
-        let body = json!({ "target": target }).to_string();
-        let answer = gateway.send(&url, call.body(Bytes::from(body))).await;
-        answer.map(|answer| {
+    let url = gateway.url(&format!("/upload/route/{upload_id}"));
+    let call = gateway.posting(&url, "application/json").header("accept", "application/json");
+    // Other DEX servers take no field that they do not know, nor do they have dry runs.
+    let body =
+        if is_dry_run { json!({ "target": target, "dry_run": true }) } else { json!({ "target": target }) };
+    let (result, is_done) = match gateway.send(&url, call.body(Bytes::from(body.to_string()))).await {
+        Ok(answer) => {
             let answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            (answer["status"].as_str().unwrap_or("queued").to_owned(), true)
-        })
-    };
-    let (result, is_done) = match asked {
-        Ok(asked) => asked,
+            match answer["status"].as_str().unwrap_or("queued") {
+                "queued" if is_dry_run => ("would be queued".to_owned(), true),
+                status => (status.to_owned(), true),
+            }
+        }
         Err(ClientError::Refused { reason, .. }) => {
             (reason.split_whitespace().collect::<Vec<_>>().join(" "), false)
         }
@@ -119,11 +114,10 @@ async fn many(gateway: &GatewayClient, args: &RedeliverArgs) -> Result<Vec<Line>
             lines.push(Line { upload_id: text("upload_id"), target: text("target"), result, is_done });
             left = left.saturating_sub(1);
         }
-        // What was queued is not meant any more, so the next call goes on. What cannot be queued would come again.
-        let goes_on = answer["more"] == true && !args.dry_run && answer["queued"].as_u64() > Some(0);
-        if !goes_on || left == 0 {
-            return Ok(lines);
-        }
+        match answer["next"].as_str() {
+            Some(next) if left > 0 => ask.insert("after".to_owned(), next.into()),
+            _ => return Ok(lines),
+        };
     }
 }
 

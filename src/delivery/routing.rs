@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::config::{self, ClashPolicy, FileTarget, NamedTarget, RoutingGroup, TargetConfig};
-use super::destination::{MetadataPlace, misfits};
+use super::destination::{MetadataPlace, dex_misfits, object_misfits};
 use super::ordering::Ordering;
 use super::path_template::PathTemplate;
 use crate::manifest::{
@@ -96,11 +96,14 @@ impl Routing {
         fields: &[(&'f str, &'f str)],
     ) -> BTreeSet<&'f str> {
         let routed = self.targets_for(data_stream_id, data_stream_route).iter();
-        let wanting = routed.filter_map(|routed| match self.targets.get(&routed.target) {
-            Some(TargetConfig::Object(target)) if target.metadata == MetadataPlace::Object => Some(target),
-            _ => None,
+        let misfits = routed.map(|routed| match self.targets.get(&routed.target) {
+            Some(TargetConfig::Object(target)) if target.metadata == MetadataPlace::Object => {
+                object_misfits(fields, target.holder())
+            }
+            Some(TargetConfig::Dex(target)) => dex_misfits(fields, &target.metadata),
+            _ => Vec::new(),
         });
-        wanting.flat_map(|target| misfits(fields, target.holder())).collect()
+        misfits.flatten().collect()
     }
 
     /// What is legal but surely not meant: in the file itself, and between it and the rules of the streams.

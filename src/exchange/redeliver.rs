@@ -4,15 +4,15 @@ use super::Exchange;
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::Caller;
 use crate::db::DbError;
-use crate::delivery::{self, NewDelivery, Repeated};
+use crate::delivery::{self, Delivery, NewDelivery, Repeated};
 use crate::id::{DeliveryId, UploadId};
 use crate::upload::UploadState;
 
 /// What a repeat came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redelivery {
-    /// It will be delivered again.
-    Queued(DeliveryId),
+    /// It will be delivered again; in a dry run it would be, and nothing was queued that has an id.
+    Queued(Option<DeliveryId>),
     /// It is being delivered, or about to be, already.
     AlreadyUnderWay,
 }
@@ -38,7 +38,8 @@ pub(crate) enum RedeliveryRefused {
 }
 
 impl Exchange {
-    /// Queues the delivery of an upload to one of its targets, by every path that its route has there.
+    /// Queues the delivery of an upload to one of its targets, by every path that its route has there; a dry run says
+    /// what that would come to.
     ///
     /// *Idempotence*: while the delivery is under way a repeat changes nothing.
     pub(crate) async fn redeliver(
@@ -46,7 +47,7 @@ impl Exchange {
         caller: &Caller,
         request_id: &str,
         id: UploadId,
-        target: &str,
+        (target, is_dry_run): (&str, bool),
     ) -> Result<Redelivery, RedeliveryRefused> {
         // An unknown upload is told before an unknown target (dex-upload 1.5).
         let upload =
@@ -61,6 +62,9 @@ impl Exchange {
         deliveries.retain(|delivery| delivery.target == target);
         if deliveries.is_empty() {
             return Err(RedeliveryRefused::NotRouted);
+        }
+        if is_dry_run {
+            return Ok(self.prospect(caller, id, &deliveries).await?);
         }
         for delivery in &mut deliveries {
             delivery.cause = delivery::Cause::Manual;
@@ -83,7 +87,7 @@ impl Exchange {
                     let mut outcome = Redelivery::AlreadyUnderWay;
                     for delivery in deliveries {
                         if let Repeated::Queued(id) = delivery::repeat(tx, delivery, now).await? {
-                            outcome = Redelivery::Queued(id);
+                            outcome = Redelivery::Queued(Some(id));
                         }
                     }
                     audit::record(tx, entry).await?;
@@ -93,6 +97,23 @@ impl Exchange {
             .await?;
         self.deliveries.wake();
         Ok(queued)
+    }
+
+    /// What queueing these deliveries would come to.
+    async fn prospect(
+        &self,
+        caller: &Caller,
+        id: UploadId,
+        wanted: &[NewDelivery],
+    ) -> Result<Redelivery, DbError> {
+        let mut reader = self.db.reader().await?;
+        let known = delivery::list(&mut reader.tx(), &caller.access(), id).await?;
+        let is_under_way = |wanted: &NewDelivery| {
+            let is_it = |known: &&Delivery| known.target == wanted.target && known.path == wanted.path;
+            known.iter().find(is_it).is_some_and(|known| known.status.is_under_way())
+        };
+        let is_all = wanted.iter().all(is_under_way);
+        Ok(if is_all { Redelivery::AlreadyUnderWay } else { Redelivery::Queued(None) })
     }
 
     /// One delivery for each target that the upload's data stream is routed to.

@@ -117,7 +117,7 @@ impl Transfer<'_> {
 
     /// Divides the file: into parts that are worth a request each, if the server puts parts together.
     async fn plan(&self, length: u64) -> Result<Known, UploadError> {
-        let can_concatenate = self.parallel > 1 && self.client.features().await?.concatenation;
+        let can_concatenate = self.parallel > 1 && self.client.features().await.concatenation;
         let count = if can_concatenate { self.parallel.min(length / self.chunk_bytes).max(1) } else { 1 };
         let start = |part: u64| length / count * part + (length % count).min(part);
         let part = |at| Part { start: start(at), length: start(at + 1) - start(at), url: None };

@@ -63,6 +63,11 @@ impl AskWire {
         })
     }
 
+    /// The delivery behind which to begin.
+    fn after(&self) -> Result<Option<DeliveryId>, ()> {
+        self.after.as_deref().map(|after| after.parse().map_err(drop)).transpose()
+    }
+
     /// How many, at least one.
     fn limit(&self, (usual, most): (u32, u32)) -> u32 {
         self.limit.unwrap_or(usual).clamp(1, most)
@@ -128,9 +133,7 @@ pub(super) async fn list(
         Ok(filter) => filter,
         Err(name) => return refused(name),
     };
-    let Ok(after) = ask.after.as_deref().map(str::parse::<DeliveryId>).transpose() else {
-        return refused("after");
-    };
+    let Ok(after) = ask.after() else { return refused("after") };
     if ask.dry_run.is_some() {
         return refused("dry_run");
     }
@@ -156,6 +159,8 @@ struct RepeatsWire<'a> {
     skipped: usize,
     /// Whether more of the same are left, beyond the limit.
     more: bool,
+    /// `after` of the call that goes on with them; null if none are left.
+    next: Option<String>,
     deliveries: Vec<RepeatWire<'a>>,
 }
 
@@ -191,12 +196,10 @@ pub(super) async fn redeliver(
     if filter.statuses.iter().any(|status| status.is_under_way()) {
         return refused("status");
     }
-    if ask.after.is_some() {
-        return refused("after");
-    }
+    let Ok(after) = ask.after() else { return refused("after") };
     let is_dry_run = ask.dry_run.unwrap_or(false);
-    let bounds = (ask.limit(REPEATS), is_dry_run);
-    match state.exchange.redeliver_many(&caller, current.as_str(), &filter, bounds).await {
+    let page = (after, ask.limit(REPEATS));
+    match state.exchange.redeliver_many(&caller, current.as_str(), &filter, page, is_dry_run).await {
         Ok(repeats) => {
             let all = repeats.deliveries.len();
             let queued = repeats.deliveries.iter().filter(|(_, repeat)| *repeat == Repeat::Queued).count();
@@ -205,6 +208,7 @@ pub(super) async fn redeliver(
                 queued,
                 skipped: all - queued,
                 more: repeats.next.is_some(),
+                next: repeats.next.map(|id| id.to_string()),
                 deliveries: repeats.deliveries.iter().map(repeat_wire).collect(),
             };
             super::json(StatusCode::OK, &wire)

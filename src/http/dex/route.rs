@@ -21,6 +21,9 @@ const BODY_LIMIT: u64 = 16 * 1024;
 struct RouteWire {
     target: String,
     source: Option<String>,
+    /// Beyond DEX: says what would be done, and does nothing.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// Queues one delivery and answers with the upload's id, or with JSON where that is accepted.
@@ -36,17 +39,17 @@ pub(super) async fn redeliver(
         Ok(body) => body,
         Err(fault) => return super::text(fault.status(), ""),
     };
-    let Ok(RouteWire { target, source }) = serde_json::from_slice(&body) else {
+    let Ok(RouteWire { target, source, dry_run }) = serde_json::from_slice(&body) else {
         return super::text(StatusCode::BAD_REQUEST, "");
     };
     if source.is_some_and(|source| source != "upload") {
         return super::text(StatusCode::BAD_REQUEST, "Could not find source\n");
     }
     let Ok(id) = id.parse::<UploadId>() else { return unknown() };
-    match state.exchange.redeliver(&caller, current.as_str(), id, &target).await {
+    match state.exchange.redeliver(&caller, current.as_str(), id, (&target, dry_run)).await {
         Ok(redelivery) if wants_json => {
             let (delivery, status) = match redelivery {
-                Redelivery::Queued(delivery) => (Some(delivery), "queued"),
+                Redelivery::Queued(delivery) => (delivery, "queued"),
                 Redelivery::AlreadyUnderWay => (None, "under-way"),
             };
             let wire = serde_json::json!({ "upload_id": id, "delivery_id": delivery, "status": status });

@@ -1,17 +1,16 @@
 //! The single requests of tus 1.0.0: OPTIONS, creation, HEAD, PATCH, concatenation. A token that is refused is replaced
 //! once and the request repeated (dex-upload F-01, F-08); everything else that fails is the caller's to judge.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
 
 use super::{Identity, Locations, Patience, Refusal, TusError, Watch};
-use crate::outbound::{Answer, Call, Client, origin, time_for};
+use crate::outbound::{Answer, Call, Client, origin};
 
 /// The version of the protocol.
 const VERSION: &str = "1.0.0";
@@ -60,33 +59,42 @@ pub(crate) struct TusClient {
     http: Client,
     settings: TusSettings,
     identity: Arc<dyn Identity>,
-    features: OnceCell<Features>,
+    /// What it said when it was asked; nothing if it has not answered yet.
+    features: OnceLock<Features>,
 }
 
 impl TusClient {
     /// A server that has not been asked anything yet.
     pub(crate) fn new(http: Client, settings: TusSettings, identity: Arc<dyn Identity>) -> Self {
-        Self { http, settings, identity, features: OnceCell::new() }
+        Self { http, settings, identity, features: OnceLock::new() }
     }
 
     pub(super) fn patience(&self) -> Patience {
         self.settings.patience
     }
 
-    /// Asks what the server can do (OPTIONS, which needs no token: dex-upload F-02).
-    pub(crate) async fn ask_features(&self) -> Result<Features, TusError> {
+    /// Asks what the server can do (OPTIONS, which needs no token: dex-upload F-02); `None` if it does not say.
+    ///
+    /// # Errors
+    /// It cannot be reached, or is in trouble.
+    pub(crate) async fn ask_features(&self) -> Result<Option<Features>, TusError> {
         let answer = self.http.options(&self.settings.create_url).send().await?;
         match answer.status {
-            200..300 => Ok(Features::of(&answer)),
-            // Whoever does not answer OPTIONS may still take uploads.
-            404 | 405 => Ok(Features::default()),
+            200..300 => Ok(Some(Features::of(&answer))),
+            300..=499 | 501 => Ok(None),
             _ => Err(TusError::Refused(Refusal::of(&answer))),
         }
     }
 
-    /// What the server can do; asked once.
-    pub(crate) async fn features(&self) -> Result<Features, TusError> {
-        self.features.get_or_try_init(|| self.ask_features()).await.copied()
+    /// What the server can do, asked until it says so. Whoever does not answer OPTIONS may still take uploads.
+    pub(crate) async fn features(&self) -> Features {
+        if let Some(features) = self.features.get() {
+            return *features;
+        }
+        match self.ask_features().await {
+            Ok(Some(features)) => *self.features.get_or_init(|| features),
+            Ok(None) | Err(_) => Features::default(),
+        }
     }
 
     /// Creates an upload of so many bytes and gives its URL. No byte goes along, even where the server would take some:
@@ -134,13 +142,13 @@ impl TusClient {
     /// the server looks at it.
     pub(super) async fn patch(
         &self,
-        url: &str,
-        offset: u64,
+        (url, offset): (&str, u64),
         bytes: Bytes,
+        features: Features,
         watch: Option<&Watch>,
     ) -> Result<u64, TusError> {
         let length = bytes.len() as u64;
-        let checksum = self.features().await?.checksum.map(|checksum| checksum.of(&bytes));
+        let checksum = features.checksum.map(|checksum| checksum.of(&bytes));
         let call = || {
             let call = self
                 .http
@@ -162,9 +170,7 @@ impl TusClient {
                     Ok(bytes.slice(at..end))
                 }
             });
-            // What was handed to the line may lie in buffers for long where the line is slow.
-            let time = time_for(length);
-            call.stream(stream::iter(blocks), length).patience(time).timeout(time)
+            call.blocks(stream::iter(blocks), length)
         };
         let answer = self.of_upload(url, call).await?;
         let reached = answer.header("upload-offset").and_then(|text| text.parse().ok());
