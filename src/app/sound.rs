@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::contradictions::contradictions;
 use super::{AppError, Files, profiles, wiring};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::config::{Config, PartnerConfigs, Problems};
@@ -44,6 +45,7 @@ pub fn check_beside(config: &Config, problems: &mut Problems) {
 /// What is legal but surely not meant.
 pub(super) fn warnings(config: &Config, files: &Files, now: Timestamp) -> Vec<String> {
     let mut warnings = files.dex.warnings();
+    warnings.extend(contradictions(config, &files.dex.routing, &files.dex.streams));
     warnings.extend(files.signatures.warnings(now));
     warnings.extend(of_partners(&config.partner));
     warnings

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::client::{ClientArgs, ClientError, GatewayClient};
 use super::deliveries::FilterArgs;
 use super::{Outcome, block_on, print};
+use crate::id::UploadId;
 
 /// Deliveries that one call repeats.
 const PER_CALL: u64 = 10_000;
@@ -20,10 +21,19 @@ pub(super) struct RedeliverArgs {
     #[command(flatten)]
     client: ClientArgs,
     /// The id of one upload; --target says where to.
-    #[arg(value_name = "UPLOAD_ID", requires = "target", conflicts_with = "csv")]
+    #[arg(
+        value_name = "UPLOAD_ID",
+        requires = "target",
+        conflicts_with_all = ["csv", "status", "stream", "route", "sender", "since", "until", "limit"]
+    )]
     upload: Option<String>,
-    /// CSV files with a header row and the columns upload id and target.
-    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    /// CSV files with a header row and the columns upload id and target; they say all, so no filter goes with them.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_delimiter = ',',
+        conflicts_with_all = ["status", "target", "stream", "route", "sender", "since", "until", "limit"]
+    )]
     csv: Vec<PathBuf>,
     #[command(flatten)]
     filter: FilterArgs,
@@ -127,14 +137,28 @@ fn read_csv(files: &[PathBuf]) -> Result<Vec<(String, String)>, ClientError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|source| ClientError::File { path: name.clone(), source })?;
-        for (index, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
-            let pair = read_line(line).ok_or_else(|| {
-                ClientError::Failed(format!("{name}: line {} is not an upload id and a target", index + 1))
-            })?;
-            pairs.push(pair);
-        }
+        pairs.extend(read_text(&text).map_err(|rule| ClientError::Failed(format!("{name}: {rule}")))?);
     }
     Ok(pairs)
+}
+
+/// The pairs of one file, or what is wrong with it.
+fn read_text(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let header = lines.next().and_then(|(_, line)| read_line(line));
+    let is_id = |column: &str| column.parse::<UploadId>().is_ok();
+    // The names of the columns are whoever's; an id among them, or the columns the other way round, is no header.
+    let is_header = header.is_some_and(|(first, second)| {
+        !is_id(&first) && !is_id(&second) && !first.eq_ignore_ascii_case("target")
+    });
+    if !is_header {
+        return Err("the first line must be a header: upload id,target".to_owned());
+    }
+    let pairs = lines.map(|(index, line)| {
+        read_line(line).ok_or_else(|| format!("line {} is not an upload id and a target", index + 1))
+    });
+    let pairs: Vec<_> = pairs.collect::<Result<_, _>>()?;
+    if pairs.is_empty() { Err("has no line behind its header".to_owned()) } else { Ok(pairs) }
 }
 
 /// The first two columns of a line. Ids and names of targets hold neither commas nor quotes, but may stand in quotes.
@@ -176,6 +200,25 @@ fn report(args: &RedeliverArgs, lines: &[Line]) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn w_39_a_file_that_names_nothing_or_has_no_header_is_told() {
+        let id = UploadId::new();
+        let pairs = |text: String| read_text(&text).map(|pairs| pairs.len());
+        assert_eq!(pairs(format!("upload id,target\n{id},edav\n\n{id},routing\n")), Ok(2));
+        assert_eq!(pairs(format!("\"UploadID\",\"Target\",x\r\n{id},edav,y\r\n")), Ok(1));
+        for wrong in [
+            String::new(),
+            "\n".to_owned(),
+            "upload id,target\n".to_owned(),
+            "upload id\n".to_owned(),
+            format!("{id},edav\n{id},edav\n"),
+            format!("target,upload id\nedav,{id}\n"),
+            format!("upload id,target\n{id}\n"),
+        ] {
+            assert!(pairs(wrong.clone()).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn w_39_the_lines_of_dexs_tool_are_read() {

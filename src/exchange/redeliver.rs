@@ -13,8 +13,8 @@ use crate::upload::UploadState;
 pub(crate) enum Redelivery {
     /// It will be delivered again; in a dry run it would be, and nothing was queued that has an id.
     Queued(Option<DeliveryId>),
-    /// It is being delivered, or about to be, already.
-    AlreadyUnderWay,
+    /// It is being delivered, or about to be, already: by this delivery.
+    AlreadyUnderWay(Option<DeliveryId>),
 }
 
 /// Why nothing is delivered again.
@@ -23,6 +23,9 @@ pub(crate) enum RedeliveryRefused {
     /// This caller has no such upload.
     #[error("no such upload")]
     UnknownUpload,
+    /// It has expired or was removed: its bytes are gone.
+    #[error("the upload is gone")]
+    Gone,
     /// Its last byte is not in.
     #[error("the upload is not complete")]
     Incomplete,
@@ -52,6 +55,9 @@ impl Exchange {
         // An unknown upload is told before an unknown target (dex-upload 1.5).
         let upload =
             self.uploads.find(&caller.access(), id).await?.ok_or(RedeliveryRefused::UnknownUpload)?;
+        if upload.is_gone(self.clock.now()) {
+            return Err(RedeliveryRefused::Gone);
+        }
         if upload.state != UploadState::Complete {
             return Err(RedeliveryRefused::Incomplete);
         }
@@ -80,11 +86,14 @@ impl Exchange {
             detail: Vec::new(),
             request_id: Some(request_id.to_owned()),
         };
+        let access = caller.access();
         let queued = self
             .db
             .write((deliveries, entry), move |(deliveries, entry), tx| {
+                let access = access.clone();
                 Box::pin(async move {
-                    let mut outcome = Redelivery::AlreadyUnderWay;
+                    let known = delivery::list(tx, &access, id).await?;
+                    let mut outcome = Redelivery::AlreadyUnderWay(under_way(&known, deliveries));
                     for delivery in deliveries {
                         if let Repeated::Queued(id) = delivery::repeat(tx, delivery, now).await? {
                             outcome = Redelivery::Queued(Some(id));
@@ -108,12 +117,12 @@ impl Exchange {
     ) -> Result<Redelivery, DbError> {
         let mut reader = self.db.reader().await?;
         let known = delivery::list(&mut reader.tx(), &caller.access(), id).await?;
-        let is_under_way = |wanted: &NewDelivery| {
-            let is_it = |known: &&Delivery| known.target == wanted.target && known.path == wanted.path;
-            known.iter().find(is_it).is_some_and(|known| known.status.is_under_way())
-        };
-        let is_all = wanted.iter().all(is_under_way);
-        Ok(if is_all { Redelivery::AlreadyUnderWay } else { Redelivery::Queued(None) })
+        let is_all = wanted.iter().all(|wanted| under_way(&known, std::slice::from_ref(wanted)).is_some());
+        Ok(if is_all {
+            Redelivery::AlreadyUnderWay(under_way(&known, wanted))
+        } else {
+            Redelivery::Queued(None)
+        })
     }
 
     /// One delivery for each target that the upload's data stream is routed to.
@@ -139,4 +148,13 @@ impl Exchange {
             })
             .collect()
     }
+}
+
+/// The first delivery that is under way of those that are wanted.
+fn under_way(known: &[Delivery], wanted: &[NewDelivery]) -> Option<DeliveryId> {
+    let is_wanted = |known: &&Delivery| {
+        let is_it = |wanted: &NewDelivery| known.target == wanted.target && known.path == wanted.path;
+        known.status.is_under_way() && wanted.iter().any(is_it)
+    };
+    known.iter().find(is_wanted).map(|known| known.id)
 }

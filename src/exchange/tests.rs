@@ -288,7 +288,7 @@ async fn a_repeat_delivers_again_and_is_refused_for_what_cannot_be_delivered() {
         assert!(matches!(repeat(id, "local").await, Err(RedeliveryRefused::Incomplete)));
         gateway.append(id, 0, b"bytes").await;
         assert!(matches!(repeat(id, "nowhere").await, Err(RedeliveryRefused::UnknownTarget)));
-        assert!(matches!(repeat(id, "local").await, Ok(Redelivery::AlreadyUnderWay)));
+        assert!(matches!(repeat(id, "local").await, Ok(Redelivery::AlreadyUnderWay(Some(_)))));
         gateway.deliver().await;
         assert!(matches!(repeat(id, "local").await, Ok(Redelivery::Queued(_))));
         assert_eq!(gateway.deliver().await, 1);

@@ -119,6 +119,11 @@ impl Client {
         self.call(Method::PATCH, url)
     }
 
+    /// Begins a DELETE.
+    pub(crate) fn delete(&self, url: &str) -> Call<'_> {
+        self.call(Method::DELETE, url)
+    }
+
     fn call(&self, method: Method, url: &str) -> Call<'_> {
         Call {
             client: self,

@@ -56,6 +56,7 @@ pub(crate) use model::{Concat, Door, Upload, UploadState, stream_fields};
 pub(crate) use source::{Source, SourceError, Sources, Stored};
 pub(crate) use spool::UploadSpool;
 
+use unremoved::Unremoved;
 use verified::{VerifiedSource, source_error};
 
 /// How uploads are taken in.
@@ -79,7 +80,7 @@ pub(crate) struct Uploads {
     locks: Arc<lock::Locks>,
     settings: UploadSettings,
     tracker: TaskTracker,
-    unremoved: unremoved::Unremoved,
+    unremoved: Unremoved,
 }
 
 impl Uploads {
@@ -92,7 +93,7 @@ impl Uploads {
         settings: UploadSettings,
         tracker: TaskTracker,
     ) -> Self {
-        let (locks, unremoved) = Default::default();
+        let (locks, unremoved) = (Arc::default(), Unremoved::default());
         Self { db, clock, blobs, locks, settings, tracker, unremoved }
     }
 

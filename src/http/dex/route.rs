@@ -16,8 +16,8 @@ use crate::id::UploadId;
 /// A body of this call has two short words in it.
 const BODY_LIMIT: u64 = 16 * 1024;
 
+/// Other keys mean nothing, as with DEX.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RouteWire {
     target: String,
     source: Option<String>,
@@ -50,13 +50,16 @@ pub(super) async fn redeliver(
         Ok(redelivery) if wants_json => {
             let (delivery, status) = match redelivery {
                 Redelivery::Queued(delivery) => (delivery, "queued"),
-                Redelivery::AlreadyUnderWay => (None, "under-way"),
+                Redelivery::AlreadyUnderWay(delivery) => (delivery, "under-way"),
             };
             let wire = serde_json::json!({ "upload_id": id, "delivery_id": delivery, "status": status });
             super::json(StatusCode::OK, &wire)
         }
         Ok(_) => super::text(StatusCode::OK, id.to_string()),
         Err(RedeliveryRefused::UnknownUpload) => unknown(),
+        Err(RedeliveryRefused::Gone) => {
+            super::text(StatusCode::GONE, "the upload has expired or was removed\n")
+        }
         Err(RedeliveryRefused::Incomplete) => {
             super::text(StatusCode::CONFLICT, "the upload is not complete\n")
         }

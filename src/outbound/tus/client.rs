@@ -34,6 +34,8 @@ pub(crate) struct TusSettings {
 pub(crate) struct Features {
     /// Whether it makes one upload of several.
     pub(crate) concatenation: bool,
+    /// Whether it lets uploads be removed.
+    pub(crate) termination: bool,
     /// How it checks what arrives, if it does.
     checksum: Option<Checksum>,
 }
@@ -106,9 +108,10 @@ impl TusClient {
     }
 
     /// Creates an upload that is to become a part of another (tus 1.0.0, Concatenation).
-    pub(crate) async fn create_partial(&self, length: u64) -> Result<String, TusError> {
+    pub(crate) async fn create_partial(&self, length: u64, metadata: &str) -> Result<String, TusError> {
         self.created(|call| {
-            call.header("upload-length", &length.to_string()).header("upload-concat", "partial")
+            let call = call.header("upload-length", &length.to_string()).header("upload-concat", "partial");
+            with_metadata(call, metadata)
         })
         .await
     }
@@ -177,6 +180,11 @@ impl TusClient {
         reached.ok_or(TusError::Protocol("has no Upload-Offset"))
     }
 
+    /// Removes an upload (tus 1.0.0, Termination).
+    pub(crate) async fn terminate(&self, url: &str) -> Result<(), TusError> {
+        self.of_upload(url, || self.http.delete(url)).await.map(drop)
+    }
+
     /// GET of what the same server says beside tus. Any status is an answer.
     pub(crate) async fn get(&self, url: &str) -> Result<Answer, TusError> {
         self.send(|| self.http.get(url).header("accept", "application/json")).await
@@ -234,7 +242,8 @@ impl Features {
             // The one that every server with checksums knows (tus 1.0.0, Checksum).
             lists("tus-checksum-algorithm", "sha1").then_some(Checksum::Sha1)
         };
-        Self { concatenation: lists("tus-extension", "concatenation"), checksum }
+        let offers = |extension| lists("tus-extension", extension);
+        Self { concatenation: offers("concatenation"), termination: offers("termination"), checksum }
     }
 }
 

@@ -223,7 +223,7 @@ async fn parts_become_one_upload_in_their_order() {
     let client = client(&fake);
     let mut parts = Vec::new();
     for part in ["0123456", "789"] {
-        let url = client.create_partial(part.len() as u64).await.expect("it is created");
+        let url = client.create_partial(part.len() as u64, "").await.expect("it is created");
         let mut sending = Sending::begin(&client, url.clone(), part.len() as u64);
         sending.append(Bytes::from_static(part.as_bytes())).await.expect("it is sent");
         parts.push(url);
