@@ -4,6 +4,7 @@
 //! mends what a crash left, and starts workers and listeners. [`serve`] runs one until it is told to stop
 //! ([`lifecycle`]); [`reload`] follows its files meanwhile.
 
+mod contradictions;
 mod data_dir;
 mod dex_files;
 mod lifecycle;

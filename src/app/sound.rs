@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::contradictions::contradictions;
 use super::{AppError, Files, dex_files, profiles, wiring};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::config::{Config, PartnerConfigs, Problems};
@@ -48,6 +49,7 @@ pub(super) fn warnings(config: &Config, files: &Files, now: Timestamp) -> Vec<St
     if files.dex.has_streams() {
         warnings.extend(of_streams(config, &files.dex.rules.streams));
     }
+    warnings.extend(contradictions(config, &files.dex.rules.routing));
     warnings.extend(files.signatures.warnings(now));
     warnings.extend(of_partners(&config.partner));
     warnings

@@ -13,7 +13,9 @@ use crate::delivery::{
 };
 use crate::manifest::ConfigProblem;
 use crate::outbound::Reach;
-use crate::outbound::bucket::{AzureCredential, AzureSettings, Bucket, BucketSettings, Place, S3Settings};
+use crate::outbound::bucket::{
+    AzureCredential, AzureSettings, Bucket, BucketProblem, BucketSettings, Place, S3Settings,
+};
 use crate::upload::{BlobStore, FileBlobs, ObjectBlobs, UploadError};
 
 /// A day in nanoseconds. No request takes longer to come in: what is older and known to nobody was left by a crash.
@@ -85,6 +87,10 @@ pub(super) fn open(
         StorePlace::S3 { bucket, prefix } => (s3_store(section, bucket)?, prefix),
         StorePlace::Azure { container, prefix } => (azure_store(section, container)?, prefix),
     };
+    let problems: Vec<ConfigProblem> = settings.problems().into_iter().map(store_problem).collect();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     match Bucket::open(settings, Reach::Everywhere, Place::Over) {
         Ok(bucket) => Ok(Store::Bucket(bucket, prefix)),
         Err(error) => Err(vec![ConfigProblem::new(section.1, error.to_string())]),
@@ -152,6 +158,15 @@ fn azure_store(
             storage_key: storage_key.clone(),
         },
     }))
+}
+
+/// What is wrong with the store's bucket, where its settings name that.
+fn store_problem((key, rule): BucketProblem) -> ConfigProblem {
+    let place = match key {
+        "bucket_name" | "container_name" => "upload.store_url".to_owned(),
+        key => format!("upload.store.{key}"),
+    };
+    ConfigProblem::new(place, rule)
 }
 
 /// A variable that the service's own tools know; empty is not set.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::client::{ClientArgs, ClientError, GatewayClient};
 use super::deliveries::FilterArgs;
 use super::{Outcome, block_on, print};
+use crate::id::UploadId;
 
 /// Deliveries that one call repeats.
 const PER_CALL: u64 = 10_000;
@@ -20,10 +21,19 @@ pub(super) struct RedeliverArgs {
     #[command(flatten)]
     client: ClientArgs,
     /// The id of one upload; --target says where to.
-    #[arg(value_name = "UPLOAD_ID", requires = "target", conflicts_with = "csv")]
+    #[arg(
+        value_name = "UPLOAD_ID",
+        requires = "target",
+        conflicts_with_all = ["csv", "status", "stream", "route", "sender", "since", "until", "limit"]
+    )]
     upload: Option<String>,
-    /// CSV files with a header row and the columns upload id and target.
-    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    /// CSV files with a header row and the columns upload id and target; they say all, so no filter goes with them.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_delimiter = ',',
+        conflicts_with_all = ["status", "target", "stream", "route", "sender", "since", "until", "limit"]
+    )]
     csv: Vec<PathBuf>,
     #[command(flatten)]
     filter: FilterArgs,
@@ -71,24 +81,19 @@ async fn one(
     upload_id: String,
     target: String,
 ) -> Result<Line, ClientError> {
-    let asked = if is_dry_run {
-        let info = gateway.get(&format!("/upload/info/{upload_id}")).await;
-        info.map(|info| match info.pointer("/upload_status/status").and_then(Value::as_str) {
-            Some("Complete") => ("would be queued".to_owned(), true),
-            _ => ("the upload is not complete".to_owned(), false),
-        })
-    } else {
-        let url = gateway.url(&format!("/upload/route/{upload_id}"));
-        let call = gateway.posting(&url, "application/json").header("accept", "application/json");
-        let body = json!({ "target": target }).to_string();
-        let answer = gateway.send(&url, call.body(Bytes::from(body))).await;
-        answer.map(|answer| {
+    let url = gateway.url(&format!("/upload/route/{upload_id}"));
+    let call = gateway.posting(&url, "application/json").header("accept", "application/json");
+    // Other DEX servers take no field that they do not know, nor do they have dry runs.
+    let body =
+        if is_dry_run { json!({ "target": target, "dry_run": true }) } else { json!({ "target": target }) };
+    let (result, is_done) = match gateway.send(&url, call.body(Bytes::from(body.to_string()))).await {
+        Ok(answer) => {
             let answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            (answer["status"].as_str().unwrap_or("queued").to_owned(), true)
-        })
-    };
-    let (result, is_done) = match asked {
-        Ok(asked) => asked,
+            match answer["status"].as_str().unwrap_or("queued") {
+                "queued" if is_dry_run => ("would be queued".to_owned(), true),
+                status => (status.to_owned(), true),
+            }
+        }
         Err(ClientError::Refused { reason, .. }) => {
             (reason.split_whitespace().collect::<Vec<_>>().join(" "), false)
         }
@@ -119,11 +124,10 @@ async fn many(gateway: &GatewayClient, args: &RedeliverArgs) -> Result<Vec<Line>
             lines.push(Line { upload_id: text("upload_id"), target: text("target"), result, is_done });
             left = left.saturating_sub(1);
         }
-        // What was queued is not meant any more, so the next call goes on. What cannot be queued would come again.
-        let goes_on = answer["more"] == true && !args.dry_run && answer["queued"].as_u64() > Some(0);
-        if !goes_on || left == 0 {
-            return Ok(lines);
-        }
+        match answer["next"].as_str() {
+            Some(next) if left > 0 => ask.insert("after".to_owned(), next.into()),
+            _ => return Ok(lines),
+        };
     }
 }
 
@@ -133,14 +137,28 @@ fn read_csv(files: &[PathBuf]) -> Result<Vec<(String, String)>, ClientError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|source| ClientError::File { path: name.clone(), source })?;
-        for (index, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
-            let pair = read_line(line).ok_or_else(|| {
-                ClientError::Failed(format!("{name}: line {} is not an upload id and a target", index + 1))
-            })?;
-            pairs.push(pair);
-        }
+        pairs.extend(read_text(&text).map_err(|rule| ClientError::Failed(format!("{name}: {rule}")))?);
     }
     Ok(pairs)
+}
+
+/// The pairs of one file, or what is wrong with it.
+fn read_text(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let header = lines.next().and_then(|(_, line)| read_line(line));
+    let is_id = |column: &str| column.parse::<UploadId>().is_ok();
+    // The names of the columns are whoever's; an id among them, or the columns the other way round, is no header.
+    let is_header = header.is_some_and(|(first, second)| {
+        !is_id(&first) && !is_id(&second) && !first.eq_ignore_ascii_case("target")
+    });
+    if !is_header {
+        return Err("the first line must be a header: upload id,target".to_owned());
+    }
+    let pairs = lines.map(|(index, line)| {
+        read_line(line).ok_or_else(|| format!("line {} is not an upload id and a target", index + 1))
+    });
+    let pairs: Vec<_> = pairs.collect::<Result<_, _>>()?;
+    if pairs.is_empty() { Err("has no line behind its header".to_owned()) } else { Ok(pairs) }
 }
 
 /// The first two columns of a line. Ids and names of targets hold neither commas nor quotes, but may stand in quotes.
@@ -182,6 +200,25 @@ fn report(args: &RedeliverArgs, lines: &[Line]) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn w_39_a_file_that_names_nothing_or_has_no_header_is_told() {
+        let id = UploadId::new();
+        let pairs = |text: String| read_text(&text).map(|pairs| pairs.len());
+        assert_eq!(pairs(format!("upload id,target\n{id},edav\n\n{id},routing\n")), Ok(2));
+        assert_eq!(pairs(format!("\"UploadID\",\"Target\",x\r\n{id},edav,y\r\n")), Ok(1));
+        for wrong in [
+            String::new(),
+            "\n".to_owned(),
+            "upload id,target\n".to_owned(),
+            "upload id\n".to_owned(),
+            format!("{id},edav\n{id},edav\n"),
+            format!("target,upload id\nedav,{id}\n"),
+            format!("upload id,target\n{id}\n"),
+        ] {
+            assert!(pairs(wrong.clone()).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn w_39_the_lines_of_dexs_tool_are_read() {

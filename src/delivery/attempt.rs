@@ -69,8 +69,7 @@ impl Deliveries {
 
     async fn carried_upload(&self, delivery: &Delivery) -> Result<Option<CarriedUpload>, DbError> {
         let mut reader = self.db.reader().await?;
-        let access = Access::of_worker(&delivery.tenant);
-        store::carried_upload(&mut reader.tx(), &access, delivery.upload_id).await
+        store::carried_upload(&mut reader.tx(), delivery).await
     }
 
     async fn send(
@@ -85,6 +84,7 @@ impl Deliveries {
         let request = DeliveryRequest {
             delivery_id: delivery.id,
             lease_epoch: delivery.lease_epoch,
+            delivered_before: upload.delivered_before,
             upload_id: delivery.upload_id,
             path: &delivery.path,
             media_type: upload.media_type.as_deref(),

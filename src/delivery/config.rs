@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use serde_yaml_ng::{Mapping, Value};
 
 use super::destination::{Holder, MetadataPlace};
-use super::dex_target::{DexTarget, dex_target};
+use super::dex_target::{DexCredential, DexTarget, dex_target};
 use super::ordering::Ordering;
 use crate::config::Secret;
 use crate::manifest::ConfigProblem;
 use crate::outbound::bucket::{AzureCredential, AzureSettings, BucketSettings, S3Settings};
+use crate::outbound::names_loopback;
 
 /// What happens when another file already has the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,6 +89,19 @@ impl TargetConfig {
                 BucketSettings::Azure(_) => (format!("Azure deliver target {name}"), ""),
             },
             Self::Dex(_) => (format!("DEX deliver target {name}"), "None reported"),
+        }
+    }
+
+    /// Whether its credentials can be read by others on the way: by plain HTTP, to a host that is not this one.
+    pub(crate) fn is_exposed(&self) -> bool {
+        match self {
+            Self::File(_) => false,
+            Self::Object(object) => object.bucket.is_exposed(),
+            Self::Dex(dex) => {
+                dex.login != DexCredential::None
+                    && dex.url.starts_with("http://")
+                    && !names_loopback(&dex.url)
+            }
         }
     }
 }
@@ -263,6 +277,9 @@ fn s3_target(entry: &mut Entry) -> TargetConfig {
 }
 
 fn object_target(entry: &mut Entry, bucket: BucketSettings, read_back: bool) -> TargetConfig {
+    for (key, rule) in bucket.problems() {
+        entry.problem(key, rule);
+    }
     let metadata = match entry.optional_text("metadata").as_deref() {
         None | Some("auto") => MetadataPlace::Auto,
         Some("object") => MetadataPlace::Object,

@@ -1,5 +1,5 @@
 //! Counts what an attempt moves: how many bytes it has read, for its record, and whether it moves at all. An attempt
-//! that neither reads nor keeps anything for the stall timeout is cut, however patiently its lease is renewed.
+//! that neither reads, sends nor keeps anything for the stall timeout is cut, however patiently its lease is renewed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +12,11 @@ use crate::upload::{Source, SourceError, Stored};
 
 /// What one attempt has moved so far.
 #[derive(Debug, Default)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     bytes: AtomicU64,
     signs: AtomicU64,
+    /// The longest silence that is none, in seconds.
+    borne: AtomicU64,
 }
 
 impl Meter {
@@ -24,15 +26,30 @@ impl Meter {
     }
 
     /// Something was done that counts as progress.
-    pub(super) fn moved(&self) {
+    pub(crate) fn moved(&self) {
         self.signs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns once nothing has moved for `patience`, which is noticed within twice that time.
+    /// Calls go out that may be silent for so long and end by themselves when it is over: what was handed to a slow line
+    /// lies in buffers, and nobody sees it move.
+    pub(crate) fn bear(&self, silence: Duration) {
+        self.borne.fetch_max(silence.as_secs(), Ordering::Relaxed);
+        self.moved();
+    }
+
+    /// Signs of life so far.
+    #[cfg(test)]
+    pub(super) fn signs(&self) -> u64 {
+        self.signs.load(Ordering::Relaxed)
+    }
+
+    /// Returns once nothing has moved for `patience`, or what is borne beyond that, which is noticed within twice the
+    /// time.
     pub(super) async fn stalled(&self, patience: Duration) {
         let mut seen = self.signs.load(Ordering::Relaxed);
         loop {
-            tokio::time::sleep(patience).await;
+            let borne = Duration::from_secs(self.borne.load(Ordering::Relaxed));
+            tokio::time::sleep(patience.max(borne)).await;
             let signs = self.signs.load(Ordering::Relaxed);
             if signs == seen {
                 return;
@@ -76,5 +93,31 @@ impl Source for Metered {
 
     fn stored(&self) -> Option<Stored> {
         self.source.stored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_mins(5);
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_that_is_borne_is_no_stall_and_a_longer_one_is() {
+        let began = tokio::time::Instant::now();
+        let meter = Meter::default();
+        meter.bear(Duration::from_mins(18));
+        meter.bear(Duration::from_mins(1));
+        let moving = async {
+            // Eight MiB at 12 KB/s, of which nobody sees anything.
+            tokio::time::sleep(Duration::from_secs(700)).await;
+            meter.moved();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = meter.stalled(PATIENCE) => {}
+            () = moving => {}
+        }
+        assert_eq!(began.elapsed(), Duration::from_mins(36));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::config::{self, ClashPolicy, FileTarget, NamedTarget, RoutingGroup, TargetConfig};
-use super::destination::{MetadataPlace, misfits};
+use super::destination::{MetadataPlace, dex_misfits, object_misfits};
 use super::ordering::Ordering;
 use super::path_template::PathTemplate;
 use crate::manifest::{
@@ -55,8 +55,15 @@ impl Routing {
         yaml: &str,
         variables: Variables<'_>,
     ) -> Result<Self, Vec<ConfigProblem>> {
-        let yaml = expand_variables(file, yaml, variables)?;
-        let (parsed, mut problems) = config::parse(file, &yaml);
+        let expanded = expand_variables(file, yaml, variables).map_err(|mut unset| {
+            unset.extend(problems_beside(file, yaml, variables));
+            unset
+        })?;
+        Self::from_expanded(file, &expanded)
+    }
+
+    fn from_expanded(file: &str, yaml: &str) -> Result<Self, Vec<ConfigProblem>> {
+        let (parsed, mut problems) = config::parse(file, yaml);
         // A target that is there but broken was reported; every route to it would only say so again.
         let all_targets_are_known = !parsed.lacks_a_target;
         let mut routing = Self::default();
@@ -68,6 +75,12 @@ impl Routing {
         }
         if !problems.is_empty() {
             return Err(problems);
+        }
+        if routing.groups.is_empty() {
+            let name = format!("{}/{}", BUILT_IN_STREAM.0, BUILT_IN_STREAM.1);
+            routing.warnings.push(format!(
+                "{file}: has no routing_groups: uploads go nowhere, but for those of the built-in data stream {name}"
+            ));
         }
         routing.add_built_in_route();
         Ok(routing)
@@ -97,11 +110,14 @@ impl Routing {
         fields: &[(&'f str, &'f str)],
     ) -> BTreeSet<&'f str> {
         let routed = self.targets_for(data_stream_id, data_stream_route).iter();
-        let wanting = routed.filter_map(|routed| match self.targets.get(&routed.target) {
-            Some(TargetConfig::Object(target)) if target.metadata == MetadataPlace::Object => Some(target),
-            _ => None,
+        let misfits = routed.map(|routed| match self.targets.get(&routed.target) {
+            Some(TargetConfig::Object(target)) if target.metadata == MetadataPlace::Object => {
+                object_misfits(fields, target.holder())
+            }
+            Some(TargetConfig::Dex(target)) => dex_misfits(fields, &target.metadata),
+            _ => Vec::new(),
         });
-        wanting.flat_map(|target| misfits(fields, target.holder())).collect()
+        misfits.flatten().collect()
     }
 
     /// What is legal but surely not meant: in the file itself, and between it and the rules of the streams.
@@ -217,6 +233,21 @@ impl Routing {
             })
         });
     }
+}
+
+/// What is wrong with a file beside variables that are not set. Nobody knows what they would say: only what is wrong
+/// whatever it is counts.
+fn problems_beside(file: &str, yaml: &str, variables: Variables<'_>) -> Vec<ConfigProblem> {
+    let with = |value: &str| {
+        let stand_in = |name: &str| variables(name).or_else(|| Some(value.to_owned()));
+        let expanded = expand_variables(file, yaml, &stand_in)?;
+        Routing::from_expanded(file, &expanded).map(drop)
+    };
+    let mut found =
+        ["https://unset.example", "AAAA", "1", "true"].map(|value| with(value).err().unwrap_or_default());
+    let mut common = std::mem::take(&mut found[0]);
+    common.retain(|problem| found[1..].iter().all(|others| others.contains(problem)));
+    common
 }
 
 fn group_key(data_stream_id: &str, data_stream_route: &str) -> (String, String) {

@@ -268,3 +268,17 @@ routing_groups:
     assert!(routing.misfits(("s", "free"), &fields).is_empty());
     assert!(routing.misfits(("s", "strict"), &fields[..1]).is_empty());
 }
+
+#[test]
+fn variables_that_are_not_set_and_other_problems_are_told_together() {
+    let yaml = "targets:\n  a: {type: s3, name: a, bucket_name: $BUCKET, endpoint: \"$URL\", access_key_id: k, \
+                secret_access_key: s}\n  b: {type: az-blob, name: b, endpoint: \"https://b.example\", container_name: c, \
+                storage_account: d, storage_key: \"$KEY\"}\n  c: {type: tape, name: c}\n";
+    let problems = Routing::from_yaml("f.yml", yaml, &|_| None).expect_err("it is broken");
+    let places: Vec<&str> = problems.iter().map(|problem| problem.place.as_str()).collect();
+    assert_eq!(places.len(), 4, "{problems:?}");
+    assert!(places.contains(&"f.yml: targets.c.type"), "{problems:?}");
+    let empty = Routing::from_yaml("f.yml", "targets: {}", &|_| None).expect("it is legal");
+    let warnings = empty.warnings(&StreamConfigs::built_in());
+    assert!(warnings.iter().any(|warning| warning.contains("has no routing_groups")), "{warnings:?}");
+}

@@ -10,7 +10,7 @@ use super::model::{AttemptOutcome, Cause, Delivery, DeliveryStatus, NewDelivery}
 use super::store::{self, Repeated, STATEMENTS, Settlement};
 use super::testing::{LEASE, access, at, claim, enqueue_uploads, insert_upload, only_delivery, status};
 use super::testing::{wanted, write};
-use super::{attempts, cancel, counts, enqueue, free_all_leases, list, repeat};
+use super::{attempts, cancel, counts, enqueue, free_all_leases, list, repeat, requeue};
 use crate::auth::Access;
 use crate::db::Db;
 use crate::db::testing::{assert_prepares, for_each_database};
@@ -24,7 +24,7 @@ async fn settlement(
     next: DeliveryStatus,
 ) -> Settlement {
     let mut reader = db.reader().await.expect("a reader");
-    let upload = store::carried_upload(&mut reader.tx(), &access(), delivery.upload_id).await;
+    let upload = store::carried_upload(&mut reader.tx(), delivery).await;
     let stream = upload.expect("a read").expect("the upload is there").stream;
     let copy = Stage::BlobFileCopy {
         file_destination_blob_url: String::new(),
@@ -248,7 +248,7 @@ async fn a_cancelled_delivery_is_lost_to_the_worker_that_has_it() {
 }
 
 #[tokio::test]
-async fn what_an_attempt_keeps_is_there_for_the_next_one_until_the_delivery_is_settled() {
+async fn what_an_attempt_keeps_is_there_for_the_next_one_until_the_upload_is_delivered() {
     for_each_database(|db| async move {
         let upload_id = enqueue_uploads(&db, "local", 1).await[0];
         let first = claim(&db, "local", at(0), 1, LEASE).await.remove(0);
@@ -264,6 +264,18 @@ async fn what_an_attempt_keeps_is_there_for_the_next_one_until_the_delivery_is_s
         let second = claim(&db, "local", at(100), 1, LEASE).await.remove(0);
         assert_eq!(second.progress.as_deref(), Some(&b"half"[..]));
         assert!(fail(&db, &second, DeliveryStatus::Dead).await);
+        // F-11: a dead delivery that somebody asks for again goes on where it was, and a delivered one begins anew.
+        assert_eq!(
+            ask_again(&db, wanted(upload_id, "local", "a/b.txt"), 200).await,
+            Repeated::Queued(first.id)
+        );
+        let third = claim(&db, "local", at(200), 1, LEASE).await.remove(0);
+        assert_eq!(third.progress.as_deref(), Some(&b"half"[..]));
+        assert!(fail(&db, &third, DeliveryStatus::Dead).await);
+        assert!(write!(db, access(), |access, tx| requeue(tx, access, first.id, at(300))));
+        let fourth = claim(&db, "local", at(300), 1, LEASE).await.remove(0);
+        assert_eq!(fourth.progress.as_deref(), Some(&b"half"[..]));
+        assert!(succeed(&db, &fourth).await);
         assert_eq!(only_delivery(&db, upload_id).await.progress, None);
     })
     .await;

@@ -1,12 +1,13 @@
 //! What the tests of deliveries share: uploads to carry, and short ways to the store.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::meter::Meter;
 use super::model::{Cause, Delivery, DeliveryStatus, NewDelivery};
 use super::{DeliveryError, Progress, enqueue, list, store};
 use crate::auth::{Access, DEFAULT_TENANT};
@@ -109,13 +110,14 @@ pub(super) async fn status(db: &Db, upload_id: UploadId) -> DeliveryStatus {
 /// What a delivery remembers, as one attempt finds it, outside of any database.
 pub(super) struct MemoryProgress<'a> {
     kept: Option<Vec<u8>>,
+    meter: Arc<Meter>,
     row: &'a Mutex<Option<Vec<u8>>>,
 }
 
 impl<'a> MemoryProgress<'a> {
     /// For an attempt that begins now.
     pub(super) fn of(row: &'a Mutex<Option<Vec<u8>>>) -> Self {
-        Self { kept: row.lock().expect("no test panics in here").clone(), row }
+        Self { kept: row.lock().expect("no test panics in here").clone(), meter: Arc::default(), row }
     }
 }
 
@@ -128,6 +130,10 @@ impl Progress for MemoryProgress<'_> {
     async fn keep(&self, state: Vec<u8>) -> Result<(), DeliveryError> {
         *self.row.lock().expect("no test panics in here") = Some(state);
         Ok(())
+    }
+
+    fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 }
 

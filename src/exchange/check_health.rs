@@ -2,6 +2,7 @@
 //! hangs does not hide the others (dex-upload W-30). Who asks for everything gets what was found a moment ago: anybody may
 //! ask, and each answer costs a call to every target.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -70,6 +71,18 @@ pub(crate) struct Checked {
 /// What was found last of all parts.
 #[derive(Debug, Default)]
 pub(crate) struct LastCheck(Mutex<Option<(Timestamp, Vec<Checked>)>>);
+
+/// What a check finds wrong. One that panics harms its own part only: what it said goes nowhere, the panic hook logs the
+/// place.
+async fn issue_of(check: impl Future<Output = Result<(), String>>) -> Option<String> {
+    let check = AssertUnwindSafe(check).catch_unwind();
+    match tokio::time::timeout(PATIENCE, check).await {
+        Ok(Ok(Ok(()))) => None,
+        Ok(Ok(Err(issue))) => Some(issue),
+        Ok(Err(_)) => Some("the check failed".to_owned()),
+        Err(_) => Some("no answer in time".to_owned()),
+    }
+}
 
 impl Exchange {
     /// What was found of every part, a second ago at most. Of those who ask at the same time one looks; the others wait.
@@ -160,15 +173,8 @@ impl Exchange {
             checks.push((Part::ReportSink(name.to_owned()), known.boxed()));
         }
         let wanted = checks.into_iter().filter(|(part, _)| is_wanted(part));
-        join_all(wanted.map(|(part, check)| async move {
-            let issue = match tokio::time::timeout(PATIENCE, check).await {
-                Ok(Ok(())) => None,
-                Ok(Err(issue)) => Some(issue),
-                Err(_) => Some("no answer in time".to_owned()),
-            };
-            Checked { part, issue }
-        }))
-        .await
+        join_all(wanted.map(|(part, check)| async move { Checked { part, issue: issue_of(check).await } }))
+            .await
     }
 
     async fn check_database(&self) -> Result<(), String> {

@@ -129,3 +129,12 @@ targets:
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_panics_or_hangs_says_so_of_its_own_part() {
+    assert_eq!(issue_of(std::future::ready(Ok(()))).await, None);
+    assert_eq!(issue_of(std::future::ready(Err("x".to_owned()))).await.as_deref(), Some("x"));
+    assert_eq!(issue_of(std::future::pending()).await.as_deref(), Some("no answer in time"));
+    let panics = async { panic!("ZZPHI") };
+    assert_eq!(issue_of(panics).await.as_deref(), Some("the check failed"));
+}

@@ -21,6 +21,9 @@ use crate::upload::{
 /// What is reported of an upload whose parts cannot be read any more.
 const PART_LOST: &str = "a part of the upload is lost; it cannot be completed";
 
+/// What is reported of an upload whose own bytes are lost while it is put together.
+const BYTES_LOST: &str = "bytes of the upload are lost; it cannot be completed";
+
 /// An upload that a sender wants made of others.
 #[derive(Debug)]
 pub(crate) struct ConcatenateRequest {
@@ -35,9 +38,12 @@ pub(crate) struct ConcatenateRequest {
 /// Why parts cannot be concatenated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConcatenationRefused {
-    /// One of them is not there for this caller, or no partial upload.
+    /// One of them is not there for this caller.
     #[error("there is no such partial upload")]
     PartMissing,
+    /// One of them is an upload of its own.
+    #[error("one of the uploads is not a partial one")]
+    NotPartial,
     /// One of them has not got all its bytes.
     #[error("a partial upload is not finished")]
     PartUnfinished,
@@ -82,13 +88,15 @@ impl Exchange {
         self.db
             .write((upload, parts, errand), move |(upload, parts, errand), tx| {
                 Box::pin(async move {
-                    Uploads::insert_final(tx, upload, parts).await?;
+                    // A part may have expired, or have been removed, since it was looked at.
+                    if !Uploads::insert_final(tx, upload, parts).await? {
+                        return Err(ConcatenationRefused::PartMissing);
+                    }
                     agenda::add(tx, std::slice::from_ref(errand)).await?;
-                    report::record(tx, &upload.stream(), &begin_reports(upload, now)).await
+                    Ok(report::record(tx, &upload.stream(), &begin_reports(upload, now)).await?)
                 })
             })
-            .await
-            .map_err(|error: DbError| error)?;
+            .await?;
         self.agenda.wake();
         Ok(Creation::Created { id, expires_at })
     }
@@ -102,8 +110,10 @@ impl Exchange {
         let mut length = 0_u64;
         for part in parts {
             let found = self.uploads.find(&caller.access(), *part).await?;
-            let part = found.filter(|part| part.is_partial() && !part.is_gone(now));
-            let part = part.ok_or(ConcatenationRefused::PartMissing)?;
+            let part = found.filter(|part| !part.is_gone(now)).ok_or(ConcatenationRefused::PartMissing)?;
+            if !part.is_partial() {
+                return Err(ConcatenationRefused::NotPartial);
+            }
             if part.state != UploadState::Ready {
                 return Err(ConcatenationRefused::PartUnfinished);
             }
@@ -134,7 +144,10 @@ impl Exchange {
                 self.agenda.wake();
                 Ok(())
             }
-            Err(ConcatError::PartLost) => Ok(self.give_up_concatenation(item, id).await?),
+            Err(ConcatError::PartLost) => Ok(self.give_up_concatenation(item, id, PART_LOST).await?),
+            Err(ConcatError::Upload(UploadError::Damaged)) => {
+                Ok(self.give_up_concatenation(item, id, BYTES_LOST).await?)
+            }
             Err(ConcatError::Upload(UploadError::Stopping)) => {
                 let now = self.clock.now();
                 let later =
@@ -146,9 +159,14 @@ impl Exchange {
         }
     }
 
-    /// A part cannot be read, and never will be: somebody has to see it.
-    async fn give_up_concatenation(&self, item: &Item, id: UploadId) -> Result<(), DbError> {
-        tracing::error!(upload.id = %id, "a part of a final upload is lost");
+    /// Bytes cannot be read, and never will be: somebody has to see it.
+    async fn give_up_concatenation(
+        &self,
+        item: &Item,
+        id: UploadId,
+        reason: &'static str,
+    ) -> Result<(), DbError> {
+        tracing::error!(upload.id = %id, reason, "a final upload cannot be put together");
         let now = self.clock.now();
         let Some(upload) = self.uploads.find(&item.access(), id).await? else {
             return self.forget(item).await;
@@ -159,7 +177,7 @@ impl Exchange {
                     if agenda::done(tx, item).await? {
                         Uploads::give_up(tx, upload, now).await?;
                         let stage = progress(upload, upload.offset, now).stage;
-                        let report = Report::failure(stage, PART_LOST, now, now);
+                        let report = Report::failure(stage, reason, now, now);
                         report::record(tx, &upload.stream(), &[report]).await?;
                     }
                     Ok(())

@@ -4,17 +4,17 @@ use super::Exchange;
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::Caller;
 use crate::db::DbError;
-use crate::delivery::{self, NewDelivery, Repeated};
+use crate::delivery::{self, Delivery, NewDelivery, Repeated};
 use crate::id::{DeliveryId, UploadId};
 use crate::upload::UploadState;
 
 /// What a repeat came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redelivery {
-    /// It will be delivered again.
-    Queued(DeliveryId),
-    /// It is being delivered, or about to be, already.
-    AlreadyUnderWay,
+    /// It will be delivered again; in a dry run it would be, and nothing was queued that has an id.
+    Queued(Option<DeliveryId>),
+    /// It is being delivered, or about to be, already: by this delivery.
+    AlreadyUnderWay(Option<DeliveryId>),
 }
 
 /// Why nothing is delivered again.
@@ -23,8 +23,8 @@ pub(crate) enum RedeliveryRefused {
     /// This caller has no such upload.
     #[error("no such upload")]
     UnknownUpload,
-    /// Its bytes are gone.
-    #[error("the bytes of the upload are gone")]
+    /// It has expired or was removed: its bytes are gone.
+    #[error("the upload is gone")]
     Gone,
     /// Its last byte is not in.
     #[error("the upload is not complete")]
@@ -41,7 +41,8 @@ pub(crate) enum RedeliveryRefused {
 }
 
 impl Exchange {
-    /// Queues the delivery of an upload to one of its targets, by every path that its route has there.
+    /// Queues the delivery of an upload to one of its targets, by every path that its route has there; a dry run says
+    /// what that would come to.
     ///
     /// *Idempotence*: while the delivery is under way a repeat changes nothing.
     pub(crate) async fn redeliver(
@@ -49,7 +50,7 @@ impl Exchange {
         caller: &Caller,
         request_id: &str,
         id: UploadId,
-        target: &str,
+        (target, is_dry_run): (&str, bool),
     ) -> Result<Redelivery, RedeliveryRefused> {
         // An unknown upload is told before an unknown target (dex-upload 1.5).
         let upload =
@@ -68,6 +69,9 @@ impl Exchange {
         if deliveries.is_empty() {
             return Err(RedeliveryRefused::NotRouted);
         }
+        if is_dry_run {
+            return Ok(self.prospect(caller, id, &deliveries).await?);
+        }
         for delivery in &mut deliveries {
             delivery.cause = delivery::Cause::Manual;
         }
@@ -82,14 +86,17 @@ impl Exchange {
             detail: Vec::new(),
             request_id: Some(request_id.to_owned()),
         };
+        let access = caller.access();
         let queued = self
             .db
             .write((deliveries, entry), move |(deliveries, entry), tx| {
+                let access = access.clone();
                 Box::pin(async move {
-                    let mut outcome = Redelivery::AlreadyUnderWay;
+                    let known = delivery::list(tx, &access, id).await?;
+                    let mut outcome = Redelivery::AlreadyUnderWay(under_way(&known, deliveries));
                     for delivery in deliveries {
                         if let Repeated::Queued(id) = delivery::repeat(tx, delivery, now).await? {
-                            outcome = Redelivery::Queued(id);
+                            outcome = Redelivery::Queued(Some(id));
                         }
                     }
                     audit::record(tx, entry).await?;
@@ -99,6 +106,23 @@ impl Exchange {
             .await?;
         self.deliveries.wake();
         Ok(queued)
+    }
+
+    /// What queueing these deliveries would come to.
+    async fn prospect(
+        &self,
+        caller: &Caller,
+        id: UploadId,
+        wanted: &[NewDelivery],
+    ) -> Result<Redelivery, DbError> {
+        let mut reader = self.db.reader().await?;
+        let known = delivery::list(&mut reader.tx(), &caller.access(), id).await?;
+        let is_all = wanted.iter().all(|wanted| under_way(&known, std::slice::from_ref(wanted)).is_some());
+        Ok(if is_all {
+            Redelivery::AlreadyUnderWay(under_way(&known, wanted))
+        } else {
+            Redelivery::Queued(None)
+        })
     }
 
     /// One delivery for each target that the upload's data stream is routed to.
@@ -126,4 +150,13 @@ impl Exchange {
             })
             .collect()
     }
+}
+
+/// The first delivery that is under way of those that are wanted.
+fn under_way(known: &[Delivery], wanted: &[NewDelivery]) -> Option<DeliveryId> {
+    let is_wanted = |known: &&Delivery| {
+        let is_it = |wanted: &NewDelivery| known.target == wanted.target && known.path == wanted.path;
+        known.status.is_under_way() && wanted.iter().any(is_it)
+    };
+    known.iter().find(is_wanted).map(|known| known.id)
 }

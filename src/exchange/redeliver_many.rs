@@ -47,7 +47,8 @@ pub(crate) struct Repeats {
 }
 
 impl Exchange {
-    /// Queues the deliveries that a filter means, at most `limit` of them. The filter must mean none that are under way.
+    /// Queues the deliveries that a filter means, at most `limit` of them from the one behind `after` on. The filter must
+    /// mean none that are under way.
     ///
     /// *Cancellation*: what was committed stays queued. *Idempotence*: what is queued is not meant any more.
     pub(crate) async fn redeliver_many(
@@ -55,10 +56,11 @@ impl Exchange {
         caller: &Caller,
         request_id: &str,
         filter: &DeliveryFilter,
-        (limit, is_dry_run): (u32, bool),
+        (mut after, limit): (Option<DeliveryId>, u32),
+        is_dry_run: bool,
     ) -> Result<Repeats, DbError> {
         let access = caller.access();
-        let (mut repeats, mut after, mut left) = (Repeats::default(), None, limit);
+        let (mut repeats, mut left) = (Repeats::default(), limit);
         while left > 0 {
             let page = self.find_deliveries(&access, filter, after, left.min(PER_COMMIT)).await?;
             left = left.saturating_sub(u32::try_from(page.found.len()).unwrap_or(u32::MAX));

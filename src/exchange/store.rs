@@ -8,7 +8,7 @@ use crate::cdex::provenance::SignatureCheck;
 use crate::cdex::{Identifier, Submission};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx, on_db};
-use crate::id::SubmissionId;
+use crate::id::{SubmissionId, UploadId};
 
 const INSERT_SUBMISSION: &str = "INSERT INTO submission (id, tenant, owner, attach_to, tracking_system, \
      tracking_value, admin_ref_system, admin_ref_value, payer_system, payer_value, organization_system, \
@@ -27,12 +27,14 @@ const INSERT_KEY: &str = "INSERT INTO idempotency (tenant, owner, key, body_sha2
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, owner, key) DO UPDATE SET \
      body_sha256 = excluded.body_sha256, answer = excluded.answer, created_at = excluded.created_at, \
      expires_at = excluded.expires_at";
+const NAMES_UPLOAD: &str =
+    "SELECT COUNT(*) FROM submission WHERE tenant = $1 AND owner = $2 AND upload_ids LIKE $3";
 const FORGET_KEYS: &str = "DELETE FROM idempotency WHERE expires_at <= $1";
 
 /// Every statement, for the test that prepares each on both databases.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[INSERT_SUBMISSION, FIND_ANSWER, FIND_LAST, FIND_KEY, INSERT_KEY, FORGET_KEYS];
+    &[INSERT_SUBMISSION, FIND_ANSWER, FIND_LAST, FIND_KEY, INSERT_KEY, NAMES_UPLOAD, FORGET_KEYS];
 
 /// A submission as it is kept.
 #[derive(Debug)]
@@ -54,6 +56,19 @@ pub(super) struct SubmissionRecord {
 /// `('', value)` where there is no system, so that equal identifiers are equal rows.
 fn key(identifier: &Identifier) -> (&str, &str) {
     (identifier.system.as_deref().unwrap_or_default(), &identifier.value)
+}
+
+/// Whether a submission names an upload.
+pub(super) async fn names_upload(tx: &mut Tx<'_>, access: &Access, id: UploadId) -> Result<bool, DbError> {
+    let count: i64 = on_db!(tx, conn => {
+        sqlx::query_scalar(NAMES_UPLOAD)
+            .bind(access.tenant())
+            .bind(access.owner().unwrap_or_default())
+            .bind(format!("%{id}%"))
+            .fetch_one(conn)
+            .await
+    })?;
+    Ok(count > 0)
 }
 
 /// Keeps a submission, which changes the final one `amends` if there is such a one, with the answer given to

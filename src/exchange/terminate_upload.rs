@@ -3,8 +3,9 @@
 //! bytes go. A delivery that is under way keeps them, unless it is called off in the same commit (dex-upload W-28).
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Exchange;
+use super::{Exchange, store};
 use crate::audit::{self, AuditOutcome, Entry};
 use crate::auth::{Access, Caller};
 use crate::clock::Timestamp;
@@ -13,12 +14,18 @@ use crate::delivery;
 use crate::id::UploadId;
 use crate::report::{self, Report};
 use crate::telemetry::metrics::count_ended_uploads;
-use crate::upload::{Door, Upload, UploadError, UploadState, Uploads, progress};
+use crate::upload::{Door, Lock, Upload, UploadError, UploadState, Uploads, progress};
 
 /// What is reported of an upload that its sender removes.
 const TERMINATED: &str = "the upload was removed by its sender";
 /// What is reported of an upload that nobody went on with.
 const EXPIRED: &str = "the upload was not completed in time";
+
+/// What is logged where bytes stay for now.
+pub(super) const LEFT: &str = "the bytes of this upload cannot be removed yet; a later round tries again";
+
+/// How long an answer waits for the removal of bytes, which goes on behind it.
+const REMOVAL: Duration = Duration::from_secs(5);
 
 /// Why an upload is not removed.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +65,7 @@ impl Exchange {
         force: bool,
     ) -> Result<(), TerminationRefused> {
         let (upload, lock) = self.uploads.hold(&caller.access(), id).await?;
-        if upload.door != Door::Tus {
+        if upload.door != Door::Tus || self.is_held(&caller.access(), id).await? {
             return Err(TerminationRefused::NotByTus);
         }
         let now = self.clock.now();
@@ -73,51 +80,72 @@ impl Exchange {
             request_id: Some(request_id.to_owned()),
         };
         let force = force || self.settings.terminate_during_delivery;
-        let outcome = self
-            .db
-            .write((upload.clone(), entry), move |(upload, entry), tx| {
-                Box::pin(async move {
-                    let outcome = terminate(tx, upload, force, now).await?;
-                    if matches!(outcome, Termination::Done) {
-                        audit::record(tx, entry).await?;
-                    }
-                    Ok::<_, DbError>(outcome)
-                })
-            })
-            .await?;
-        match outcome {
-            Termination::Done => {}
-            Termination::UnderWay => return Err(TerminationRefused::UnderWay),
-            Termination::Changed => return Err(UploadError::Locked.into()),
-        }
-        count_ended_uploads("terminated", 1);
         let exchange = self.clone();
-        // Whoever asked may go away; the bytes go all the same.
-        let removed = self.outlive(async move {
-            exchange.remove_bytes(&upload).await;
-            drop(lock);
+        // Whoever asked may go away between the commit and the end: the bytes go all the same.
+        let ended = self.outlive(async move {
+            let outcome = exchange
+                .db
+                .write((upload.clone(), entry), move |(upload, entry), tx| {
+                    Box::pin(async move {
+                        let outcome = terminate(tx, upload, force, now).await?;
+                        if matches!(outcome, Termination::Done) {
+                            audit::record(tx, entry).await?;
+                        }
+                        Ok::<_, DbError>(outcome)
+                    })
+                })
+                .await?;
+            if matches!(outcome, Termination::Done) {
+                count_ended_uploads("terminated", 1);
+                exchange.remove_bytes(upload, lock).await;
+            }
+            Ok::<_, DbError>(outcome)
         });
-        Ok(removed.await.map_err(UploadError::from)?)
+        match ended.await.map_err(UploadError::from)?? {
+            Termination::Done => Ok(()),
+            Termination::UnderWay => Err(TerminationRefused::UnderWay),
+            Termination::Changed => Err(UploadError::Locked.into()),
+        }
+    }
+
+    /// Whether a submission that was accepted names an upload whose bytes no stored resource has yet. It is looked for
+    /// outside the commit, because it means to read all that the owner has submitted.
+    async fn is_held(&self, access: &Access, id: UploadId) -> Result<bool, DbError> {
+        let is_named = {
+            let mut reader = self.db.reader().await?;
+            store::names_upload(&mut reader.tx(), access, id).await?
+        };
+        Ok(is_named && self.uploads.find_content(access, id).await?.is_none())
     }
 
     /// Lets uploads expire that nobody went on with; returns how many.
     pub(super) async fn expire_uploads(&self, now: Timestamp) -> Result<u64, DbError> {
-        let mut count = 0;
+        let (mut count, mut after) = (0, None);
+        let mut is_store_away = false;
         loop {
-            let before = count;
-            for (upload, _lock) in self.uploads.expired(now).await? {
+            let (expired, last) = self.uploads.expired(now, after).await?;
+            for (upload, _lock) in expired {
                 let ended = self
                     .db
                     .write(upload.clone(), move |upload, tx| {
                         Box::pin(end(tx, upload, (UploadState::Expired, EXPIRED), now))
                     })
                     .await?;
-                if ended {
-                    self.remove_bytes(&upload).await;
-                    count += 1;
+                if !ended {
+                    continue;
+                }
+                count += 1;
+                // One that waits for a store that is away is enough.
+                if is_store_away {
+                    self.uploads.remove_later(&upload);
+                } else if let Err(error) = self.uploads.remove_bytes(&upload).await {
+                    tracing::warn!(upload.id = %upload.id, %error, "{LEFT}");
+                    is_store_away = true;
                 }
             }
-            if count == before {
+            // Those that cannot end now must not keep the others.
+            after = last;
+            if after.is_none() {
                 break;
             }
         }
@@ -128,10 +156,17 @@ impl Exchange {
         Ok(count)
     }
 
-    pub(super) async fn remove_bytes(&self, upload: &Upload) {
-        if let Err(error) = self.uploads.remove_bytes(upload).await {
-            tracing::warn!(upload.id = %upload.id, %error, "the next start sweeps the bytes of this upload");
-        }
+    /// Removes the bytes of an upload that has ended. A store that is away is not waited for: they go when it is back.
+    async fn remove_bytes(self: &Arc<Self>, upload: Upload, lock: Lock) {
+        let exchange = self.clone();
+        let removing = self.outlive(async move {
+            if let Err(error) = exchange.uploads.remove_bytes(&upload).await {
+                tracing::warn!(upload.id = %upload.id, %error, "{LEFT}");
+            }
+            drop(lock);
+        });
+        // Whether it is done, is not, or was cut off by a stop: the upload has ended.
+        let _ = tokio::time::timeout(REMOVAL, removing).await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::concatenate_upload::{ConcatenateRequest, ConcatenationRefused};
 use super::super::receive_upload::{CreateRequest, Creation};
-use super::super::testing::{Gateway, manifest};
+use super::super::testing::{Gateway, document, manifest, submission};
 use super::*;
 use crate::clock::Clock as _;
 use crate::db::testing::for_each_database;
@@ -157,6 +157,124 @@ async fn bytes_that_a_resource_shares_stay_when_their_upload_is_removed() {
         written.expect("a row");
         terminate(&gateway, id).await.expect("it is delivered");
         assert_eq!(state(&gateway, id).await, UploadState::Terminated);
+        assert_eq!(gateway.files("uploads"), [b"abc"]);
+    })
+    .await;
+}
+
+/// W-28: what the store did not remove when it was away goes when it is back.
+#[tokio::test]
+async fn bytes_that_could_not_be_removed_go_in_a_later_round() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let (removed, expiring) = (gateway.create(9).await, gateway.create(9).await);
+        for id in [removed, expiring] {
+            gateway.append(id, 0, b"abc").await;
+        }
+        let (uploads, aside) = (gateway.folder.path().join("uploads"), gateway.folder.path().join("aside"));
+        std::fs::rename(&uploads, &aside).expect("the folder moves");
+        std::fs::write(&uploads, b"").expect("something is in its place");
+        terminate(&gateway, removed).await.expect("the row says so");
+        gateway.clock.advance(DAY);
+        gateway.exchange.retain_once().await.expect("a round");
+        assert_eq!(state(&gateway, removed).await, UploadState::Terminated);
+        assert_eq!(state(&gateway, expiring).await, UploadState::Expired);
+        std::fs::remove_file(&uploads).expect("it goes");
+        std::fs::rename(&aside, &uploads).expect("the folder is back");
+        assert_eq!(gateway.files("uploads"), [b"abc", b"abc"]);
+        gateway.exchange.retain_once().await.expect("a round");
+        assert_eq!(gateway.files("uploads"), Vec::<Vec<u8>>::new());
+    })
+    .await;
+}
+
+/// T-24
+#[tokio::test]
+async fn uploads_expire_behind_those_that_cannot() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let access = Caller::anonymous().access();
+        let mut locks = Vec::new();
+        for _ in 0..101 {
+            let id = gateway.create(3).await;
+            locks.push(gateway.exchange.uploads.hold(&access, id).await.expect("nobody has it"));
+        }
+        gateway.clock.advance(Duration::from_secs(1));
+        let behind = gateway.create(3).await;
+        gateway.clock.advance(DAY);
+        assert_eq!(expire(&gateway).await, 1);
+        assert_eq!(state(&gateway, behind).await, UploadState::Expired);
+    })
+    .await;
+}
+
+/// T-30: between the look at a part and the commit it may go.
+#[tokio::test]
+async fn a_final_upload_and_the_end_of_its_part_exclude_each_other() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let access = Caller::anonymous().access();
+        let part = part(&gateway, b"abc").await;
+        let now = gateway.clock.now();
+        let before =
+            gateway.exchange.uploads.find(&access, part).await.expect("it reads").expect("it is there");
+        let whole = concatenate(&gateway, &[part, part]).await.expect("it is created");
+        let late: Result<bool, DbError> = db
+            .write(before, move |before, tx| Box::pin(Uploads::end(tx, before, UploadState::Terminated, now)))
+            .await;
+        assert!(!late.expect("it writes"), "the part is used meanwhile");
+        gateway.run_agenda().await;
+        assert_eq!(state(&gateway, whole).await, UploadState::Complete);
+
+        terminate(&gateway, part).await.expect("nobody needs it");
+        let mut second =
+            gateway.exchange.uploads.find(&access, whole).await.expect("it reads").expect("it is there");
+        second.id = UploadId::new();
+        let late: Result<bool, DbError> = db
+            .write(second, move |second, tx| {
+                Box::pin(async move { Uploads::insert_final(tx, second, &[part]).await })
+            })
+            .await;
+        assert!(!late.expect("it writes"), "the part is gone meanwhile");
+    })
+    .await;
+}
+
+/// T-30
+#[tokio::test]
+async fn a_final_upload_that_has_lost_its_own_bytes_is_given_up_and_reported() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let part = part(&gateway, b"abcdef").await;
+        let whole = concatenate(&gateway, &[part]).await.expect("it is created");
+        // As if a run had acknowledged three of its bytes, and the store had lost them.
+        let access = Caller::anonymous().access();
+        let upload =
+            gateway.exchange.uploads.find(&access, whole).await.expect("it reads").expect("it is there");
+        let segment = crate::upload::Segment { first_byte: 0, length: 3, sha256: [0; 32] };
+        gateway.exchange.uploads.advance(&upload, &[segment]).await.expect("it moves");
+        gateway.run_agenda().await;
+        assert_eq!(state(&gateway, whole).await, UploadState::Damaged);
+        let reports = gateway.exchange.reports_of(&access, whole).await.expect("a list");
+        let text = String::from_utf8_lossy(&reports.last().expect("there are reports").body).into_owned();
+        assert!(text.contains("bytes of the upload are lost"), "{text}");
+    })
+    .await;
+}
+
+/// W-28
+#[tokio::test]
+async fn an_upload_that_an_accepted_submission_names_is_not_removed() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let id = gateway.create(3).await;
+        gateway.append(id, 0, b"abc").await;
+        gateway.deliver().await;
+        let url = format!("http://gateway.example/upload/files/{id}");
+        let attachment = serde_json::json!({ "contentType": "text/plain", "url": url });
+        gateway.submit(&submission(&[document(attachment)])).await.expect("it is accepted");
+        let refused = terminate(&gateway, id).await;
+        assert!(matches!(refused, Err(TerminationRefused::NotByTus)), "{refused:?}");
         assert_eq!(gateway.files("uploads"), [b"abc"]);
     })
     .await;

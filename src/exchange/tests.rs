@@ -281,14 +281,14 @@ async fn a_repeat_delivers_again_and_is_refused_for_what_cannot_be_delivered() {
         let caller = Caller::anonymous();
         let repeat = |id, target: &'static str| {
             let (exchange, caller) = (gateway.exchange.clone(), caller.clone());
-            async move { exchange.redeliver(&caller, "request-1", id, target).await }.boxed()
+            async move { exchange.redeliver(&caller, "request-1", id, (target, false)).await }.boxed()
         };
         let id = gateway.create(5).await;
         assert!(matches!(repeat(UploadId::new(), "nowhere").await, Err(RedeliveryRefused::UnknownUpload)));
         assert!(matches!(repeat(id, "local").await, Err(RedeliveryRefused::Incomplete)));
         gateway.append(id, 0, b"bytes").await;
         assert!(matches!(repeat(id, "nowhere").await, Err(RedeliveryRefused::UnknownTarget)));
-        assert!(matches!(repeat(id, "local").await, Ok(Redelivery::AlreadyUnderWay)));
+        assert!(matches!(repeat(id, "local").await, Ok(Redelivery::AlreadyUnderWay(Some(_)))));
         gateway.deliver().await;
         assert!(matches!(repeat(id, "local").await, Ok(Redelivery::Queued(_))));
         assert_eq!(gateway.deliver().await, 1);

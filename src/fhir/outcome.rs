@@ -45,6 +45,8 @@ pub(crate) enum IssueType {
     NotFound,
     /// The thing named was there and has been deleted.
     Deleted,
+    /// `forbidden`: this one may not do this.
+    Forbidden,
     /// What is asked for does not fit the present state.
     Conflict,
     /// Several things answer to a description that must name one.
@@ -78,6 +80,7 @@ impl IssueType {
             Self::NotSupported => "not-supported",
             Self::NotFound => "not-found",
             Self::Deleted => "deleted",
+            Self::Forbidden => "forbidden",
             Self::Conflict => "conflict",
             Self::MultipleMatches => "multiple-matches",
             Self::Duplicate => "duplicate",

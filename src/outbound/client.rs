@@ -3,23 +3,33 @@
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Url, redirect};
+use reqwest::{Method, StatusCode, Url, redirect};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::guard::{self, Forbidden, PublicOnly, Reach};
 use super::{OutboundError, form};
+use crate::clock::Timestamp;
 
-/// The slowest that a long body may go, in bytes a second; the time of its call is bounded by that.
-const SLOWEST: u64 = 16 * 1024;
+/// The slowest line that is borne, in bytes a second.
+const SLOWEST: u64 = 8 * 1024;
+
+/// The longest that a line may take no byte of a body that waits for it. Where buffers are large and the line is slow,
+/// minutes go by between two signs that it moves.
+const STALL: Duration = Duration::from_mins(5);
+
+/// No call lasts longer, however well it moves.
+const LONGEST_CALL: Duration = Duration::from_hours(24);
 
 /// No longer wait is believed.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// Bounds of every call.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +110,6 @@ impl Client {
     }
 
     /// Begins a PUT.
-    #[cfg_attr(not(test), expect(dead_code, reason = "targets over HTTP will need it"))]
     pub(crate) fn put(&self, url: &str) -> Call<'_> {
         self.call(Method::PUT, url)
     }
@@ -110,12 +119,17 @@ impl Client {
         self.call(Method::PATCH, url)
     }
 
+    /// Begins a DELETE.
+    pub(crate) fn delete(&self, url: &str) -> Call<'_> {
+        self.call(Method::DELETE, url)
+    }
+
     fn call(&self, method: Method, url: &str) -> Call<'_> {
         Call {
             client: self,
             answer_bytes: self.limits.answer_bytes,
             patience: self.limits.read_timeout,
-            sent: None,
+            body: None,
             request: callable(url, self.limits.reach).map(|url| reqwest::Request::new(method, url)),
         }
     }
@@ -138,7 +152,8 @@ fn builder(limits: Limits) -> reqwest::ClientBuilder {
         .user_agent(concat!("cdex-gateway/", env!("CARGO_PKG_VERSION")))
 }
 
-/// The time that a call may take that moves so many bytes.
+/// The time that so many bytes may take, and so the longest that the other side may be silent once they were handed to
+/// the line: they can all lie in buffers.
 pub(crate) fn time_for(length: u64) -> Duration {
     Duration::from_mins(1) + Duration::from_secs(length / SLOWEST)
 }
@@ -168,9 +183,37 @@ pub(crate) struct Call<'c> {
     answer_bytes: usize,
     /// How long the answer may take to begin, once all was sent.
     patience: Duration,
-    /// Notified when a stream has been read to its end; nothing else takes long to send.
-    sent: Option<Arc<Notify>>,
+    /// What is known of a stream that is being sent; nothing else takes long.
+    body: Option<Arc<OnTheWay>>,
     request: Result<reqwest::Request, OutboundError>,
+}
+
+/// A stream that the line takes block by block.
+struct OnTheWay {
+    /// Notified with each block.
+    taken: Notify,
+    is_sent: AtomicBool,
+    /// How long the line may take nothing; for ever if nobody knows whether it is the line that is waited for.
+    stall: Option<Duration>,
+}
+
+impl OnTheWay {
+    fn take(&self, is_last: bool) {
+        self.is_sent.fetch_or(is_last, Ordering::Release);
+        self.taken.notify_one();
+    }
+
+    /// Returns once all was taken, or the line has stalled.
+    async fn sent_or_stalled(&self) -> Result<(), OutboundError> {
+        while !self.is_sent.load(Ordering::Acquire) {
+            let taken = self.taken.notified();
+            match self.stall {
+                Some(stall) => timeout(stall, taken).await.map_err(|_| OutboundError::Timeout)?,
+                None => taken.await,
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Call<'_> {
@@ -183,6 +226,11 @@ impl Call<'_> {
             Ok(request)
         });
         self
+    }
+
+    /// Sets a header field as it is.
+    pub(super) fn header_value(self, name: &HeaderName, value: &HeaderValue) -> Self {
+        self.change(|request| drop(request.headers_mut().insert(name, value.clone())))
     }
 
     /// Sends these bytes.
@@ -198,21 +246,34 @@ impl Call<'_> {
     }
 
     /// Sends what the stream brings, `length` bytes in all. An error of the stream breaks the call off.
-    pub(crate) fn stream<S>(mut self, stream: S, length: u64) -> Self
+    pub(crate) fn stream<S>(self, stream: S, length: u64) -> Self
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
-        let (sent, mut left) = (Arc::new(Notify::new()), length);
-        if length == 0 {
-            sent.notify_one();
-        }
-        self.sent = Some(sent.clone());
+        self.streamed(stream, length, None)
+    }
+
+    /// Sends blocks that are in memory, `length` bytes in all, for as long as the line takes them: what bounds the time
+    /// of the call is that it stalls.
+    pub(crate) fn blocks<S>(self, blocks: S, length: u64) -> Self
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        let call = self.streamed(blocks, length, Some(STALL));
+        call.patience(time_for(length)).timeout(LONGEST_CALL)
+    }
+
+    fn streamed<S>(mut self, stream: S, length: u64, stall: Option<Duration>) -> Self
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        let body = OnTheWay { taken: Notify::new(), is_sent: AtomicBool::new(length == 0), stall };
+        let (body, mut left) = (Arc::new(body), length);
+        self.body = Some(body.clone());
         // A body of known length may be dropped before it has told its end, so its bytes are counted.
         let stream = stream.inspect_ok(move |block: &Bytes| {
             left = left.saturating_sub(block.len() as u64);
-            if left == 0 {
-                sent.notify_one();
-            }
+            body.take(left == 0);
         });
         self.change(|request| {
             request.headers_mut().insert(reqwest::header::CONTENT_LENGTH, length.into());
@@ -259,14 +320,15 @@ impl Call<'_> {
         let silence = self.client.limits.read_timeout;
         let answer = self.client.http.execute(self.request?);
         let unanswered = async {
-            if let Some(sent) = &self.sent {
-                sent.notified().await;
+            if let Some(body) = &self.body {
+                body.sent_or_stalled().await?;
             }
             tokio::time::sleep(self.patience).await;
+            Err(OutboundError::Timeout)
         };
         let mut response = tokio::select! {
             answer = answer => answer.map_err(|error| classify(&error))?,
-            () = unanswered => return Err(OutboundError::Timeout),
+            unanswered = unanswered => return unanswered,
         };
         let headers = std::mem::take(response.headers_mut());
         let status = response.status().as_u16();
@@ -285,7 +347,7 @@ async fn within<T>(
     time: Duration,
     work: impl Future<Output = Result<T, reqwest::Error>>,
 ) -> Result<T, OutboundError> {
-    match tokio::time::timeout(time, work).await {
+    match timeout(time, work).await {
         Ok(done) => done.map_err(|error| classify(&error)),
         Err(_) => Err(OutboundError::Timeout),
     }
@@ -342,13 +404,19 @@ fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn wait_of(headers: &HeaderMap) -> Option<Duration> {
-    retry_after(text_of(headers, "retry-after")?)
-}
-
-/// The wait that a `Retry-After` asks for in seconds.
-pub(super) fn retry_after(text: &str) -> Option<Duration> {
-    Some(Duration::from_secs(text.trim().parse().ok()?).min(LONGEST_WAIT))
+/// The wait that `Retry-After` asks for: in seconds, or until a date, which is the other side's as the `Date` beside it is
+/// (RFC 9110, 10.2.3).
+pub(super) fn wait_of(headers: &HeaderMap) -> Option<Duration> {
+    let asked = text_of(headers, "retry-after")?.trim();
+    let wait = match asked.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let until = Timestamp::parse_http_date(asked)?.as_nanos();
+            let now = Timestamp::parse_http_date(text_of(headers, "date")?)?.as_nanos();
+            Duration::from_nanos(until.saturating_sub(now).try_into().unwrap_or_default())
+        }
+    };
+    Some(wait.min(LONGEST_WAIT))
 }
 
 /// What came back.
@@ -362,12 +430,18 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Status, header fields and body.
+    pub(super) fn into_parts(self) -> (StatusCode, HeaderMap, Bytes) {
+        // It is the number of one.
+        (StatusCode::from_u16(self.status).unwrap_or_default(), self.headers, self.body)
+    }
+
     /// The first value of a header field, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         text_of(&self.headers, name)
     }
 
-    /// When the other side wants to be asked again, in seconds (RFC 9110, 10.2.3); dates are not read.
+    /// When the other side wants to be asked again.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         wait_of(&self.headers)
     }

@@ -24,6 +24,17 @@ pub(crate) fn names_private(url: &str) -> bool {
     })
 }
 
+/// Whether a URL's host is written as this machine's own: nothing that goes there is on any line.
+pub(crate) fn names_loopback(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    url.as_ref().and_then(reqwest::Url::host_str).is_some_and(|host| {
+        let name = host.trim_end_matches('.');
+        name == "localhost"
+            || name.ends_with(".localhost")
+            || literal(host).is_some_and(|ip| ip.is_loopback())
+    })
+}
+
 /// The address that a URL's host is, if it is not a name. The reader of URLs has brought all spellings into one.
 pub(super) fn literal(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()

@@ -16,7 +16,7 @@ pub(crate) mod tus;
 
 pub(crate) use base::{Base, form, origin};
 pub(crate) use client::{Answer, Arriving, Call, Client, Limits, time_for};
-pub(crate) use guard::{Reach, names_private};
+pub(crate) use guard::{Reach, names_loopback, names_private};
 
 /// A call did not bring an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -205,6 +205,7 @@ impl Run<'_> {
         let interval = self.uploads.settings.checkpoint_interval;
         let mut due = Instant::now() + interval;
         let ended = loop {
+            lock.waits();
             let next = tokio::select! {
                 biased;
                 () = stopping.cancelled() => break Ended::Stopping,
@@ -216,6 +217,7 @@ impl Run<'_> {
                     continue;
                 }
             };
+            lock.works();
             let bytes = match next {
                 None => break Ended::Whole,
                 Some(Err(error)) => break Ended::Broken(error),

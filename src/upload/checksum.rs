@@ -90,14 +90,17 @@ impl UploadChecksum {
     }
 }
 
+/// What a trailer says (tus 1.0.0, checksum-trailer): the reader of a body puts it here before the body's end is seen. If
+/// nothing is there then, none came.
+pub(crate) type ChecksumTrailer = Arc<OnceLock<Result<UploadChecksum, ChecksumError>>>;
+
 /// Where the checksum of a body is to be had.
 #[derive(Debug, Clone)]
 pub(crate) enum ExpectedChecksum {
-    /// It came before the body.
-    Known(UploadChecksum),
-    /// It comes after it, in a trailer (tus 1.0.0, checksum-trailer): the reader of the body puts it here before the
-    /// body's end is seen. If nothing is there then, none came.
-    Trailer(Arc<OnceLock<Result<UploadChecksum, ChecksumError>>>),
+    /// It came before the body. A trailer that comes all the same must say the same.
+    Known(UploadChecksum, ChecksumTrailer),
+    /// It comes after it, in a trailer.
+    Trailer(ChecksumTrailer),
 }
 
 /// Hashes a body on its way in.
@@ -110,7 +113,7 @@ pub(super) struct Hashing {
 impl Hashing {
     pub(super) fn new(expected: ExpectedChecksum) -> Self {
         let hashers = match &expected {
-            ExpectedChecksum::Known(checksum) => vec![Hasher::new(checksum.algorithm)],
+            ExpectedChecksum::Known(checksum, _) => vec![Hasher::new(checksum.algorithm)],
             ExpectedChecksum::Trailer(_) => ChecksumAlgorithm::ALL.map(Hasher::new).into(),
         };
         Self { expected, hashers }
@@ -125,7 +128,11 @@ impl Hashing {
     /// Whether the body agrees with its checksum; called when the body is over.
     pub(super) fn agrees(self) -> Result<bool, ChecksumError> {
         let checksum = match &self.expected {
-            ExpectedChecksum::Known(checksum) => checksum,
+            ExpectedChecksum::Known(checksum, trailer) => match trailer.get() {
+                Some(Ok(other)) if other != checksum => return Ok(false),
+                Some(Err(error)) => return Err(*error),
+                Some(Ok(_)) | None => checksum,
+            },
             ExpectedChecksum::Trailer(told) => match told.get() {
                 Some(Ok(checksum)) => checksum,
                 Some(Err(error)) => return Err(*error),
@@ -217,7 +224,8 @@ mod tests {
             let checksum = UploadChecksum::parse(field.as_bytes()).expect(field);
             assert_eq!(checksum.to_field(), field);
             for expected in [
-                ExpectedChecksum::Known(checksum.clone()),
+                ExpectedChecksum::Known(checksum.clone(), Arc::default()),
+                ExpectedChecksum::Known(checksum.clone(), Arc::new(OnceLock::from(Ok(checksum.clone())))),
                 ExpectedChecksum::Trailer(Arc::new(OnceLock::from(Ok(checksum)))),
             ] {
                 assert_eq!(agrees(expected.clone(), b"abc"), Ok(true), "{field}");
@@ -255,7 +263,15 @@ mod tests {
         let never = ExpectedChecksum::Trailer(Arc::default());
         assert_eq!(agrees(never, b"abc"), Err(ChecksumError::Malformed));
         let wrong = OnceLock::from(Err(ChecksumError::UnknownAlgorithm));
-        let wrong = ExpectedChecksum::Trailer(Arc::new(wrong));
-        assert_eq!(agrees(wrong, b"abc"), Err(ChecksumError::UnknownAlgorithm));
+        let wrong = Arc::new(wrong);
+        assert_eq!(
+            agrees(ExpectedChecksum::Trailer(wrong.clone()), b"abc"),
+            Err(ChecksumError::UnknownAlgorithm)
+        );
+        let checksum = |field: &str| UploadChecksum::parse(field.as_bytes()).expect("a checksum");
+        let known = |trailer| ExpectedChecksum::Known(checksum(OF_ABC[0]), trailer);
+        assert_eq!(agrees(known(wrong), b"abc"), Err(ChecksumError::UnknownAlgorithm));
+        let other = OnceLock::from(Ok(checksum("sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA=")));
+        assert_eq!(agrees(known(Arc::new(other)), b"abc"), Ok(false), "header and trailer disagree");
     }
 }

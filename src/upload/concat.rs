@@ -1,6 +1,8 @@
 //! Concatenation (tus 1.0.0): the bytes of a final upload, copied from its parts in order. Each part is checked against
 //! its segments on the way, and what was copied is acknowledged like any append, so that a crash costs one checkpoint.
 
+use std::collections::BTreeSet;
+
 use bytes::{Buf, Bytes};
 use tokio_util::sync::CancellationToken;
 
@@ -51,14 +53,17 @@ impl From<SourceError> for ConcatError {
 }
 
 impl Uploads {
-    /// Makes a final upload exist, without bytes.
+    /// Makes a final upload exist, without bytes; `false` if a part is not there to be used any more. Until it has their
+    /// bytes none of them expires or is removed.
     pub(crate) async fn insert_final(
         tx: &mut Tx<'_>,
         upload: &Upload,
         parts: &[UploadId],
-    ) -> Result<(), DbError> {
+    ) -> Result<bool, DbError> {
+        let distinct: BTreeSet<UploadId> = parts.iter().copied().collect();
         store::insert(tx, std::slice::from_ref(upload)).await?;
-        store::insert_parts(tx, upload, parts).await
+        store::insert_parts(tx, upload, parts).await?;
+        store::claim_parts(tx, upload, distinct.len()).await
     }
 
     /// Copies the bytes of its parts to a final upload, from where an earlier call left it. `None` if it has them all
@@ -80,7 +85,8 @@ impl Uploads {
             store::parts(&mut reader.tx(), access, id).await?
         };
         let mut writer = self.blobs.append(&upload.key, upload.offset).await.map_err(UploadError::from)?;
-        let copied = self.copy_parts(access, &mut upload, &parts, writer.as_mut(), stopping).await;
+        let ends = Ends { lock: &lock, stopping };
+        let copied = self.copy_parts(access, &mut upload, &parts, writer.as_mut(), &ends).await;
         writer.abandon().await;
         Ok(Some(Concatenated { upload, tail: copied?.into_iter().collect(), lock }))
     }
@@ -92,7 +98,7 @@ impl Uploads {
         upload: &mut Upload,
         parts: &[UploadId],
         writer: &mut dyn BlobWriter,
-        stopping: &CancellationToken,
+        ends: &Ends<'_>,
     ) -> Result<Option<Segment>, ConcatError> {
         let from = upload.offset;
         let (mut begin, mut since_checkpoint) = (0, 0);
@@ -102,9 +108,7 @@ impl Uploads {
             if end > from.max(begin) {
                 let mut source = self.part_from(access, &part, from.saturating_sub(begin)).await?;
                 while let Some(block) = source.next().await? {
-                    if stopping.is_cancelled() {
-                        return Err(UploadError::Stopping.into());
-                    }
+                    ends.check()?;
                     since_checkpoint += block.len() as u64;
                     writer.write(block).await.map_err(UploadError::from)?;
                     if since_checkpoint >= self.settings.checkpoint_bytes {
@@ -144,6 +148,23 @@ impl Uploads {
     /// Marks a final upload as one that can never be completed.
     pub(crate) async fn give_up(tx: &mut Tx<'_>, upload: &Upload, now: Timestamp) -> Result<(), DbError> {
         store::mark_damaged(tx, upload, now).await
+    }
+}
+
+/// What ends the copying before its end.
+struct Ends<'a> {
+    /// Somebody removes the upload.
+    lock: &'a Lock,
+    /// The gateway is stopping.
+    stopping: &'a CancellationToken,
+}
+
+impl Ends<'_> {
+    fn check(&self) -> Result<(), UploadError> {
+        if self.stopping.is_cancelled() {
+            return Err(UploadError::Stopping);
+        }
+        if self.lock.is_wanted() { Err(UploadError::Locked) } else { Ok(()) }
     }
 }
 

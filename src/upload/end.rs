@@ -17,23 +17,28 @@ impl Uploads {
     /// Looks an upload up that is to be removed, with the right to do so: whoever is writing it is stopped first.
     pub(crate) async fn hold(&self, access: &Access, id: UploadId) -> Result<(Upload, Lock), UploadError> {
         self.find(access, id).await?.ok_or(UploadError::NotFound)?;
-        let lock = self.locks.take(id, PATIENCE).await.ok_or(UploadError::Locked)?;
+        let lock = self.locks.seize(id, PATIENCE).await.ok_or(UploadError::Locked)?;
         let upload = self.find(access, id).await?.ok_or(UploadError::NotFound)?;
         if upload.is_gone(self.clock.now()) { Err(UploadError::Gone) } else { Ok((upload, lock)) }
     }
 
-    /// Some uploads of every tenant that have expired, each with the right to remove it. One that is being written is
-    /// not among them: its time begins anew with its next byte.
-    pub(crate) async fn expired(&self, now: Timestamp) -> Result<Vec<(Upload, Lock)>, DbError> {
+    /// Some uploads of every tenant that have expired, each with the right to remove it, and where the next of them
+    /// begin. One that is being written is not among them: its time begins anew with its next byte.
+    pub(crate) async fn expired(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, UploadId)>,
+    ) -> Result<(Vec<(Upload, Lock)>, Option<(Timestamp, UploadId)>), DbError> {
         let expired = {
             let mut reader = self.db.reader().await?;
-            store::expired(&mut reader.tx(), now, AT_ONCE).await?
+            store::expired(&mut reader.tx(), now, after, AT_ONCE).await?
         };
+        let last = expired.last().and_then(|upload| Some((upload.expires_at?, upload.id)));
         let free = expired.into_iter().filter_map(|upload| {
             let lock = self.locks.take_free(upload.id)?;
             Some((upload, lock))
         });
-        Ok(free.collect())
+        Ok((free.collect(), last))
     }
 
     /// Leaves the row of an upload alone; `false` if it is not what it was when it was read.
@@ -70,9 +75,35 @@ impl Uploads {
         store::is_wanted(tx, id).await
     }
 
-    /// Removes the bytes of an upload that has ended. Those that a stored resource shares stay; so do all if the gateway
-    /// ends before: the next start sweeps them.
+    /// Removes the bytes of an upload that has ended. Those that a stored resource shares stay. What cannot be removed is
+    /// noted for [`Uploads::remove_left`]; if the gateway ends before, the next start sweeps it.
     pub(crate) async fn remove_bytes(&self, upload: &Upload) -> Result<(), UploadError> {
+        let removed = self.remove_now(upload).await;
+        match &removed {
+            Ok(()) => self.unremoved.forget(upload.id),
+            Err(_) => self.unremoved.note(upload),
+        }
+        removed
+    }
+
+    /// Notes that the bytes of an upload that has ended are to be removed another time.
+    pub(crate) fn remove_later(&self, upload: &Upload) {
+        self.unremoved.note(upload);
+    }
+
+    /// Removes bytes that could not be removed when their uploads ended, as far as that is possible now; returns of how
+    /// many uploads.
+    pub(crate) async fn remove_left(&self) -> u64 {
+        let mut removed = 0;
+        for upload in self.unremoved.all() {
+            // The store is away still: the others would wait for it, too.
+            let Ok(()) = self.remove_bytes(&upload).await else { break };
+            removed += 1;
+        }
+        removed
+    }
+
+    async fn remove_now(&self, upload: &Upload) -> Result<(), UploadError> {
         let is_shared = {
             let mut reader = self.db.reader().await?;
             content::exists(&mut reader.tx(), upload.id).await?

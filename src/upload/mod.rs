@@ -23,6 +23,7 @@ mod model;
 mod source;
 mod spool;
 mod store;
+mod unremoved;
 mod verified;
 
 use std::sync::Arc;
@@ -42,16 +43,20 @@ use crate::report::{self, Report, Stage};
 
 pub(crate) use append::{AppendRequest, Appended, Ended};
 pub(crate) use blob::{BlobStore, FileBlobs, ObjectBlobs, Segment, StorageKey};
-pub(crate) use checksum::{CHECKSUM_ALGORITHMS, ChecksumError, ExpectedChecksum, UploadChecksum};
+pub(crate) use checksum::{
+    CHECKSUM_ALGORITHMS, ChecksumError, ChecksumTrailer, ExpectedChecksum, UploadChecksum,
+};
 pub(crate) use concat::{ConcatError, Concatenated};
 pub(crate) use content::{Content, ContentReader};
 pub(crate) use error::UploadError;
 pub(crate) use expiry::Expiry;
+pub(crate) use lock::Lock;
 pub(crate) use metadata::{MetadataMode, UploadMetadata};
 pub(crate) use model::{Concat, Door, Upload, UploadState, stream_fields};
 pub(crate) use source::{Source, SourceError, Sources, Stored};
 pub(crate) use spool::UploadSpool;
 
+use unremoved::Unremoved;
 use verified::{VerifiedSource, source_error};
 
 /// How uploads are taken in.
@@ -75,6 +80,7 @@ pub(crate) struct Uploads {
     locks: Arc<lock::Locks>,
     settings: UploadSettings,
     tracker: TaskTracker,
+    unremoved: Unremoved,
 }
 
 impl Uploads {
@@ -87,7 +93,8 @@ impl Uploads {
         settings: UploadSettings,
         tracker: TaskTracker,
     ) -> Self {
-        Self { db, clock, blobs, locks: Arc::default(), settings, tracker }
+        let (locks, unremoved) = (Arc::default(), Unremoved::default());
+        Self { db, clock, blobs, locks, settings, tracker, unremoved }
     }
 
     /// The most bytes that an upload may have.

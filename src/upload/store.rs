@@ -49,10 +49,14 @@ const FIND_FULL: &str = concat!(
 const FIND_EXPIRED: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM upload WHERE expires_at <= $1 AND state IN ('open', 'ready') AND NOT ",
+    " FROM upload WHERE expires_at <= $1 AND (expires_at, id) > ($3, $4) AND state IN ('open', 'ready') AND NOT ",
     is_wanted!("upload.id"),
-    " ORDER BY expires_at LIMIT $2"
+    " ORDER BY expires_at, id LIMIT $2"
 );
+// Whoever has read a part before this and wants to end it finds another epoch (`END`).
+const CLAIM_PARTS: &str = "UPDATE upload SET lock_epoch = lock_epoch + 1 WHERE state = 'ready' AND tenant = $2 \
+     AND (expires_at IS NULL OR expires_at > $3) \
+     AND id IN (SELECT part_id FROM upload_part WHERE upload_id = $1)";
 const PARTS: &str = "SELECT part_id FROM upload_part WHERE upload_id = $1 AND tenant = $2 \
      AND owner = COALESCE($3, owner) ORDER BY position";
 const IS_WANTED: &str = concat!("SELECT ", is_wanted!("$1"));
@@ -65,7 +69,7 @@ const DECLARE_LENGTH: &str = "UPDATE upload SET upload_length = $1 WHERE id = $2
      AND upload_offset <= $1 AND lock_epoch = $3 AND state = 'open'";
 // Nobody who is still writing may move what is over.
 const END: &str = "UPDATE upload SET state = $1, changed_at = $2, expires_at = NULL, lock_epoch = lock_epoch + 1 \
-     WHERE id = $3 AND tenant = $4 AND state = $5 AND upload_offset = $6";
+     WHERE id = $3 AND tenant = $4 AND state = $5 AND upload_offset = $6 AND lock_epoch = $7";
 const REMOVE_SEGMENTS: &str = "DELETE FROM segment WHERE upload_id = $1 AND tenant = $2";
 const MARK_DAMAGED: &str =
     "UPDATE upload SET state = 'damaged', changed_at = $1 WHERE id = $2 AND tenant = $3 AND state = 'open'";
@@ -85,6 +89,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     FIND,
     FIND_FULL,
     FIND_EXPIRED,
+    CLAIM_PARTS,
     PARTS,
     IS_WANTED,
     ADVANCE,
@@ -298,6 +303,7 @@ pub(super) async fn end(
             .bind(&upload.tenant)
             .bind(upload.state.as_str())
             .bind(column(upload.offset))
+            .bind(upload.lock_epoch)
             .execute(conn)
             .await
             .map(|done| done.rows_affected())
@@ -328,12 +334,39 @@ pub(super) async fn remove_gone(tx: &mut Tx<'_>, ids: &[String]) -> Result<u64, 
     Ok(removed)
 }
 
-/// Up to `limit` uploads of every tenant that have expired and that no final upload needs any more.
-pub(super) async fn expired(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<Upload>, DbError> {
+/// Up to `limit` uploads of every tenant that have expired and that no final upload needs any more, in the order of their
+/// end, behind the one that ended at the moment and has the id of `after`.
+pub(super) async fn expired(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    after: Option<(Timestamp, UploadId)>,
+    limit: u32,
+) -> Result<Vec<Upload>, DbError> {
+    let (at, id) = after.map_or((i64::MIN, String::new()), |(at, id)| (at.as_nanos(), id.to_string()));
     let rows: Vec<UploadRow> = on_db!(tx, conn => {
-        sqlx::query_as(FIND_EXPIRED).bind(now.as_nanos()).bind(i64::from(limit)).fetch_all(conn).await
+        sqlx::query_as(FIND_EXPIRED)
+            .bind(now.as_nanos())
+            .bind(i64::from(limit))
+            .bind(at)
+            .bind(&id)
+            .fetch_all(conn)
+            .await
     })?;
     rows.into_iter().map(Upload::try_from).collect()
+}
+
+/// Notes that the parts of a new final upload are used; `false` if one of the `count` cannot be used any more.
+pub(super) async fn claim_parts(tx: &mut Tx<'_>, upload: &Upload, count: usize) -> Result<bool, DbError> {
+    let claimed = on_db!(tx, conn => {
+        sqlx::query(CLAIM_PARTS)
+            .bind(upload.id.to_string())
+            .bind(&upload.tenant)
+            .bind(upload.created_at.as_nanos())
+            .execute(conn)
+            .await
+            .map(|done| done.rows_affected())
+    })?;
+    Ok(claimed == count as u64)
 }
 
 /// Says what a final upload is made of.

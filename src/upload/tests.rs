@@ -131,7 +131,7 @@ impl Store {
 fn checked(id: UploadId, offset: u64, body: &[u8]) -> AppendRequest {
     let digest = base64_simd::STANDARD.encode_to_string(Sha256::digest(body));
     let checksum = UploadChecksum::parse(format!("sha256 {digest}").as_bytes()).expect("a checksum");
-    let checksum = Some(ExpectedChecksum::Known(checksum));
+    let checksum = Some(ExpectedChecksum::Known(checksum, std::sync::Arc::default()));
     AppendRequest { checksum, ..AppendRequest::new(access(), id, offset) }
 }
 

@@ -1,7 +1,9 @@
 //! What is remembered between runs: for each file and server, where its unfinished uploads are. A small JSON file each,
 //! in a folder of the user's; it is gone when the upload is complete.
 
+use std::fs::{File, TryLockError};
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,9 @@ pub(super) enum MemoryError {
         #[source]
         source: std::io::Error,
     },
+    /// Another process has it.
+    #[error("another run is uploading this file")]
+    Busy,
 }
 
 /// A piece of a file, or all of it, and its upload.
@@ -43,8 +48,14 @@ pub(super) struct Part {
 pub(super) struct Known {
     /// The pieces in their order. One that is alone is the upload itself.
     pub(super) parts: Vec<Part>,
-    /// The upload that was made of several parts, once it was asked for.
+    /// Whether the server was asked to make one upload of the parts: it may have, even if nobody knows its URL.
+    #[serde(default)]
+    pub(super) is_joining: bool,
+    /// The upload that was made of several parts, once the server has said so.
     pub(super) whole: Option<String>,
+    /// What tells the file from another of its length and time; nothing if an older version remembered this.
+    #[serde(default)]
+    pub(super) ends: Option<String>,
 }
 
 /// Everything that is remembered.
@@ -92,6 +103,29 @@ impl Memory {
         (!known.parts.is_empty()).then_some(known)
     }
 
+    /// Keeps other runs from uploading the same file to the same place, until the lock is dropped or the process ends.
+    ///
+    /// # Errors
+    /// [`MemoryError::Busy`] if one is at it.
+    pub(super) fn lock(&self) -> Result<MemoryLock, MemoryError> {
+        let path = self.path.with_extension("lock");
+        let failed = |source| MemoryError::Folder { path: path.clone(), source };
+        std::fs::create_dir_all(path.parent().ok_or(MemoryError::NoFolder)?).map_err(failed)?;
+        loop {
+            let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(MemoryError::Busy),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+            // Whoever had it before may have removed the file between our opening and our locking it.
+            let ours = file.metadata().map_err(failed)?.ino();
+            if std::fs::metadata(&path).is_ok_and(|there| there.ino() == ours) {
+                return Ok(MemoryLock { path, _file: file });
+            }
+        }
+    }
+
     /// Remembers: after a crash there is what was before, or this. Only the user can read it: who has the URL of an
     /// upload may be able to change it.
     pub(super) fn keep(&self, known: &Known) -> Result<(), MemoryError> {
@@ -116,6 +150,21 @@ impl Memory {
     }
 }
 
+/// The right to upload one file to one place; given back when dropped.
+#[derive(Debug)]
+pub(super) struct MemoryLock {
+    path: PathBuf,
+    /// The lock goes with it.
+    _file: File,
+}
+
+impl Drop for MemoryLock {
+    fn drop(&mut self) {
+        // Still locked: who waits for it finds that it is gone. One that stays is taken by the next run.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,7 +176,9 @@ mod tests {
         let file = Fingerprint { path: "/x/y".into(), length: 1, modified: 2 };
         let known = Known {
             parts: vec![Part { start: 0, length: 1, url: Some("http://h/1".to_owned()) }],
+            is_joining: false,
             whole: None,
+            ends: None,
         };
         let memory = memories.of("http://h", "a YQ==", &file);
         memory.forget().expect("nothing is there");
@@ -148,5 +199,27 @@ mod tests {
         assert_eq!(memory.recall(), None);
         std::fs::write(&memory.path, r#"{"parts":[],"whole":null}"#).expect("a file");
         assert_eq!(memory.recall(), None);
+    }
+
+    #[test]
+    fn one_run_at_a_time_uploads_a_file_to_a_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let memories = Memories::at(Some(folder.path().join("a"))).expect("a folder");
+        let file = Fingerprint { path: "/x/y".into(), length: 1, modified: 2 };
+        let lock = memories.of("http://h", "", &file).lock().expect("nobody has it");
+        assert!(matches!(memories.of("http://h", "", &file).lock(), Err(MemoryError::Busy)));
+        memories.of("http://i", "", &file).lock().expect("another place");
+        drop(lock);
+        memories.of("http://h", "", &file).lock().expect("nobody has it any more");
+        assert_eq!(std::fs::read_dir(folder.path().join("a")).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn what_an_older_version_remembered_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let memory = Memory { path: folder.path().join("m.json") };
+        std::fs::write(&memory.path, r#"{"parts":[{"start":0,"length":1,"url":null}],"whole":null}"#)
+            .expect("a file");
+        assert!(memory.recall().is_some_and(|known| !known.is_joining && known.ends.is_none()));
     }
 }

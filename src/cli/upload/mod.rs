@@ -19,7 +19,7 @@ use crate::auth::{AccessToken, Credentials, DexLogin, Grant};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Secret;
 use crate::outbound::tus::{Locations, Patience, Remedy, TusClient, TusError, TusSettings};
-use crate::outbound::{Base, Client, Limits, OutboundError, Reach};
+use crate::outbound::{Base, Client, Limits, Reach};
 use crate::upload::UploadMetadata;
 use memory::{Memories, MemoryError};
 use transfer::{Transfer, Uploaded};
@@ -35,7 +35,7 @@ const PATIENCE: Patience =
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 all files are uploaded; 75 some are not, and the same command goes on where it was; \
-                        1 some are not, and would not be another time."
+                        1 some are not, and would not be another time; 2 the command is written wrong."
 )]
 pub(super) struct UploadArgs {
     /// The files.
@@ -85,6 +85,14 @@ enum UploadError {
     /// It cannot be read.
     #[error("{0}")]
     File(#[from] std::io::Error),
+    /// A file that an argument names cannot be read.
+    #[error("{}: {source}", path.display())]
+    Setting {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// It is not what it was when the upload began.
     #[error("the file has changed while it was sent; run the command again to send it as it is now")]
     Changed,
@@ -94,6 +102,12 @@ enum UploadError {
     /// The server, or the way to it.
     #[error("{0}")]
     Tus(#[from] TusError),
+    /// The server was asked to put the parts together, and nobody knows whether it did.
+    #[error(
+        "an earlier run was cut off while the server put the parts together: whether it did can be seen there alone; \
+         if it did not, run the command with --anew"
+    )]
+    Uncertain,
     /// What was begun cannot be remembered.
     #[error("{0}")]
     Memory(#[from] MemoryError),
@@ -107,8 +121,10 @@ impl UploadError {
                 Remedy::Wait(_) | Remedy::NewUpload => true,
                 Remedy::Permission | Remedy::Nothing => false,
             },
-            Self::Changed => true,
-            Self::File(_) | Self::Argument(_) | Self::Memory(_) => false,
+            Self::Changed | Self::Memory(MemoryError::Busy) => true,
+            Self::File(_) | Self::Setting { .. } | Self::Argument(_) | Self::Uncertain | Self::Memory(_) => {
+                false
+            }
         }
     }
 
@@ -175,17 +191,41 @@ async fn upload(
     };
     let file = transfer::Fingerprint::of(path).await?;
     let memory = memories.of(&args.to, &metadata, &file);
+    let _lock = memory.lock()?;
     if args.anew {
         memory.forget()?;
     }
     transfer.run(&file, &memory).await
 }
 
+/// Why a URL cannot be called, if so.
+fn not_callable(url: &str) -> Option<&'static str> {
+    if Base::parse(url).is_ok() {
+        return None;
+    }
+    let rest = url
+        .split_once("://")
+        .filter(|(scheme, _)| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));
+    let Some((_, rest)) = rest else {
+        return Some("the URL cannot be called: it must begin with http:// or https://");
+    };
+    Some(match rest.split(['/', '?', '#']).next() {
+        Some(host) if host.contains('@') => {
+            "the URL cannot be called: it must not carry a user or a password; --token-file and --oauth are for that"
+        }
+        _ if rest.contains(['?', '#']) => {
+            "the URL cannot be called: it must have neither a query nor a fragment"
+        }
+        _ => "the URL cannot be called: it has no host that could be one",
+    })
+}
+
 /// The server, and what is remembered of it.
 fn prepare(args: &UploadArgs) -> Result<(TusClient, Memories), UploadError> {
-    let is_web_url = |url: &String| Base::parse(url).is_ok();
-    if !is_web_url(&args.to) || args.oauth.as_ref().is_some_and(|url| !is_web_url(url)) {
-        return Err(TusError::Call(OutboundError::Url).into());
+    for url in [Some(&args.to), args.oauth.as_ref()].into_iter().flatten() {
+        if let Some(rule) = not_callable(url) {
+            return Err(UploadError::Argument(rule));
+        }
     }
     let limits = Limits { reach: Reach::Everywhere, ..Limits::default() };
     let clock: SharedClock = Arc::new(SystemClock);
@@ -205,7 +245,10 @@ fn prepare(args: &UploadArgs) -> Result<(TusClient, Memories), UploadError> {
 }
 
 fn credentials(args: &UploadArgs) -> Result<Credentials, UploadError> {
-    let secret_in = |path: &PathBuf| std::fs::read_to_string(path).map(|text| text.trim().to_owned());
+    let secret_in = |path: &PathBuf| match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(source) => Err(UploadError::Setting { path: path.clone(), source }),
+    };
     if let Some(path) = &args.token_file {
         let text = secret_in(path)?;
         let token = AccessToken::new(&text);
@@ -261,7 +304,25 @@ mod tests {
     }
 
     #[test]
+    fn why_a_url_cannot_be_called_is_told() {
+        for (url, reason) in [
+            ("ftp://h/files", "http://"),
+            ("h:8080/files", "http://"),
+            ("http://me:ZZSECRET@h/files", "user"),
+            ("https://h/files?x", "query"),
+            ("http://foo bar/", "host"),
+            ("http://", "host"),
+        ] {
+            let told = not_callable(url).unwrap_or_default();
+            assert!(told.contains(reason) && !told.contains("ZZ"), "{url}: {told}");
+        }
+        assert_eq!(not_callable("HTTP://h:1/files"), None);
+    }
+
+    #[test]
     fn only_what_may_pass_is_worth_another_run() {
+        use crate::outbound::OutboundError;
+
         let refused = |status| {
             let refusal = crate::outbound::tus::Refusal { status, retry_after: None, messages: Vec::new() };
             UploadError::Tus(TusError::Refused(refusal)).is_worth_another_run()

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
+use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
@@ -17,6 +18,9 @@ use crate::outbound::tus::{Remedy, Sending, TusClient, TusError};
 
 /// How often, at most, a server is asked whether it has put the parts together, and the wait between.
 const ASKED: (u32, Duration) = (600, Duration::from_millis(500));
+
+/// Bytes at either end of a file by which it is known again.
+const END: u64 = 64 * 1024;
 
 /// A file as it was when its upload began.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +35,25 @@ pub(super) struct Fingerprint {
 
 impl Fingerprint {
     /// That of a file now.
-    pub(super) async fn of(path: &Path) -> io::Result<Self> {
+    pub(super) async fn of(path: &Path) -> Result<Self, UploadError> {
         let path = tokio::fs::canonicalize(path).await?;
         let metadata = tokio::fs::metadata(&path).await?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
+        // What cannot be read twice cannot be gone on with, and a pipe that nobody writes to is waited for without end.
+        if !metadata.is_file() {
+            return Err(UploadError::Argument("it is no regular file; only those can be uploaded"));
         }
         Ok(Self { length: metadata.len(), modified: nanos(&metadata), path })
+    }
+
+    /// What tells its bytes from others of the same length and time, as far as that is cheap.
+    async fn ends(&self) -> Result<String, UploadError> {
+        let mut file = self.open().await?;
+        let length = self.length.min(END);
+        let mut hash = Sha256::new();
+        for at in [0, self.length - length] {
+            hash.update(self.read(&mut file, at, length).await?);
+        }
+        Ok(hex::encode(hash.finalize()))
     }
 
     /// Opens it.
@@ -94,12 +110,14 @@ impl Transfer<'_> {
     /// Uploads a file: goes on with what is remembered, and begins anew if the server has forgotten it.
     pub(super) async fn run(&self, file: &Fingerprint, memory: &Memory) -> Result<Uploaded, UploadError> {
         let begun = Instant::now();
-        let mut known = memory.recall();
+        let ends = file.ends().await?;
+        let is_same = |known: &Known| known.ends.as_ref().is_none_or(|known| *known == ends);
+        let mut known = memory.recall().filter(is_same);
         loop {
             let is_resumed = known.is_some();
             let mut at = match known.take() {
                 Some(known) => known,
-                None => self.plan(file.length).await?,
+                None => self.plan(file.length, &ends).await,
             };
             match self.go_on(file, memory, &mut at).await {
                 Ok((url, resumed_from)) => {
@@ -116,12 +134,13 @@ impl Transfer<'_> {
     }
 
     /// Divides the file: into parts that are worth a request each, if the server puts parts together.
-    async fn plan(&self, length: u64) -> Result<Known, UploadError> {
-        let can_concatenate = self.parallel > 1 && self.client.features().await?.concatenation;
+    async fn plan(&self, length: u64, ends: &str) -> Known {
+        let can_concatenate = self.parallel > 1 && self.client.features().await.concatenation;
         let count = if can_concatenate { self.parallel.min(length / self.chunk_bytes).max(1) } else { 1 };
         let start = |part: u64| length / count * part + (length % count).min(part);
         let part = |at| Part { start: start(at), length: start(at + 1) - start(at), url: None };
-        Ok(Known { parts: (0..count).map(part).collect(), whole: None })
+        let parts = (0..count).map(part).collect();
+        Known { parts, is_joining: false, whole: None, ends: Some(ends.to_owned()) }
     }
 
     /// Does what is left to do; gives the URL, and how much the server had.
@@ -133,7 +152,11 @@ impl Transfer<'_> {
     ) -> Result<(String, u64), UploadError> {
         if let Some(whole) = &known.whole {
             self.wait_for(whole, file.length).await?;
+            self.remove_parts(known).await;
             return Ok((whole.clone(), file.length));
+        }
+        if known.is_joining {
+            return Err(UploadError::Uncertain);
         }
         let (sendings, resumed_from) = self.sendings(file, memory, known).await?;
         self.progress.begin(file.length, resumed_from);
@@ -147,11 +170,42 @@ impl Transfer<'_> {
         if let [only] = &urls[..] {
             return Ok((only.clone(), resumed_from));
         }
-        let whole = self.client.concatenate(&urls, self.metadata).await?;
-        known.whole = Some(whole.clone());
-        memory.keep(known)?;
+        let whole = self.join(&urls, memory, known).await?;
         self.wait_for(&whole, file.length).await?;
+        self.remove_parts(known).await;
         Ok((whole, resumed_from))
+    }
+
+    /// Has the parts put together. That is remembered before it is asked for: a second upload of the same file would be
+    /// delivered, too.
+    async fn join(&self, urls: &[String], memory: &Memory, known: &mut Known) -> Result<String, UploadError> {
+        known.is_joining = true;
+        memory.keep(known)?;
+        let joined = self.patiently(|| self.client.concatenate(urls, self.metadata), is_refused).await;
+        match joined {
+            Ok(whole) => {
+                known.whole = Some(whole.clone());
+                memory.keep(known)?;
+                Ok(whole)
+            }
+            Err(error) => {
+                if is_refused(&error) {
+                    known.is_joining = false;
+                    memory.keep(known)?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Removes what the whole was made of, where the server lets that be done; where it fails they expire there.
+    async fn remove_parts(&self, known: &Known) {
+        if !self.client.features().await.termination {
+            return;
+        }
+        for url in known.parts.iter().filter_map(|part| part.url.as_ref()) {
+            let _ = self.client.terminate(url).await;
+        }
     }
 
     /// An upload for each part: as it stands where there is one, else a new one, which is remembered at once.
@@ -174,7 +228,10 @@ impl Transfer<'_> {
                 at += 1;
                 continue;
             }
-            match self.create(length, is_whole).await {
+            // The second part brings the metadata, so that a server that judges them does so before the first byte. The
+            // first goes without: that tells who wants them of each part.
+            let metadata = if is_whole || at == 1 { self.metadata } else { "" };
+            match self.create(length, is_whole, metadata).await {
                 Ok(url) => {
                     known.parts[at].url = Some(url.clone());
                     memory.keep(known)?;
@@ -185,28 +242,50 @@ impl Transfer<'_> {
                 Err(TusError::Refused(refusal)) if !is_whole && at == 0 && refusal.status == 400 => {
                     known.parts = vec![Part { start: 0, length: file.length, url: None }];
                 }
+                Err(error @ TusError::Refused(_))
+                    if resumed_from == 0 && error.remedy() == Remedy::Nothing =>
+                {
+                    self.remove_parts(known).await;
+                    memory.forget()?;
+                    return Err(error.into());
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         Ok((sendings, resumed_from))
     }
 
-    /// Creates an upload. A line that breaks meanwhile may leave an empty one that nobody knows; a server that is not there
-    /// at all is not waited for.
-    async fn create(&self, length: u64, is_whole: bool) -> Result<String, TusError> {
+    /// Creates an upload. A line that breaks meanwhile may leave an empty one that nobody knows.
+    async fn create(&self, length: u64, is_whole: bool, metadata: &str) -> Result<String, TusError> {
+        if is_whole {
+            self.patiently(|| self.client.create(length, metadata), |_| true).await
+        } else {
+            self.patiently(|| self.client.create_partial(length, metadata), |_| true).await
+        }
+    }
+
+    /// Asks for something until it is done, or asking again does not help or may not be. A server that is not there at
+    /// all is not waited for.
+    async fn patiently<F>(
+        &self,
+        ask: impl Fn() -> F,
+        may_be_repeated: impl Fn(&TusError) -> bool,
+    ) -> Result<String, TusError>
+    where
+        F: Future<Output = Result<String, TusError>>,
+    {
         let mut failures = 0;
         loop {
-            let created = if is_whole {
-                self.client.create(length, self.metadata).await
-            } else {
-                self.client.create_partial(length).await
+            let error = match ask().await {
+                Ok(url) => return Ok(url),
+                Err(error) => error,
             };
-            let Err(error) = created else { return created };
             let is_absent = matches!(error, TusError::Call(error) if error.nothing_was_sent());
             failures += 1;
             match error.remedy() {
                 Remedy::Wait(asked)
                     if !is_absent
+                        && may_be_repeated(&error)
                         && failures <= PATIENCE.failures
                         && asked.is_none_or(|asked| asked <= PATIENCE.longest) =>
                 {
@@ -249,5 +328,15 @@ impl Transfer<'_> {
             tokio::time::sleep(pause).await;
         }
         Err(last.into())
+    }
+}
+
+/// Whether the server certainly did not do what it was asked for.
+fn is_refused(error: &TusError) -> bool {
+    match error {
+        TusError::Refused(refusal) => !matches!(refusal.status, 500 | 502 | 504),
+        TusError::Call(error) => error.nothing_was_sent(),
+        TusError::Token(_) => true,
+        _ => false,
     }
 }

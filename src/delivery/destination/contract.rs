@@ -76,6 +76,7 @@ impl Job {
         let request = DeliveryRequest {
             delivery_id: self.delivery_id,
             lease_epoch,
+            delivered_before: 0,
             upload_id: self.upload_id,
             path: &self.path,
             media_type: None,

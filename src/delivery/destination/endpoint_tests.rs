@@ -36,6 +36,7 @@ async fn deliver(url: &str, path: &str, source: MemorySource) -> Result<Delivere
     let request = DeliveryRequest {
         delivery_id: DeliveryId::new(),
         lease_epoch: 1,
+        delivered_before: 0,
         upload_id: UploadId::new(),
         path,
         media_type: Some("application/fhir+json"),
@@ -98,6 +99,7 @@ async fn an_endpoint_that_is_silent_for_as_long_as_the_delivery_allows_is_tried_
     let request = DeliveryRequest {
         delivery_id: DeliveryId::new(),
         lease_epoch: 1,
+        delivered_before: 0,
         upload_id: UploadId::new(),
         path: server.url(),
         media_type: None,

@@ -82,6 +82,7 @@ async fn deliver(destination: &FileDestination, path: &str, bytes: &[u8]) -> Res
     let request = DeliveryRequest {
         delivery_id: DeliveryId::new(),
         lease_epoch: 1,
+        delivered_before: 0,
         upload_id: UploadId::new(),
         path,
         media_type: None,

@@ -16,9 +16,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub(crate) use dex::DexDestination;
+pub(crate) use dex::metadata::misfits as dex_misfits;
 pub(crate) use endpoint::{EndpointDestination, HELD};
 pub(crate) use file::{FileDestination, FileSettings};
-pub(crate) use object::labels::{Holder, misfits};
+pub(crate) use object::labels::{Holder, misfits as object_misfits};
 pub(crate) use object::{MetadataPlace, ObjectDestination, ObjectSettings};
 
 use super::{DeliveryError, Progress};
@@ -31,6 +32,8 @@ pub(crate) struct DeliveryRequest<'a> {
     pub(crate) delivery_id: DeliveryId,
     /// Which lease of the delivery this is: names what an earlier one may have left behind.
     pub(crate) lease_epoch: i64,
+    /// How often it was delivered before: whoever asks for it again wants it written anew (dex-upload D-02).
+    pub(crate) delivered_before: u32,
     /// The upload that is delivered.
     pub(crate) upload_id: UploadId,
     /// Where at the target: relative, `/` between its parts; at an endpoint its URL.

@@ -144,6 +144,7 @@ impl Job {
         let request = DeliveryRequest {
             delivery_id: self.delivery_id,
             lease_epoch: 1,
+            delivered_before: 0,
             upload_id: self.upload_id,
             path: self.path,
             media_type: Some("text/plain"),

@@ -44,6 +44,8 @@ pub(crate) struct CarriedUpload {
     pub(crate) media_type: Option<String>,
     /// What a report about it repeats.
     pub(crate) stream: StreamFields,
+    /// How often this delivery of it has succeeded.
+    pub(crate) delivered_before: u32,
 }
 
 /// How an attempt ended and what comes next, ready to be written.
@@ -423,14 +425,13 @@ pub(crate) async fn counts(tx: &mut Tx<'_>, access: &Access) -> Result<Vec<(Deli
 /// What a delivery has to know of its upload.
 pub(super) async fn carried_upload(
     tx: &mut Tx<'_>,
-    access: &Access,
-    upload_id: UploadId,
+    delivery: &Delivery,
 ) -> Result<Option<CarriedUpload>, DbError> {
     let row: Option<UploadRow> = on_db!(tx, conn => {
         sqlx::query_as(UPLOAD)
-            .bind(upload_id.to_string())
-            .bind(access.tenant())
-            .bind(access.owner())
+            .bind(delivery.upload_id.to_string())
+            .bind(&delivery.tenant)
+            .bind(delivery.id.to_string())
             .fetch_optional(conn)
             .await
     })?;

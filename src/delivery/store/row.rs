@@ -160,6 +160,7 @@ pub(super) struct UploadRow {
     media_type: Option<String>,
     data_stream_id: String,
     data_stream_route: String,
+    delivered_before: i64,
 }
 
 impl TryFrom<UploadRow> for CarriedUpload {
@@ -183,6 +184,7 @@ impl TryFrom<UploadRow> for CarriedUpload {
             },
             manifest: row.manifest,
             media_type: row.media_type,
+            delivered_before: u32::try_from(row.delivered_before).unwrap_or(u32::MAX),
         })
     }
 }

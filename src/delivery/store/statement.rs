@@ -26,8 +26,7 @@ pub(super) const REPEAT: &str = "INSERT INTO delivery \
      (id, tenant, owner, upload_id, target, path, status, cause, due_at, attempts, lease_epoch, trace, created_at) \
      VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, 0, 0, $9, $8) \
      ON CONFLICT (upload_id, target, path) DO UPDATE SET status = 'pending', cause = excluded.cause, \
-     due_at = excluded.due_at, attempts = 0, trace = excluded.trace, settled_at = NULL, \
-     progress = NULL \
+     due_at = excluded.due_at, attempts = 0, trace = excluded.trace, settled_at = NULL \
      WHERE delivery.status NOT IN ('pending', 'leased', 'waiting') AND delivery.tenant = excluded.tenant \
      RETURNING id";
 /// The targets that something is due at `$now`: one step through the index for each target, however much waits.
@@ -113,7 +112,7 @@ pub(super) const SETTLE: &str = concat!(
     " THEN 9223372036854775807 ELSE $4 END, location = COALESCE($5, location), settled_at = CASE WHEN ",
     blocks!(),
     " THEN NULL ELSE COALESCE($6, settled_at) END, attempts = attempts + 1, lease_owner = NULL, \
-     progress = CASE WHEN $3 IN ('pending', 'waiting') THEN progress END \
+     progress = CASE WHEN $3 <> 'delivered' THEN progress END \
      WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'"
 );
 pub(super) const FOLLOWED: &str = "UPDATE delivery SET settled_at = $3, due_at = $3 \
@@ -160,7 +159,7 @@ pub(super) const FOUND: &str = "SELECT delivery.id, delivery.tenant, delivery.ow
      AND number = (SELECT MAX(number) FROM attempt WHERE attempt.delivery_id = delivery.id)) AS last_issue \
      FROM delivery JOIN upload ON upload.id = upload_id WHERE ";
 pub(super) const REQUEUE: &str = "UPDATE delivery SET status = 'pending', cause = 'manual', due_at = $4, attempts = 0, \
-     settled_at = NULL, progress = NULL \
+     settled_at = NULL \
      WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) AND status NOT IN ('pending', 'leased', 'waiting') \
      AND EXISTS (SELECT 1 FROM upload WHERE upload.id = upload_id AND state = 'complete')";
 pub(super) const FIND: &str = concat!(
@@ -173,8 +172,9 @@ pub(super) const ATTEMPTS: &str = "SELECT id, delivery_id, target, number, cause
      WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) ORDER BY ended_at, number, id";
 pub(super) const COUNTS: &str = "SELECT status, COUNT(*) FROM delivery WHERE tenant = $1 AND owner = COALESCE($2, owner) \
      GROUP BY status";
-pub(super) const UPLOAD: &str = "SELECT id, tenant, owner, manifest, media_type, data_stream_id, data_stream_route \
-     FROM upload WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)";
+pub(super) const UPLOAD: &str = "SELECT id, tenant, owner, manifest, media_type, data_stream_id, data_stream_route, \
+     (SELECT COUNT(*) FROM attempt WHERE attempt.delivery_id = $3 AND attempt.status = 'SUCCESS') AS delivered_before \
+     FROM upload WHERE id = $1 AND tenant = $2";
 
 /// Every fixed statement of this store, and the database it is for if there is only one.
 #[cfg(test)]

@@ -56,6 +56,7 @@ impl Exchange {
         count_removed("idempotency-key", keys);
         self.tidy_exports(now).await?;
         self.expire_uploads(now).await?;
+        self.uploads.remove_left().await;
         let (counts, scans_waiting) = {
             let mut reader = self.db.reader().await?;
             let counts = delivery::counts(&mut reader.tx(), &Access::of_worker(DEFAULT_TENANT)).await?;

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::super::terminate_upload::LEFT;
 use super::policy::{Periods, is_over};
 use super::store::{self, Candidate, Mark, Page};
 use crate::audit::{self, AuditOutcome, Entry};
@@ -162,7 +163,9 @@ impl Exchange {
         });
         let retired = unit.await?;
         for upload in &retired {
-            self.remove_bytes(upload).await;
+            if let Err(error) = self.uploads.remove_bytes(upload).await {
+                tracing::warn!(upload.id = %upload.id, %error, "{LEFT}");
+            }
         }
         Ok(retired.len() as u64)
     }

@@ -248,7 +248,8 @@ async fn w_23_what_is_left_of_an_upload_goes_in_its_turn() {
         assert_eq!(after(&gateway, 20 * DAY).await, nothing, "a delivery stays as long as the bytes");
         let both = Removed { sources: 1, deliveries: 1, ..nothing };
         assert_eq!(after(&gateway, 10 * DAY).await, both);
-        let repeated = gateway.exchange.redeliver(&Caller::anonymous(), "request-1", done, "local").await;
+        let repeated =
+            gateway.exchange.redeliver(&Caller::anonymous(), "request-1", done, ("local", false)).await;
         assert!(matches!(repeated, Err(RedeliveryRefused::Gone)), "{repeated:?}");
         let of_refused = gateway.stages(refused).await.len();
         let of_done = gateway.stages(done).await.len();

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::DoorState;
 use crate::clock::Timestamp;
 use crate::delivery::{DeliveryFilter, DeliveryStatus, FoundDelivery};
+use crate::exchange::check_health::Part;
 use crate::exchange::redeliver_many::Repeat;
 use crate::http::body;
 use crate::http::extract::Authenticated;
@@ -25,6 +26,20 @@ const REPEATS: (u32, u32) = (1_000, 10_000);
 
 /// A body has the words of a filter in it.
 const BODY_LIMIT: u64 = 16 * 1024;
+
+/// The words of [`AskWire`].
+const WORDS: [&str; 10] = [
+    "status",
+    "target",
+    "data_stream_id",
+    "data_stream_route",
+    "sender_id",
+    "since",
+    "until",
+    "limit",
+    "after",
+    "dry_run",
+];
 
 /// What is asked for, as a query or as a body.
 #[derive(Debug, Default, Deserialize)]
@@ -63,9 +78,17 @@ impl AskWire {
         })
     }
 
-    /// How many, at least one.
-    fn limit(&self, (usual, most): (u32, u32)) -> u32 {
-        self.limit.unwrap_or(usual).clamp(1, most)
+    /// The delivery behind which to begin.
+    fn after(&self) -> Result<Option<DeliveryId>, ()> {
+        self.after.as_deref().map(|after| after.parse().map_err(drop)).transpose()
+    }
+
+    /// How many, at most so many; none is no number.
+    fn limit(&self, (usual, most): (u32, u32)) -> Result<u32, &'static str> {
+        match self.limit {
+            Some(0) => Err("limit"),
+            limit => Ok(limit.unwrap_or(usual).min(most)),
+        }
     }
 }
 
@@ -128,16 +151,18 @@ pub(super) async fn list(
         Ok(filter) => filter,
         Err(name) => return refused(name),
     };
-    let Ok(after) = ask.after.as_deref().map(str::parse::<DeliveryId>).transpose() else {
-        return refused("after");
-    };
+    let Ok(after) = ask.after() else { return refused("after") };
     if ask.dry_run.is_some() {
         return refused("dry_run");
     }
+    let limit = match ask.limit(PAGE) {
+        Ok(limit) => limit,
+        Err(name) => return refused(name),
+    };
     let (access, exchange) = (caller.access(), &state.exchange);
     let found = async {
         let total = exchange.count_deliveries(&access, &filter).await?;
-        Ok((total, exchange.find_deliveries(&access, &filter, after, ask.limit(PAGE)).await?))
+        Ok((total, exchange.find_deliveries(&access, &filter, after, limit).await?))
     };
     match found.await {
         Ok((total, page)) => {
@@ -156,6 +181,8 @@ struct RepeatsWire<'a> {
     skipped: usize,
     /// Whether more of the same are left, beyond the limit.
     more: bool,
+    /// `after` of the call that goes on with them; null if none are left.
+    next: Option<String>,
     deliveries: Vec<RepeatWire<'a>>,
 }
 
@@ -189,14 +216,23 @@ pub(super) async fn redeliver(
     }
     // What is under way is made anyhow.
     if filter.statuses.iter().any(|status| status.is_under_way()) {
-        return refused("status");
+        return super::text(
+            StatusCode::BAD_REQUEST,
+            "status: only dead, delivered and cancelled can be delivered again; what is under way is made anyhow\n",
+        );
     }
-    if ask.after.is_some() {
-        return refused("after");
-    }
+    let Ok(after) = ask.after() else { return refused("after") };
     let is_dry_run = ask.dry_run.unwrap_or(false);
-    let bounds = (ask.limit(REPEATS), is_dry_run);
-    match state.exchange.redeliver_many(&caller, current.as_str(), &filter, bounds).await {
+    let limit = match ask.limit(REPEATS) {
+        Ok(limit) => limit,
+        Err(name) => return refused(name),
+    };
+    let page = (after, limit);
+    match state.exchange.redeliver_many(&caller, current.as_str(), &filter, page, is_dry_run).await {
+        // Nothing was ever meant for it, nor could be.
+        Ok(repeats) if repeats.deliveries.is_empty() && !is_target(&state, ask.target.as_deref()) => {
+            super::text(StatusCode::BAD_REQUEST, "target: there is no target of this name\n")
+        }
         Ok(repeats) => {
             let all = repeats.deliveries.len();
             let queued = repeats.deliveries.iter().filter(|(_, repeat)| *repeat == Repeat::Queued).count();
@@ -205,6 +241,7 @@ pub(super) async fn redeliver(
                 queued,
                 skipped: all - queued,
                 more: repeats.next.is_some(),
+                next: repeats.next.map(|id| id.to_string()),
                 deliveries: repeats.deliveries.iter().map(repeat_wire).collect(),
             };
             super::json(StatusCode::OK, &wire)
@@ -223,6 +260,49 @@ fn repeat_wire((found, repeat): &(FoundDelivery, Repeat)) -> RepeatWire<'_> {
     }
 }
 
+/// Whether deliveries can be made to it; to say none is to mean all.
+fn is_target(state: &DoorState, target: Option<&str>) -> bool {
+    let Some(target) = target else { return true };
+    let parts = state.exchange.parts_at_rest();
+    parts.iter().any(|(part, _)| matches!(part, Part::Target(name) if name == target))
+}
+
+/// What is wrong with a word of the query or the body, and what would be right.
 fn refused(what: &str) -> Response {
-    super::text(StatusCode::BAD_REQUEST, format!("{what} cannot be used here\n"))
+    let rule = match what {
+        "status" => {
+            let words: Vec<&str> = DeliveryStatus::ALL.iter().map(|status| status.as_str()).collect();
+            format!("must be one or more of {}, with commas", words.join(", "))
+        }
+        "since" | "until" => "must be a moment as RFC 3339 writes it, with its zone".to_owned(),
+        "after" => "must be what next of the page before says".to_owned(),
+        "limit" => "must be 1 or more".to_owned(),
+        "dry_run" => "is for POST /deliveries/redeliver".to_owned(),
+        _ => format!("may have {}, and no other words", WORDS.join(", ")),
+    };
+    super::text(StatusCode::BAD_REQUEST, format!("{what}: {rule}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_that_are_told_are_those_that_are_read() {
+        for word in WORDS {
+            let value = match word {
+                "limit" => serde_json::json!(1),
+                "dry_run" => serde_json::json!(true),
+                _ => serde_json::json!("x"),
+            };
+            let ask = serde_json::json!({ word: value });
+            assert!(serde_json::from_value::<AskWire>(ask).is_ok(), "{word}");
+        }
+        assert!(serde_json::from_str::<AskWire>(r#"{"stream":"x"}"#).is_err());
+        let none = AskWire { limit: Some(0), ..AskWire::default() };
+        assert_eq!(none.limit(PAGE), Err("limit"));
+        let many = AskWire { limit: Some(u32::MAX), ..AskWire::default() };
+        assert_eq!(many.limit(PAGE), Ok(PAGE.1));
+        assert_eq!(AskWire::default().limit(PAGE), Ok(PAGE.0));
+    }
 }

@@ -16,11 +16,14 @@ use crate::id::UploadId;
 /// A body of this call has two short words in it.
 const BODY_LIMIT: u64 = 16 * 1024;
 
+/// Other keys mean nothing, as with DEX.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RouteWire {
     target: String,
     source: Option<String>,
+    /// Beyond DEX: says what would be done, and does nothing.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// Queues one delivery and answers with the upload's id, or with JSON where that is accepted.
@@ -36,25 +39,27 @@ pub(super) async fn redeliver(
         Ok(body) => body,
         Err(fault) => return super::text(fault.status(), ""),
     };
-    let Ok(RouteWire { target, source }) = serde_json::from_slice(&body) else {
+    let Ok(RouteWire { target, source, dry_run }) = serde_json::from_slice(&body) else {
         return super::text(StatusCode::BAD_REQUEST, "");
     };
     if source.is_some_and(|source| source != "upload") {
         return super::text(StatusCode::BAD_REQUEST, "Could not find source\n");
     }
     let Ok(id) = id.parse::<UploadId>() else { return unknown() };
-    match state.exchange.redeliver(&caller, current.as_str(), id, &target).await {
+    match state.exchange.redeliver(&caller, current.as_str(), id, (&target, dry_run)).await {
         Ok(redelivery) if wants_json => {
             let (delivery, status) = match redelivery {
-                Redelivery::Queued(delivery) => (Some(delivery), "queued"),
-                Redelivery::AlreadyUnderWay => (None, "under-way"),
+                Redelivery::Queued(delivery) => (delivery, "queued"),
+                Redelivery::AlreadyUnderWay(delivery) => (delivery, "under-way"),
             };
             let wire = serde_json::json!({ "upload_id": id, "delivery_id": delivery, "status": status });
             super::json(StatusCode::OK, &wire)
         }
         Ok(_) => super::text(StatusCode::OK, id.to_string()),
         Err(RedeliveryRefused::UnknownUpload) => unknown(),
-        Err(RedeliveryRefused::Gone) => super::text(StatusCode::GONE, "the upload is gone\n"),
+        Err(RedeliveryRefused::Gone) => {
+            super::text(StatusCode::GONE, "the upload has expired or was removed\n")
+        }
         Err(RedeliveryRefused::Incomplete) => {
             super::text(StatusCode::CONFLICT, "the upload is not complete\n")
         }

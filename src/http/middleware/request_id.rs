@@ -1,4 +1,5 @@
-//! `X-Request-Id`: taken from the client if it is harmless, else made, and always sent back.
+//! `X-Request-Id`: one of ours, or the client's if it is a UUID, in answers, logs and audit rows. Any other name that a
+//! client gives its request may hold what nobody should read: it is sent back and goes nowhere else.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,16 +20,9 @@ const LONGEST: usize = 64;
 pub(crate) struct CurrentRequest(Arc<str>);
 
 impl CurrentRequest {
-    /// The name as text: at most 64 of `A-Z a-z 0-9 . _ -`.
+    /// The name as text: a UUID.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// Takes the client's name if it is one that can be logged and sent back without harm.
-    fn accept(sent: &HeaderValue) -> Option<Self> {
-        let text = sent.to_str().ok().filter(|text| (1..=LONGEST).contains(&text.len()))?;
-        let harmless = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        harmless.then(|| Self(text.into()))
     }
 }
 
@@ -39,13 +33,21 @@ impl fmt::Display for CurrentRequest {
 }
 
 pub(super) async fn assign(mut request: Request, next: Next) -> Response {
-    let sent = request.headers().get(X_REQUEST_ID).and_then(CurrentRequest::accept);
-    let id = sent.unwrap_or_else(|| CurrentRequest(RequestId::new().to_string().into()));
+    let sent = request.headers().get(X_REQUEST_ID).filter(|sent| is_harmless(sent)).cloned();
+    let own = sent.as_ref().and_then(|sent| sent.to_str().ok()?.parse().ok()).unwrap_or_else(RequestId::new);
+    let id = CurrentRequest(own.to_string().into());
     request.extensions_mut().insert(id.clone());
     let span = tracing::info_span!("http.request", request.id = %id);
     let mut response = next.run(request).instrument(span).await;
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+    if let Some(value) = sent.or_else(|| HeaderValue::from_str(id.as_str()).ok()) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     response
+}
+
+/// Whether a client's name can be sent back without harm: at most 64 of `A-Z a-z 0-9 . _ -`.
+fn is_harmless(sent: &HeaderValue) -> bool {
+    let name = sent.as_bytes();
+    (1..=LONGEST).contains(&name.len())
+        && name.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
 }

@@ -62,10 +62,12 @@ fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
 fn unchanged(_: &mut ServerConfig) {}
 
 #[tokio::test]
-async fn a_harmless_request_id_is_kept_and_any_other_replaced() {
+async fn a_harmless_request_id_is_sent_back_and_only_a_uuid_is_logged() {
     let longest = "a".repeat(64);
     let too_long = "a".repeat(65);
+    let uuid = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
     let cases = [
+        (uuid, true),
         ("client-1.A_b", true),
         (longest.as_str(), true),
         (too_long.as_str(), false),
@@ -75,12 +77,17 @@ async fn a_harmless_request_id_is_kept_and_any_other_replaced() {
         ("<script>", false),
     ];
     for (sent, kept) in cases {
+        LogLines::capture();
         let request = Request::get("/Patient/1").header("X-Request-Id", sent).body(Body::empty());
         let response = call(&edge(unchanged), request.expect("a request")).await;
+        let lines = LogLines::captured();
         let answered = header(&response, "x-request-id").expect("it is sent back").to_owned();
         assert_eq!(answered == sent, kept, "{sent}");
-        assert!(kept || answered.len() == 36, "{answered}");
-        assert_eq!(text(response).await, answered);
+        let current = text(response).await;
+        assert!(kept || answered == current, "{answered}");
+        assert_eq!(current == sent, sent == uuid, "{current}");
+        assert!(lines.contains(&format!("request.id={current}")), "{lines}");
+        assert!(sent.is_empty() || sent == uuid || !lines.contains(sent), "{lines}");
     }
 }
 
@@ -229,4 +236,47 @@ async fn only_listed_origins_are_told_that_they_may_call() {
         assert_eq!(header(&response, "vary"), Some("Origin"));
         assert_eq!(header(&response, "access-control-allow-credentials"), None);
     }
+}
+
+/// W-09: a browser sends a simple request of any page, and asks nobody first.
+#[tokio::test]
+async fn a_page_of_another_origin_changes_nothing() {
+    const PAGE: &str = "https://app.example";
+    let listed = |settings: &mut ServerConfig| settings.cors_origins = vec![PAGE.to_owned()];
+    let public =
+        |settings: &mut ServerConfig| settings.public_url = Some("https://Gateway.example/x".to_owned());
+    let cases: [(EdgeState, &[&str], StatusCode); 11] = [
+        (edge(unchanged), &[], StatusCode::OK),
+        (edge(unchanged), &["http://127.0.0.1:8080"], StatusCode::OK),
+        (edge(unchanged), &["https://evil.example"], StatusCode::FORBIDDEN),
+        (edge(unchanged), &["null"], StatusCode::FORBIDDEN),
+        (edge(unchanged), &["http://127.0.0.1:8081"], StatusCode::FORBIDDEN),
+        (edge(listed), &[PAGE], StatusCode::OK),
+        (edge(listed), &["https://evil.example"], StatusCode::FORBIDDEN),
+        (edge(listed), &[PAGE, "https://evil.example"], StatusCode::FORBIDDEN),
+        (edge(public), &["https://gateway.example"], StatusCode::OK),
+        (edge(public), &["http://gateway.example"], StatusCode::FORBIDDEN),
+        // Who rebinds a name of theirs to our address names it as host, too.
+        (edge(public), &["http://127.0.0.1:8080"], StatusCode::FORBIDDEN),
+    ];
+    for (state, origins, expected) in cases {
+        let mut request =
+            Request::post("/length").header("Host", "127.0.0.1:8080").header("Tus-Resumable", "1.0.0");
+        for origin in origins {
+            request = request.header("Origin", *origin);
+        }
+        let response = call(&state, request.body(Body::from("12345")).expect("a request")).await;
+        assert_eq!(response.status(), expected, "{origins:?}");
+        if expected == StatusCode::FORBIDDEN {
+            assert_eq!(header(&response, "tus-resumable"), Some("1.0.0"));
+            let told = text(response).await;
+            assert_eq!(told, "ERR_ORIGIN_NOT_ALLOWED: request origin is not allowed\n");
+        }
+    }
+    let request = Request::post("/fhir/Patient").header("Origin", "https://evil.example").body(Body::empty());
+    let response = call(&edge(unchanged), request.expect("a request")).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    assert_eq!(header(&response, "content-type"), Some("application/fhir+json; charset=utf-8"));
+    let request = Request::get("/Patient/1").header("Origin", "https://evil.example").body(Body::empty());
+    assert_eq!(call(&edge(unchanged), request.expect("a request")).await.status(), StatusCode::OK);
 }

@@ -9,14 +9,15 @@ use axum::http::{HeaderMap, header};
 use super::error::TusError;
 use crate::exchange::Body;
 use crate::http::routes;
-use crate::upload::{ChecksumError, ExpectedChecksum, UploadChecksum};
+use crate::upload::{ChecksumError, ChecksumTrailer, ExpectedChecksum, UploadChecksum};
 
 const FIELD: &str = "upload-checksum";
 
 /// What the body of a request must hash to, if anything is said about that.
 pub(super) fn expected(headers: &HeaderMap) -> Result<Option<ExpectedChecksum>, TusError> {
     if let Some(checksum) = read(headers) {
-        return checksum.map(ExpectedChecksum::Known).map(Some).map_err(TusError::Checksum);
+        let known = |checksum| Some(ExpectedChecksum::Known(checksum, Arc::default()));
+        return checksum.map(known).map_err(TusError::Checksum);
     }
     let announced = headers.get_all(header::TRAILER).iter().any(|names| {
         let mut names = names.as_bytes().split(|&byte| byte == b',');
@@ -25,16 +26,30 @@ pub(super) fn expected(headers: &HeaderMap) -> Result<Option<ExpectedChecksum>, 
     Ok(announced.then(|| ExpectedChecksum::Trailer(Arc::default())))
 }
 
-/// The body of a request whose checksum is `expected`.
-pub(super) fn body(request: Request, expected: Option<&ExpectedChecksum>) -> Body {
-    let Some(ExpectedChecksum::Trailer(told)) = expected else { return routes::body(request, u64::MAX) };
-    let told = told.clone();
-    routes::body_with_trailers(request, move |trailers| {
+/// The body of a request whose checksum is `expected`, and what a trailer of it says.
+pub(super) fn body(request: Request, expected: Option<&ExpectedChecksum>) -> (Body, ChecksumTrailer) {
+    let trailer = match expected {
+        Some(ExpectedChecksum::Known(_, trailer) | ExpectedChecksum::Trailer(trailer)) => trailer.clone(),
+        None => Arc::default(),
+    };
+    let told = trailer.clone();
+    let body = routes::body_with_trailers(request, move |trailers| {
         if let Some(checksum) = read(trailers) {
             // A body has one set of trailers.
             let _ = told.set(checksum);
         }
-    })
+    });
+    (body, trailer)
+}
+
+/// Whether no checksum came that nobody had announced: of a body that was acknowledged on its way nobody can say any more
+/// whether it agrees.
+pub(super) fn was_announced(expected: bool, trailer: &ChecksumTrailer) -> Result<(), TusError> {
+    if expected || trailer.get().is_none() {
+        Ok(())
+    } else {
+        Err(TusError::Checksum(ChecksumError::Malformed))
+    }
 }
 
 /// The field, if it is there and not empty; one that is there twice says nothing.

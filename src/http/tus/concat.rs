@@ -1,7 +1,10 @@
 //! `Upload-Concat` of a creation (tus 1.0.0, Concatenation): a part, or what is made of parts.
 
-use axum::http::{HeaderMap, HeaderValue};
+use axum::extract::Request;
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, header};
 
+use super::DoorState;
 use super::error::TusError;
 use crate::id::UploadId;
 
@@ -22,17 +25,40 @@ pub(super) enum Wanted {
 }
 
 /// Reads the field; one that is not there or empty asks for nothing special.
-pub(super) fn wanted(headers: &HeaderMap) -> Result<Wanted, TusError> {
-    let mut values = headers.get_all("upload-concat").iter().filter(|value| !value.is_empty());
+pub(super) fn wanted(state: &DoorState, request: &Request) -> Result<Wanted, TusError> {
+    let mut values = request.headers().get_all("upload-concat").iter().filter(|value| !value.is_empty());
     match (values.next().map(HeaderValue::to_str), values.next()) {
         (None, _) => Ok(Wanted::Whole),
-        (Some(Ok(field)), None) => parse(field).ok_or(TusError::InvalidConcat),
+        (Some(Ok(field)), None) => {
+            let wanted = parse(field).ok_or(TusError::InvalidConcat)?;
+            let own = own_hosts(state, request);
+            let is_own = |host: &str| own.iter().any(|own| own.eq_ignore_ascii_case(host));
+            if hosts(field).all(is_own) { Ok(wanted) } else { Err(TusError::ForeignPart) }
+        }
         (Some(_), _) => Err(TusError::InvalidConcat),
     }
 }
 
-/// A part is named by its URL, absolute or not. Only the last segment counts: gateways in front of us rewrite the rest
-/// (dex-upload F-03), and an id names an upload of the same caller or none.
+/// The hosts that the URLs of a field name.
+fn hosts(field: &str) -> impl Iterator<Item = &str> {
+    field.split([';', ' ']).filter_map(|url| {
+        let (scheme, rest) = url.split_once("//")?;
+        (scheme.is_empty() || scheme.ends_with(':')).then(|| rest.split('/').next().unwrap_or_default())
+    })
+}
+
+/// The names by which this gateway is known to the client: as it called us, as somebody between us says that it did, and
+/// as the settings say.
+fn own_hosts<'r>(state: &'r DoorState, request: &'r Request) -> Vec<&'r str> {
+    let said = [header::HOST.as_str(), "x-forwarded-host"].into_iter();
+    let said = said.flat_map(|name| request.headers().get_all(name)).filter_map(|host| host.to_str().ok());
+    let set = [Some(&*state.base_url), state.public_url.as_deref()].into_iter().flatten();
+    let called = request.uri().authority().map(Authority::as_str);
+    said.chain(called).chain(set.flat_map(hosts)).collect()
+}
+
+/// A part is named by its URL, absolute or not. Of its path only the last segment counts: gateways in front of us rewrite the
+/// rest (dex-upload F-03), and an id names an upload of the same caller or none.
 pub(super) fn parse(field: &str) -> Option<Wanted> {
     if field == "partial" {
         return Some(Wanted::Partial);
@@ -72,6 +98,16 @@ mod tests {
         let repeated = format!("final;/files/{a} /files/{a}");
         assert!(matches!(parse(&repeated), Some(Wanted::Final { parts, .. }) if parts == [a, a]));
         assert_eq!(parse("partial"), Some(Wanted::Partial));
+    }
+
+    /// T-30
+    #[test]
+    fn t_30_the_hosts_of_the_urls_are_known() {
+        let named = |field| hosts(field).collect::<Vec<_>>();
+        assert_eq!(named("final;/files/a /files/b"), Vec::<&str>::new());
+        assert_eq!(named("final;https://a.example/files/a http://[::1]:1/b"), ["a.example", "[::1]:1"]);
+        assert_eq!(named("final;//a.example/files/a /files//b"), ["a.example"]);
+        assert_eq!(named("https://gateway.example/x"), ["gateway.example"]);
     }
 
     /// T-30

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::concat::Wanted;
 use super::error::TusError;
-use super::{DoorState, checksum, collection_url, concat, headers};
+use super::{DoorState, checksum, collection_url, concat, head, headers};
 use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::exchange::concatenate_upload::ConcatenateRequest;
@@ -23,7 +23,7 @@ pub(super) async fn create(
     caller: &Caller,
     request: Request,
 ) -> Result<Response, TusError> {
-    let is_partial = match concat::wanted(request.headers())? {
+    let is_partial = match concat::wanted(state, &request)? {
         Wanted::Whole => false,
         Wanted::Partial => true,
         Wanted::Final { parts, field } => return concatenate(state, caller, request, parts, field).await,
@@ -44,7 +44,7 @@ pub(super) async fn create(
     let creation =
         CreateRequest { length, fields: headers::metadata(fields, state.metadata_mode)?, is_partial };
     let (creation, received) = if carries_bytes {
-        let body = checksum::body(request, checksum.as_ref());
+        let (body, _) = checksum::body(request, checksum.as_ref());
         let first = FirstBytes { declared, checksum, body };
         state.exchange.create_upload_with(caller, creation, first).await?
     } else {
@@ -66,8 +66,8 @@ pub(super) async fn create(
                 0
             }
             Err(error) => {
-                tracing::warn!(upload.id = %id, %error, "the first bytes of an upload were not kept");
-                0
+                tracing::warn!(upload.id = %id, %error, "not all first bytes of an upload were kept");
+                head::look(state, caller, id).await?.offset
             }
         };
         response.headers_mut().insert("upload-offset", HeaderValue::from(offset));

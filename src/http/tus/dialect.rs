@@ -28,11 +28,24 @@ impl Dialect {
     /// Who says `Tus-Resumable` means tus, whatever else the request says: CDC's own page sends both. A HEAD may do
     /// without, as with tusd; whatever changes something may not (tus 1.0.0, Tus-Resumable).
     pub(super) fn of(headers: &HeaderMap, method: &Method) -> Result<Self, TusError> {
-        match (headers.get("tus-resumable"), Draft::of(headers)) {
-            (Some(version), _) if version == VERSION => Ok(Self::Tus),
+        // Who says two versions means none.
+        let mut versions = headers.get_all("tus-resumable").iter();
+        match (versions.next(), Draft::of(headers)) {
+            (Some(version), _) if version == VERSION && versions.all(|other| other == VERSION) => {
+                Ok(Self::Tus)
+            }
             (None, Some(draft)) => Ok(Self::Draft(draft)),
             (None, None) if matches!(*method, Method::HEAD | Method::GET) => Ok(Self::Tus),
-            (Some(_), _) | (None, None) => Err(TusError::UnsupportedVersion),
+            (Some(_), _) | (None, None) => Err(Self::refusal(headers)),
+        }
+    }
+
+    /// Why a request is in no version that is spoken here.
+    pub(super) fn refusal(headers: &HeaderMap) -> TusError {
+        if headers.contains_key(INTEROP) && !headers.contains_key("tus-resumable") {
+            TusError::UnsupportedDraft
+        } else {
+            TusError::UnsupportedVersion
         }
     }
 }
@@ -120,13 +133,15 @@ mod tests {
     #[test]
     fn who_says_tus_resumable_means_tus() {
         let draft = |version| Some(Dialect::Draft(Draft { version }));
-        let cases: [(Fields, Method, Option<Dialect>); 9] = [
+        let cases: [(Fields, Method, Option<Dialect>); 11] = [
             (
                 &[("tus-resumable", "1.0.0"), ("upload-draft-interop-version", "5")],
                 Method::POST,
                 Some(Dialect::Tus),
             ),
             (&[("tus-resumable", "0.2.2"), ("upload-draft-interop-version", "5")], Method::POST, None),
+            (&[("tus-resumable", "1.0.0"), ("tus-resumable", "1.0.0")], Method::POST, Some(Dialect::Tus)),
+            (&[("tus-resumable", "1.0.0"), ("tus-resumable", "0.2.2")], Method::HEAD, None),
             (&[("upload-draft-interop-version", "3")], Method::POST, draft(3)),
             (&[("upload-draft-interop-version", "6")], Method::HEAD, draft(6)),
             (&[("upload-draft-interop-version", "2")], Method::POST, None),

@@ -50,8 +50,8 @@ pub(super) async fn create(
     let (offset, is_complete) = match append_body(state, append, request).await {
         Ok(reception) => (reception.offset, reception.is_complete),
         Err(error) => {
-            tracing::warn!(upload.id = %id, %error, "the first bytes of an upload were not kept");
-            (0, false)
+            tracing::warn!(upload.id = %id, %error, "not all first bytes of an upload were kept");
+            (head::look(state, caller, id).await?.offset, false)
         }
     };
     let mut response = StatusCode::CREATED.into_response();
@@ -70,7 +70,7 @@ pub(super) async fn append(
     draft: Draft,
 ) -> Result<Response, TusError> {
     let fields = request.headers();
-    if draft.tells_lengths() && fields.get(header::CONTENT_TYPE).is_none_or(|kind| kind != PIECE) {
+    if draft.tells_lengths() && !headers::is_of_type(fields, PIECE) {
         return Err(TusError::InvalidContentType);
     }
     let offset =

@@ -16,6 +16,8 @@ use crate::upload::{ChecksumError, UploadError};
 #[derive(Debug)]
 pub(super) enum TusError {
     UnsupportedVersion,
+    /// Of the IETF draft.
+    UnsupportedDraft,
     MethodNotAllowed(&'static str),
     InvalidContentType,
     InvalidUploadLength,
@@ -24,6 +26,8 @@ pub(super) enum TusError {
     InvalidOffset,
     InvalidCompleteness,
     InvalidConcat,
+    ForeignPart,
+    NotPartial,
     UploadNotFinished,
     ModifyFinal,
     Checksum(ChecksumError),
@@ -68,7 +72,9 @@ impl From<UploadError> for TusError {
             UploadError::Damaged => Self::Damaged,
             UploadError::Full => Self::Full,
             UploadError::Stopping => Self::Stopping,
-            UploadError::Blob(_) | UploadError::ForeignStore => Self::Internal(error.into()),
+            // Clients try again, and the store comes back or somebody looks after it.
+            UploadError::Blob(_) => Self::Unavailable(error.into()),
+            UploadError::ForeignStore => Self::Internal(error.into()),
             UploadError::Db(error) => error.into(),
         }
     }
@@ -78,6 +84,7 @@ impl From<ConcatenationRefused> for TusError {
     fn from(refused: ConcatenationRefused) -> Self {
         match refused {
             ConcatenationRefused::PartMissing => Self::NotFound,
+            ConcatenationRefused::NotPartial => Self::NotPartial,
             ConcatenationRefused::PartUnfinished => Self::UploadNotFinished,
             ConcatenationRefused::TooLong => Self::MaxSizeExceeded,
             ConcatenationRefused::Db(error) => error.into(),
@@ -117,6 +124,11 @@ impl TusError {
                 "ERR_UNSUPPORTED_VERSION",
                 "missing, invalid or unsupported Tus-Resumable header",
             ),
+            Self::UnsupportedDraft => (
+                S::PRECONDITION_FAILED,
+                "ERR_UNSUPPORTED_VERSION",
+                "unsupported Upload-Draft-Interop-Version header: 3, 4, 5 and 6 are taken, and Tus-Resumable 1.0.0",
+            ),
             Self::MethodNotAllowed(_) => {
                 (S::METHOD_NOT_ALLOWED, "ERR_METHOD_NOT_ALLOWED", "method not allowed")
             }
@@ -145,6 +157,16 @@ impl TusError {
                 "invalid Upload-Complete or Upload-Incomplete header",
             ),
             Self::InvalidConcat => (S::BAD_REQUEST, "ERR_INVALID_CONCAT", "invalid Upload-Concat header"),
+            Self::ForeignPart => (
+                S::BAD_REQUEST,
+                "ERR_INVALID_CONCAT",
+                "Upload-Concat names an upload of another server, or this one by a name that it does not know",
+            ),
+            Self::NotPartial => (
+                S::BAD_REQUEST,
+                "ERR_INVALID_CONCAT",
+                "Upload-Concat names an upload that was not created with Upload-Concat: partial",
+            ),
             Self::UploadNotFinished => {
                 (S::BAD_REQUEST, "ERR_UPLOAD_NOT_FINISHED", "one of the partial uploads is not finished")
             }
@@ -257,7 +279,7 @@ impl TusError {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allow));
             }
             // The protocol wants it in this answer (tus 1.0.0, Tus-Resumable).
-            Self::UnsupportedVersion => {
+            Self::UnsupportedVersion | Self::UnsupportedDraft => {
                 headers.insert("tus-version", HeaderValue::from_static(super::dialect::VERSION));
             }
             // The IETF draft asks for the offset that would do; tus clients look at HEAD.

@@ -36,7 +36,15 @@ fn parse(text: &str) -> Option<u64> {
 
 /// Whether the body is a piece of an upload (tus 1.0.0, PATCH).
 pub(super) fn carries_bytes(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|value| value == "application/offset+octet-stream")
+    is_of_type(headers, "application/offset+octet-stream")
+}
+
+/// Whether the body is of a media type. Case does not matter, nor do parameters, of which these types have none (RFC
+/// 9110, 8.3.1).
+pub(super) fn is_of_type(headers: &HeaderMap, media_type: &str) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let named = value.map(|value| value.split(';').next().unwrap_or_default().trim());
+    named.is_some_and(|named| named.eq_ignore_ascii_case(media_type))
 }
 
 /// Content-Length, which hyper has checked already.
@@ -64,6 +72,26 @@ pub(super) fn tell_expiry(headers: &mut HeaderMap, expires_at: Option<Timestamp>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// T-04
+    #[test]
+    fn t_04_a_media_type_is_compared_without_case_and_parameters() {
+        let cases = [
+            ("application/offset+octet-stream", true),
+            ("Application/Offset+Octet-Stream", true),
+            ("application/offset+octet-stream; charset=binary", true),
+            ("application/offset+octet-stream ;a=b", true),
+            ("application/offset+octet-streams", false),
+            ("application/octet-stream", false),
+            ("", false),
+        ];
+        for (value, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
+            assert_eq!(carries_bytes(&headers), expected, "{value}");
+        }
+        assert!(!carries_bytes(&HeaderMap::new()));
+    }
 
     #[test]
     fn only_plain_decimal_digits_are_a_length() {

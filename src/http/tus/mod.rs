@@ -61,7 +61,7 @@ async fn collection(
     let dialect = Dialect::of(request.headers(), &method);
     let answer = match (&method, &dialect) {
         (&Method::OPTIONS, _) => Ok(options(&state, draft)),
-        (_, Err(_)) => Err(TusError::UnsupportedVersion),
+        (_, Err(_)) => Err(Dialect::refusal(request.headers())),
         (&Method::POST, Ok(Dialect::Tus)) => create::create(&state, &caller, request).await,
         (&Method::POST, Ok(Dialect::Draft(draft))) => draft::create(&state, &caller, request, *draft).await,
         _ => Err(TusError::MethodNotAllowed("OPTIONS, POST")),
@@ -81,7 +81,7 @@ async fn resource(
     let dialect = Dialect::of(request.headers(), &method);
     let answer = match (&method, &dialect, id.parse::<UploadId>()) {
         (&Method::OPTIONS, _, _) => Ok(options(&state, draft)),
-        (_, Err(_), _) => Err(TusError::UnsupportedVersion),
+        (_, Err(_), _) => Err(Dialect::refusal(request.headers())),
         (&Method::HEAD | &Method::PATCH | &Method::DELETE, _, Err(_)) => Err(TusError::NotFound),
         (&Method::DELETE, _, Ok(id)) => terminate::terminate(&state, &caller, id, request).await,
         (&Method::HEAD, Ok(Dialect::Tus), Ok(id)) => head::head(&state, &caller, id).await,

@@ -30,8 +30,10 @@ pub(super) async fn patch(
         checksum: checksum::expected(fields)?,
         ..AppendRequest::new(caller.access(), id, offset)
     };
-    let body = checksum::body(request, append.checksum.as_ref());
+    let has_checksum = append.checksum.is_some();
+    let (body, trailer) = checksum::body(request, append.checksum.as_ref());
     let reception = state.exchange.append_upload(append, body).await?;
+    checksum::was_announced(has_checksum, &trailer)?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     let fields = response.headers_mut();
     fields.insert("upload-offset", HeaderValue::from(reception.offset));

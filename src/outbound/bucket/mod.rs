@@ -29,7 +29,7 @@ use object_store::{
 };
 
 pub(crate) use error::BucketError;
-pub(crate) use settings::{AzureCredential, AzureSettings, BucketSettings, S3Settings};
+pub(crate) use settings::{AzureCredential, AzureSettings, BucketProblem, BucketSettings, S3Settings};
 
 use super::Reach;
 use crate::clock::Timestamp;

@@ -5,21 +5,23 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use http_body_util::BodyExt;
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
 
-use super::super::client::{Client, retry_after};
+use super::super::client::{Client, wait_of};
 use super::super::{Limits, OutboundError, Reach};
 use super::error::Refusal;
 
-/// Time for a call that carries bytes: a part of some MiB over a bad line.
-const TRANSFER: Duration = Duration::from_mins(10);
-/// Time for the head of the answer to any other call.
+/// Time for the head of the answer to a call that carries no bytes.
 const ANSWER: Duration = Duration::from_secs(20);
+/// Time for its body, which whoever is slow may take piece by piece.
+const READING: Duration = Duration::from_hours(1);
 
 /// Makes the calls of one bucket.
 #[derive(Debug, Clone)]
@@ -31,7 +33,7 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) fn new(reach: Reach, completes_new_only: bool) -> Result<Self, OutboundError> {
-        let limits = Limits { read_timeout: TRANSFER, timeout: TRANSFER, reach, ..Limits::default() };
+        let limits = Limits { timeout: READING, reach, ..Limits::default() };
         Ok(Self { client: Client::new(limits)?, completes_new_only })
     }
 }
@@ -53,13 +55,12 @@ impl HttpService for Service {
         if self.completes_new_only && request.method() == Method::POST && url.contains("uploadId=") {
             request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         }
-        let carries_bytes = request.method() == Method::PUT;
-        let answer = self.client.http().call(request);
-        let limit = if carries_bytes { TRANSFER } else { ANSWER };
-        let response = tokio::time::timeout(limit, answer)
-            .await
-            .map_err(|_| HttpError::new(HttpErrorKind::Timeout, OutboundError::Timeout))?
-            .map_err(|error| classify(&error))?;
+        let response = if request.method() == Method::PUT {
+            self.put(&url, request).await?
+        } else {
+            let answer = tokio::time::timeout(ANSWER, self.client.http().call(request)).await;
+            answer.map_err(|_| wrapped(OutboundError::Timeout))?.map_err(|error| classify(&error))?
+        };
         match refusal(response.status().as_u16(), response.headers()) {
             None => Ok(response),
             Some(refusal) => Err(HttpError::new(HttpErrorKind::Unknown, refusal)),
@@ -67,10 +68,32 @@ impl HttpService for Service {
     }
 }
 
+impl Service {
+    /// A call that carries bytes takes as long as the line moves.
+    async fn put(&self, url: &str, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let (head, body) = request.into_parts();
+        let length = body.content_length() as u64;
+        let mut call = self.client.put(url);
+        for (name, value) in &head.headers {
+            call = call.header_value(name, value);
+        }
+        let call = if length == 0 {
+            call.header("content-length", "0")
+        } else {
+            call.blocks(body.into_data_stream().map_err(std::io::Error::other), length)
+        };
+        let answer = call.send().await.map_err(wrapped)?;
+        let (status, headers, body) = answer.into_parts();
+        let mut response = HttpResponse::new(body.into());
+        (*response.status_mut(), *response.headers_mut()) = (status, headers);
+        Ok(response)
+    }
+}
+
 /// What an answer says that says no. The client above asks again after the statuses of a moment, unless the service
 /// said when.
 fn refusal(status: u16, headers: &HeaderMap) -> Option<Refusal> {
-    let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(retry_after);
+    let retry_after = wait_of(headers);
     let is_of_a_moment = matches!(status, 408 | 429 | 500..) && retry_after.is_none();
     (status >= 400 && !is_of_a_moment).then_some(Refusal { status, retry_after })
 }
@@ -84,4 +107,15 @@ fn classify(error: &HttpError) -> HttpError {
         _ => OutboundError::Broken,
     };
     HttpError::new(error.kind(), ours)
+}
+
+/// The same for an error of our own calls.
+fn wrapped(error: OutboundError) -> HttpError {
+    let kind = match error {
+        OutboundError::Connect => HttpErrorKind::Connect,
+        OutboundError::Timeout => HttpErrorKind::Timeout,
+        OutboundError::Broken => HttpErrorKind::Interrupted,
+        _ => HttpErrorKind::Unknown,
+    };
+    HttpError::new(kind, error)
 }

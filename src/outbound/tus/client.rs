@@ -1,17 +1,16 @@
 //! The single requests of tus 1.0.0: OPTIONS, creation, HEAD, PATCH, concatenation. A token that is refused is replaced
 //! once and the request repeated (dex-upload F-01, F-08); everything else that fails is the caller's to judge.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
 
 use super::{Identity, Locations, Patience, Refusal, TusError, Watch};
-use crate::outbound::{Answer, Call, Client, origin, time_for};
+use crate::outbound::{Answer, Call, Client, origin};
 
 /// The version of the protocol.
 const VERSION: &str = "1.0.0";
@@ -35,6 +34,8 @@ pub(crate) struct TusSettings {
 pub(crate) struct Features {
     /// Whether it makes one upload of several.
     pub(crate) concatenation: bool,
+    /// Whether it lets uploads be removed.
+    pub(crate) termination: bool,
     /// How it checks what arrives, if it does.
     checksum: Option<Checksum>,
 }
@@ -60,33 +61,42 @@ pub(crate) struct TusClient {
     http: Client,
     settings: TusSettings,
     identity: Arc<dyn Identity>,
-    features: OnceCell<Features>,
+    /// What it said when it was asked; nothing if it has not answered yet.
+    features: OnceLock<Features>,
 }
 
 impl TusClient {
     /// A server that has not been asked anything yet.
     pub(crate) fn new(http: Client, settings: TusSettings, identity: Arc<dyn Identity>) -> Self {
-        Self { http, settings, identity, features: OnceCell::new() }
+        Self { http, settings, identity, features: OnceLock::new() }
     }
 
     pub(super) fn patience(&self) -> Patience {
         self.settings.patience
     }
 
-    /// Asks what the server can do (OPTIONS, which needs no token: dex-upload F-02).
-    pub(crate) async fn ask_features(&self) -> Result<Features, TusError> {
+    /// Asks what the server can do (OPTIONS, which needs no token: dex-upload F-02); `None` if it does not say.
+    ///
+    /// # Errors
+    /// It cannot be reached, or is in trouble.
+    pub(crate) async fn ask_features(&self) -> Result<Option<Features>, TusError> {
         let answer = self.http.options(&self.settings.create_url).send().await?;
         match answer.status {
-            200..300 => Ok(Features::of(&answer)),
-            // Whoever does not answer OPTIONS may still take uploads.
-            404 | 405 => Ok(Features::default()),
+            200..300 => Ok(Some(Features::of(&answer))),
+            300..=499 | 501 => Ok(None),
             _ => Err(TusError::Refused(Refusal::of(&answer))),
         }
     }
 
-    /// What the server can do; asked once.
-    pub(crate) async fn features(&self) -> Result<Features, TusError> {
-        self.features.get_or_try_init(|| self.ask_features()).await.copied()
+    /// What the server can do, asked until it says so. Whoever does not answer OPTIONS may still take uploads.
+    pub(crate) async fn features(&self) -> Features {
+        if let Some(features) = self.features.get() {
+            return *features;
+        }
+        match self.ask_features().await {
+            Ok(Some(features)) => *self.features.get_or_init(|| features),
+            Ok(None) | Err(_) => Features::default(),
+        }
     }
 
     /// Creates an upload of so many bytes and gives its URL. No byte goes along, even where the server would take some:
@@ -98,9 +108,10 @@ impl TusClient {
     }
 
     /// Creates an upload that is to become a part of another (tus 1.0.0, Concatenation).
-    pub(crate) async fn create_partial(&self, length: u64) -> Result<String, TusError> {
+    pub(crate) async fn create_partial(&self, length: u64, metadata: &str) -> Result<String, TusError> {
         self.created(|call| {
-            call.header("upload-length", &length.to_string()).header("upload-concat", "partial")
+            let call = call.header("upload-length", &length.to_string()).header("upload-concat", "partial");
+            with_metadata(call, metadata)
         })
         .await
     }
@@ -134,13 +145,13 @@ impl TusClient {
     /// the server looks at it.
     pub(super) async fn patch(
         &self,
-        url: &str,
-        offset: u64,
+        (url, offset): (&str, u64),
         bytes: Bytes,
+        features: Features,
         watch: Option<&Watch>,
     ) -> Result<u64, TusError> {
         let length = bytes.len() as u64;
-        let checksum = self.features().await?.checksum.map(|checksum| checksum.of(&bytes));
+        let checksum = features.checksum.map(|checksum| checksum.of(&bytes));
         let call = || {
             let call = self
                 .http
@@ -162,13 +173,16 @@ impl TusClient {
                     Ok(bytes.slice(at..end))
                 }
             });
-            // What was handed to the line may lie in buffers for long where the line is slow.
-            let time = time_for(length);
-            call.stream(stream::iter(blocks), length).patience(time).timeout(time)
+            call.blocks(stream::iter(blocks), length)
         };
         let answer = self.of_upload(url, call).await?;
         let reached = answer.header("upload-offset").and_then(|text| text.parse().ok());
         reached.ok_or(TusError::Protocol("has no Upload-Offset"))
+    }
+
+    /// Removes an upload (tus 1.0.0, Termination).
+    pub(crate) async fn terminate(&self, url: &str) -> Result<(), TusError> {
+        self.of_upload(url, || self.http.delete(url)).await.map(drop)
     }
 
     /// GET of what the same server says beside tus. Any status is an answer.
@@ -228,7 +242,8 @@ impl Features {
             // The one that every server with checksums knows (tus 1.0.0, Checksum).
             lists("tus-checksum-algorithm", "sha1").then_some(Checksum::Sha1)
         };
-        Self { concatenation: lists("tus-extension", "concatenation"), checksum }
+        let offers = |extension| lists("tus-extension", extension);
+        Self { concatenation: offers("concatenation"), termination: offers("termination"), checksum }
     }
 }
 

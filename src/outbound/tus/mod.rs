@@ -19,7 +19,7 @@ use async_trait::async_trait;
 
 #[cfg(test)]
 use client::Standing;
-pub(crate) use client::{TusClient, TusSettings};
+pub(crate) use client::{Features, TusClient, TusSettings};
 pub(crate) use error::{Refusal, Remedy, TusError};
 pub(crate) use location::{Locations, id_of};
 pub(crate) use sending::{Patience, Sending, Watch};

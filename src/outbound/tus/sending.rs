@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Remedy, TusClient, TusError};
+use super::{Features, Remedy, TusClient, TusError};
 
 /// Is told how far an upload is, in bytes that have gone onto the line; after a failure it may be fewer than before.
 pub(crate) type Watch = Arc<dyn Fn(u64) + Send + Sync>;
@@ -43,13 +43,15 @@ pub(crate) struct Sending<'c> {
     length: u64,
     offset: u64,
     failures: u32,
+    /// What the server can do, asked before the first bytes.
+    features: Option<Features>,
     watch: Option<Watch>,
 }
 
 impl<'c> Sending<'c> {
     /// One that was created a moment ago.
     pub(crate) fn begin(client: &'c TusClient, url: String, length: u64) -> Self {
-        Self { client, url, length, offset: 0, failures: 0, watch: None }
+        Self { client, url, length, offset: 0, failures: 0, features: None, watch: None }
     }
 
     /// One that was created before; the server says how far it is.
@@ -88,7 +90,12 @@ impl<'c> Sending<'c> {
     /// Nothing more can be done now: what was tried did not help, or would not.
     pub(crate) async fn append(&mut self, chunk: Bytes) -> Result<(), TusError> {
         let end = self.offset + chunk.len() as u64;
-        match self.client.patch(&self.url, self.offset, chunk, self.watch.as_ref()).await {
+        let features = match self.features {
+            Some(features) => features,
+            None => *self.features.insert(self.client.features().await),
+        };
+        let at = (&*self.url, self.offset);
+        match self.client.patch(at, chunk, features, self.watch.as_ref()).await {
             // What the server says counts, as long as it can be (dex-upload F-04).
             Ok(offset) if (self.offset + 1..=end).contains(&offset) => {
                 self.offset = offset;

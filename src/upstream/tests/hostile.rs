@@ -40,7 +40,7 @@ async fn a_status_becomes_an_error_of_ours() {
         assert_eq!(read_error(reply).await, error, "{status}");
     }
     let waits =
-        [("7", Some(7)), (" 120 ", Some(120)), ("99999999", Some(3600)), ("soon", None), ("-1", None)];
+        [("7", Some(7)), (" 120 ", Some(120)), ("99999999", Some(86_400)), ("soon", None), ("-1", None)];
     for (text, seconds) in waits {
         let reply = Reply::new(503, &format!("Retry-After: {text}\r\n"), "");
         let retry_after = seconds.map(Duration::from_secs);

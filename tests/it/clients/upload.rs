@@ -48,7 +48,8 @@ impl Files {
 
     /// How many uploads are remembered.
     fn remembered(&self) -> usize {
-        crate::support::files::below(&self.folder.path().join("state")).len()
+        let files = crate::support::files::below(&self.folder.path().join("state"));
+        files.iter().filter(|path| path.extension().is_some_and(|end| end == "json")).count()
     }
 }
 
@@ -172,6 +173,45 @@ fn exit_codes_say_whether_another_run_is_worth_it() {
 
     let nobody = files.command(&[&good], "http://127.0.0.1:1/files").output().expect("the binary runs");
     assert_eq!((nobody.status.code(), &lines(&nobody)[0]["again"]), (Some(75), &Value::from(true)));
+}
+
+#[test]
+fn what_cannot_be_uploaded_is_told_in_a_sentence() {
+    let gateway = Gateway::start();
+    let files = Files::new();
+    let good = files.write("good.txt", b"abc");
+    let to = format!("{}/files", gateway.url());
+    let told = |command: &mut Command| {
+        let output = command.output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        lines(&output)[0]["error"].as_str().expect("a text").to_owned()
+    };
+    for special in [Path::new("/dev/null"), files.folder.path()] {
+        assert!(told(&mut files.command(&[special], &to)).contains("no regular file"));
+    }
+    let error = told(files.command(&[&good], &to).args(["--token-file", "absent.token"]));
+    assert!(error.contains("absent.token"), "{error}");
+    assert!(told(&mut files.command(&[&good], "ftp://h/files")).contains("http://"));
+    assert_eq!(gateway.stored().len(), 0);
+}
+
+#[test]
+fn a_bad_manifest_is_told_before_the_first_byte_of_any_part_and_parts_do_not_stay() {
+    let gateway = Gateway::start();
+    let files = Files::new();
+    let file = files.write("parts.bin", &content(3));
+    let to = format!("{}/files", gateway.url());
+    let mut bad = Command::new(env!("CARGO_BIN_EXE_cdex-gateway"));
+    bad.arg("upload").arg(&file).args(["--to", &to, "--json", "--parallel", "3"]);
+    bad.args(["--chunk-bytes", &CHUNK.to_string(), "--state-dir", "state"]).current_dir(files.folder.path());
+    let output = bad.output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!((gateway.stored().len(), files.remembered()), (0, 0));
+
+    let output = files.command(&[&file], &to).args(["--parallel", "3"]).output().expect("the binary runs");
+    let id = result(&output)["id"].as_str().expect("an id").to_owned();
+    gateway.wait_delivered(&id, 1);
+    assert_eq!((gateway.stored().len(), files.remembered()), (1, 0), "the parts are removed");
 }
 
 /// F-01

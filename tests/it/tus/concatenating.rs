@@ -75,14 +75,15 @@ fn what_cannot_be_joined_is_refused_and_leaves_nothing() {
     let cases: [(Vec<&Created>, u16); 4] = [
         (vec![&ready, &unknown], 404),
         // One that is a file of its own is no part.
-        (vec![&whole], 404),
+        (vec![&whole], 400),
         (vec![&ready, &open], 400),
         (vec![&ready, &long], 413),
     ];
     for (parts, status) in cases {
         gateway.ask(&creation(&naming(&gateway, &parts), None, &manifest)).expect(status);
     }
-    for field in ["final", "final;", "final;/files/1", "partial;", "whole"] {
+    let foreign = format!("final;https://evil.example{}", ready.path);
+    for field in ["final", "final;", "final;/files/1", "partial;", "whole", &foreign] {
         gateway.ask(&creation(field, None, &manifest)).expect(400);
     }
     let field = naming(&gateway, &[&ready]);

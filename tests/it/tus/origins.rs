@@ -80,7 +80,7 @@ fn every_answer_to_a_listed_page_can_be_read_by_it_and_no_other() {
         }
     }
     for stranger in ["https://evil.example", "http://app.example", "https://app.example.evil", "null"] {
-        let answer = gateway.ask(&creation("/files", 3, "").header("Origin", stranger));
+        let answer = gateway.ask(&creation("/files", 3, "").header("Origin", stranger)).expect(403);
         assert_eq!(answer.header("Access-Control-Allow-Origin"), None, "{stranger}");
         assert!(vary(&answer));
     }
@@ -95,9 +95,17 @@ fn without_a_list_no_page_is_let_in() {
         let answer = gateway.ask(&asked.header("Access-Control-Request-Method", "POST"));
         assert_eq!(answer.header("Access-Control-Allow-Origin"), None);
     }
-    let answer =
-        gateway.ask(&tus::creation("/files", 3, &metadata(MANIFEST)).header("Origin", PAGE)).expect(201);
+    let create = || tus::creation("/files", 3, &metadata(MANIFEST));
+    let answer = gateway.ask(&create().header("Origin", PAGE)).expect(403);
     assert_eq!(answer.header("Access-Control-Allow-Origin"), None);
+    assert_eq!(answer.text(), "ERR_ORIGIN_NOT_ALLOWED: request origin is not allowed\n");
+    // A simple request, as a form of any page sends it.
+    let upload = created(&gateway.ask(&create()));
+    let route = Request::new("POST", &format!("/route/{}", upload.id)).header("Content-Type", "text/plain");
+    gateway.ask(&route.header("Origin", PAGE).body(r#"{"target":"local"}"#)).expect(403);
+    // Our own pages are no strangers.
+    let own = format!("http://{}", gateway.address());
+    gateway.ask(&create().header("Origin", &own)).expect(201);
 }
 
 fn listed() -> Gateway {

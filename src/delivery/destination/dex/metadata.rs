@@ -1,6 +1,9 @@
 //! What goes along with an upload to another DEX: our sender manifest, with what is to be different there, held to what
 //! every DEX store can keep (dex-upload F-12).
 
+use std::collections::BTreeSet;
+
+use super::super::object::labels::TOGETHER;
 use crate::delivery::DeliveryError;
 use crate::id::UploadId;
 use crate::manifest::ManifestFields;
@@ -21,6 +24,9 @@ const NAMES: [&str; 4] = ["filename", "original_filename", "meta_ext_filename", 
 /// S3 takes less than so many bytes of metadata.
 const LIMIT_BYTES: usize = 2 * 1024;
 
+/// What is said of a manifest that has more.
+const TOO_LONG: &str = "it is 2 KB or longer";
+
 /// `Upload-Metadata` for a manifest; an empty value in `changes` takes a field away.
 ///
 /// # Errors
@@ -32,22 +38,9 @@ pub(super) fn header(
 ) -> Result<String, DeliveryError> {
     let known: ManifestFields = serde_json::from_slice(manifest)
         .map_err(|_| DeliveryError::Manifest("it cannot be read".to_owned()))?;
-    let is_taken = |key: &str| ADDED.contains(&key) || changes.iter().any(|(changed, _)| changed == key);
-    let kept = known.iter().filter(|(key, _)| !is_taken(key));
-    let pair = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-    let mut fields: ManifestFields = kept.map(pair).collect();
-    for (key, value) in changes.iter().filter(|(_, value)| !value.is_empty()) {
-        fields.set(key, value);
-    }
-    for key in UNTRACKED {
-        if fields.get(key).is_none() && !is_taken(key) {
-            fields.set(key, "null");
-        }
-    }
-    if fields.get(OWN_ID).is_none() && !is_taken(OWN_ID) {
-        fields.set(OWN_ID, upload_id.to_string());
-    }
-    let broken = broken_rules(&fields);
+    let fields = sent(known.iter(), changes, upload_id);
+    let rules: BTreeSet<&str> = fields.iter().filter_map(broken_rule).collect();
+    let broken: Vec<&str> = rules.into_iter().chain(is_long(&fields).then_some(TOO_LONG)).collect();
     if !broken.is_empty() {
         return Err(DeliveryError::Manifest(broken.join("; ")));
     }
@@ -55,24 +48,69 @@ pub(super) fn header(
     Ok(fields.to_header())
 }
 
-fn broken_rules(fields: &ManifestFields) -> Vec<&'static str> {
+/// The fields of a manifest that cannot go along as they are; [`TOGETHER`] if they are too many (dex-upload W-33).
+pub(crate) fn misfits<'f>(fields: &[(&'f str, &'f str)], changes: &[(String, String)]) -> Vec<&'f str> {
+    let is_misfit = |field: &&(&str, &str)| !is_taken(field.0, changes) && broken_rule(**field).is_some();
+    let mut found: Vec<&str> = fields.iter().filter(is_misfit).map(|(key, _)| *key).collect();
+    // Every id is equally long.
+    if is_long(&sent(fields.iter().copied(), changes, UploadId::new())) {
+        found.push(TOGETHER);
+    }
+    found
+}
+
+/// Whether a field of the manifest does not go along as it is.
+fn is_taken(key: &str, changes: &[(String, String)]) -> bool {
+    ADDED.contains(&key) || changes.iter().any(|(changed, _)| changed == key)
+}
+
+fn pair((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
+}
+
+/// What goes along with an upload that has these fields.
+fn sent<'f>(
+    known: impl Iterator<Item = (&'f str, &'f str)>,
+    changes: &[(String, String)],
+    upload_id: UploadId,
+) -> ManifestFields {
+    let mut fields: ManifestFields = known.filter(|(key, _)| !is_taken(key, changes)).map(pair).collect();
+    for (key, value) in changes.iter().filter(|(_, value)| !value.is_empty()) {
+        fields.set(key, value);
+    }
+    for key in UNTRACKED {
+        if fields.get(key).is_none() && !is_taken(key, changes) {
+            fields.set(key, "null");
+        }
+    }
+    if fields.get(OWN_ID).is_none() && !is_taken(OWN_ID, changes) {
+        fields.set(OWN_ID, upload_id.to_string());
+    }
+    fields
+}
+
+/// The rule that a field breaks.
+fn broken_rule((key, value): (&str, &str)) -> Option<&'static str> {
     let is_identifier = |key: &str| {
         let mut bytes = key.bytes();
         bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
     let is_plain = |value: &str| value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-    let is_name = |key: &str, value: &str| NAMES.contains(&key) && value.contains('/');
-    let rules = [
-        ("a key is no identifier", fields.iter().any(|(key, _)| !is_identifier(key))),
-        ("a value is not ASCII", fields.iter().any(|(_, value)| !is_plain(value))),
-        ("a file name has a slash", fields.iter().any(|(key, value)| is_name(key, value))),
-        (
-            "it is 2 KB or longer",
-            fields.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() >= LIMIT_BYTES,
-        ),
-    ];
-    rules.into_iter().filter(|(_, is_broken)| *is_broken).map(|(rule, _)| rule).collect()
+    if !is_identifier(key) {
+        Some("a key is no identifier")
+    } else if !is_plain(value) {
+        Some("a value is not ASCII")
+    } else if NAMES.contains(&key) && value.contains('/') {
+        Some("a file name has a slash")
+    } else {
+        None
+    }
+}
+
+/// Whether the fields are longer than what every store keeps.
+fn is_long(fields: &ManifestFields) -> bool {
+    fields.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() >= LIMIT_BYTES
 }
 
 #[cfg(test)]
@@ -83,7 +121,7 @@ mod tests {
     use crate::delivery::Retry;
     use crate::upload::MetadataMode;
 
-    fn sent(manifest: &serde_json::Value, changes: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
+    fn told(manifest: &serde_json::Value, changes: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
         let changes: Vec<(String, String)> =
             changes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let header = header(manifest.to_string().as_bytes(), &changes, UploadId::new());
@@ -102,7 +140,7 @@ mod tests {
             "data_stream_id": "a", "sender_id": "b", "empty": "", "dex_ingest_datetime": "x", "upload_id": "y"
         });
         let changes = [("data_stream_id", "c"), ("empty", ""), ("data_stream_route", "d")];
-        let pairs = sent(&manifest, &changes).expect("it can be sent");
+        let pairs = told(&manifest, &changes).expect("it can be sent");
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(key, value)| (&**key, &**value)).collect();
         let [rest @ .., (own, id)] = &pairs[..] else { panic!("nothing is sent") };
         assert_eq!(
@@ -129,11 +167,14 @@ mod tests {
             ("name", "a\nb", "a value is not ASCII"),
             ("received_filename", "a/b", "a file name has a slash"),
             ("a", long.as_str(), "it is 2 KB or longer"),
-            ("a-Zoë", "Zoë", "a key is no identifier; a value is not ASCII"),
+            ("a-Zoë", "Zoë", "a key is no identifier"),
         ] {
-            let told = sent(&json!({ key: value }), &[]).expect_err("it cannot be sent");
-            assert_eq!(told, format!("the manifest cannot be sent to the target: {rule}"));
-            assert!(sent(&json!({ key: value }), &[(key, "")]).is_ok(), "without it, it can");
+            let text = told(&json!({ key: value }), &[]).expect_err("it cannot be sent");
+            assert_eq!(text, format!("the manifest cannot be sent to the target: {rule}"));
+            assert!(told(&json!({ key: value }), &[(key, "")]).is_ok(), "without it, it can");
+            let misfit = if rule == TOO_LONG { TOGETHER } else { key };
+            assert_eq!(misfits(&[("fits", "x"), (key, value)], &[]), [misfit], "W-33");
+            assert!(misfits(&[(key, value)], &[(key.to_owned(), String::new())]).is_empty());
         }
     }
 }

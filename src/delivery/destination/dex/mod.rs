@@ -7,7 +7,7 @@
 //! first byte is sent, and an upload that may be complete is asked after before another one is begun.
 
 mod info;
-mod metadata;
+pub(super) mod metadata;
 mod outgoing;
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::clock::SharedClock;
 use crate::delivery::dex_target::{DexTarget, WaitFor};
 use crate::delivery::{DeliveryError, Progress};
 use crate::outbound::tus::{Patience, Remedy, Sending, TusClient, TusError, TusSettings, id_of};
-use crate::outbound::{Client, Limits, OutboundError};
+use crate::outbound::{Client, Limits, OutboundError, time_for};
 use info::Reached;
 use outgoing::Outgoing;
 
@@ -33,6 +33,9 @@ const PATIENCE: Patience =
 /// How long the other side is asked within one attempt what became of an upload that it has: about a minute.
 const POLLING: Patience =
     Patience { failures: 18, first: Duration::from_millis(250), longest: Duration::from_secs(5) };
+
+/// Stands for the status of an answer where nobody can be asked.
+const NOT_ASKED: u16 = 0;
 
 /// The largest answer of `/info`.
 const ANSWER_BYTES: usize = 1 << 20;
@@ -98,7 +101,7 @@ impl DexDestination {
         progress: &dyn Progress,
     ) -> Result<(), DeliveryError> {
         let length = outgoing.length();
-        let mut sending = if let Some(url) = &kept.url {
+        let sending = if let Some(url) = &kept.url {
             Sending::resume(&self.client, url.clone(), length).await?
         } else {
             let url = self.client.create(length, metadata).await?;
@@ -106,6 +109,10 @@ impl DexDestination {
             kept.keep(progress).await?;
             Sending::begin(&self.client, url, length)
         };
+        let meter = progress.meter().clone();
+        // Each PATCH ends by itself once the line has been silent for so long.
+        meter.bear(time_for(length.min(self.target.chunk_bytes as u64)));
+        let mut sending = sending.watched_by(Arc::new(move |_| meter.moved()));
         while !sending.is_complete() {
             let chunk = outgoing.chunk(sending.offset(), self.target.chunk_bytes).await?;
             sending.append(chunk).await?;
@@ -115,22 +122,32 @@ impl DexDestination {
     }
 
     /// The upload is not there any more: it may have been taken away because it was complete; else another one is begun,
-    /// once (dex-upload F-05, F-11).
+    /// once (dex-upload F-05, F-11). Only an answer of the other side says that it was not.
     async fn after_loss(
         &self,
         kept: &mut Kept,
         lost: TusError,
-        has_begun: bool,
+        (has_begun, is_at_end): (bool, bool),
         progress: &dyn Progress,
     ) -> Result<(), DeliveryError> {
-        if let Some(url) = &kept.url
-            && let Ok((_, reached)) = self.ask(url).await
-            && reached >= Reached::Complete
+        // What happened before this attempt nobody knows; within it, the last bytes must have been given out.
+        let may_be_complete = !has_begun || is_at_end;
+        if let Some(url) =
+            kept.url.as_ref().filter(|_| may_be_complete && matches!(lost, TusError::Gone { .. }))
         {
-            kept.is_sent = true;
-            return kept.keep(progress).await;
+            match self.poll(url, Reached::Complete, progress).await {
+                Ok((_, reached)) if reached >= Reached::Complete => {
+                    kept.is_sent = true;
+                    return kept.keep(progress).await;
+                }
+                Ok((NOT_ASKED | 200 | 404 | 410, _)) => {}
+                // It does not know at the moment, which is no reason to send anything twice.
+                Ok(_) | Err(_) => return Err(lost.into()),
+            }
         }
         if kept.is_second {
+            // Whoever asks for it again wants it begun anew.
+            progress.keep(Vec::new()).await?;
             return Err(DeliveryError::LostTwice);
         }
         *kept = Kept { is_second: true, ..Kept::default() };
@@ -140,22 +157,36 @@ impl DexDestination {
     }
 
     /// Waits until the other side says of an upload what is waited for (dex-upload F-09).
-    async fn confirm(&self, url: &str) -> Result<(), DeliveryError> {
+    async fn confirm(&self, url: &str, progress: &dyn Progress) -> Result<(), DeliveryError> {
         let (wanted, word) = match self.target.wait_for {
             WaitFor::Sent => return Ok(()),
             WaitFor::Complete => (Reached::Complete, "completed"),
             WaitFor::Delivered => (Reached::Delivered, "delivered"),
         };
+        match self.poll(url, wanted, progress).await? {
+            (_, reached) if reached >= wanted => Ok(()),
+            (status, _) => Err(DeliveryError::NotYet { wanted: word, status }),
+        }
+    }
+
+    /// Asks until the other side says of an upload what is waited for, or has been asked for long enough: its last answer.
+    async fn poll(
+        &self,
+        url: &str,
+        wanted: Reached,
+        progress: &dyn Progress,
+    ) -> Result<(u16, Reached), TusError> {
         let mut asked = 0;
         loop {
             let answer = self.ask(url).await;
-            if answer.as_ref().is_ok_and(|(_, reached)| *reached >= wanted) {
-                return Ok(());
-            }
+            progress.meter().moved();
             asked += 1;
-            if asked > self.polling.failures {
-                let (status, _) = answer?;
-                return Err(DeliveryError::NotYet { wanted: word, status });
+            let is_over = match answer {
+                Ok((status, reached)) => reached >= wanted || status == NOT_ASKED,
+                Err(_) => false,
+            };
+            if is_over || asked > self.polling.failures {
+                return answer;
             }
             tokio::time::sleep(self.polling.wait(asked, url)).await;
         }
@@ -163,7 +194,9 @@ impl DexDestination {
 
     /// Asks once: the status of the answer, and how far the upload is.
     async fn ask(&self, url: &str) -> Result<(u16, Reached), TusError> {
-        let Some(info_url) = &self.target.info_url else { return Ok((0, Reached::Nothing)) };
+        let Some(info_url) = &self.target.info_url else {
+            return Ok((NOT_ASKED, Reached::Nothing));
+        };
         let answer = self.client.get(&format!("{info_url}/{}", id_of(url))).await?;
         // Ids that are not visible yet are 404, at some servers 500 (dex-upload F-09).
         let reached = match answer.status {
@@ -188,14 +221,15 @@ impl Destination for DexDestination {
         while !kept.is_sent {
             match self.send(&mut kept, &metadata, &mut outgoing, progress).await {
                 Err(DeliveryError::Tus(lost)) if lost.remedy() == Remedy::NewUpload => {
-                    self.after_loss(&mut kept, lost, outgoing.has_begun(), progress).await?;
+                    let read = (outgoing.has_begun(), outgoing.is_at_end());
+                    self.after_loss(&mut kept, lost, read, progress).await?;
                 }
                 sent => sent?,
             }
         }
         let sha256 = outgoing.skip_to_end().await?;
         let location = kept.url.unwrap_or_default();
-        self.confirm(&location).await?;
+        self.confirm(&location, progress).await?;
         Ok(Delivered { location, length: outgoing.length(), sha256, remark: None })
     }
 

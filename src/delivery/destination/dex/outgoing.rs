@@ -47,6 +47,11 @@ impl Outgoing {
         self.read > 0
     }
 
+    /// Whether the chunk that was given last is the last.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.start + self.chunk.len() as u64 == self.length()
+    }
+
     /// The bytes from `offset` on, at most `limit`; never none before the end.
     ///
     /// # Errors

@@ -64,6 +64,7 @@ impl Job {
         let request = DeliveryRequest {
             delivery_id: DeliveryId::new(),
             lease_epoch: 1,
+            delivered_before: 0,
             upload_id: UploadId::new(),
             path: "not/used",
             media_type: None,

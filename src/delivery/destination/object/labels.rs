@@ -14,8 +14,8 @@ const AZURE_LIMIT: usize = 8 * 1024;
 pub(super) const DELIVERY_ID: &str = "cdex_delivery_id";
 /// … and the SHA-256 of its bytes, where that is known before the first of them is sent.
 pub(super) const SHA256: &str = "cdex_sha256";
-/// Bytes of our own labels.
-const OWN: usize = DELIVERY_ID.len() + 36 + SHA256.len() + 64;
+/// Bytes of our own labels; the delivery's may be followed by a number.
+const OWN: usize = DELIVERY_ID.len() + 36 + 11 + SHA256.len() + 64;
 
 /// Which service is to hold the metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) enum Holder {
 }
 
 /// The name under which all fields together are complained about.
-const TOGETHER: &str = "metadata";
+pub(in crate::delivery::destination) const TOGETHER: &str = "metadata";
 
 /// The fields that cannot be the metadata of an object as they are; [`TOGETHER`] if they are too many.
 pub(crate) fn misfits<'f>(fields: &[(&'f str, &'f str)], holder: Holder) -> Vec<&'f str> {

@@ -19,6 +19,7 @@ use super::{Delivered, DeliveryRequest, Destination};
 use crate::delivery::{ClashPolicy, DeliveryError, Progress};
 use crate::id::{DeliveryId, UploadId};
 use crate::outbound::bucket::{Bucket, BucketError, Labels, Object, Place};
+use crate::outbound::time_for;
 use crate::upload::{Source, Stored};
 use labels::{DELIVERY_ID, Holder, SHA256};
 use parts::Reader;
@@ -72,7 +73,10 @@ impl Destination for ObjectDestination {
         let length = source.length();
         let job = Job {
             settings: &self.settings,
-            delivery_id: request.delivery_id,
+            delivery: delivery_label(request.delivery_id, request.delivered_before),
+            earlier: (0..request.delivered_before)
+                .map(|before| delivery_label(request.delivery_id, before))
+                .collect(),
             upload_id: request.upload_id,
             path: request.path,
             media_type: request.media_type,
@@ -85,6 +89,8 @@ impl Destination for ObjectDestination {
         {
             return Ok(delivered);
         }
+        // Each call with bytes ends by itself once the line has been silent for so long.
+        job.progress.meter().bear(time_for(length.min(parts::part_bytes(length))));
         if length <= ONE_CALL { job.put(source).await } else { job.put_parts(source).await }
     }
 
@@ -96,7 +102,10 @@ impl Destination for ObjectDestination {
 /// One delivery on its way.
 struct Job<'a> {
     settings: &'a ObjectSettings,
-    delivery_id: DeliveryId,
+    /// How its objects say that they are of this delivery.
+    delivery: String,
+    /// How they said it when it was asked for before.
+    earlier: Vec<String>,
     upload_id: UploadId,
     path: &'a str,
     media_type: Option<&'a str>,
@@ -109,6 +118,8 @@ struct Job<'a> {
 enum Spot {
     /// It may be written.
     Free(String),
+    /// This delivery has written it when it was asked for before; now it is to be written anew.
+    Earlier(String),
     /// An earlier attempt has written it.
     Done(String),
 }
@@ -120,12 +131,15 @@ impl Job<'_> {
         let content = reader.next_part().await?.unwrap_or_default();
         let sha256 = reader.finish().await?;
         let (labels, is_whole) = self.labels(Some(sha256));
-        let place = self.place();
+        let (bucket, place) = (&self.settings.bucket, self.place());
         for name in self.names() {
-            match self.settings.bucket.put(&name, content.clone(), &labels, place).await {
+            match bucket.put(&name, content.clone(), &labels, place).await {
                 Ok(()) => {}
-                Err(BucketError::Exists) => match self.settings.bucket.look(&name).await? {
+                Err(BucketError::Exists) => match bucket.look(&name).await? {
                     Some(object) if self.is_ours(&object) => {}
+                    Some(object) if self.is_of_earlier(&object) => {
+                        bucket.put(&name, content.clone(), &labels, Place::Over).await?;
+                    }
                     Some(_) => continue,
                     // At Azure the blocks of an attempt that died, which nobody sees, stand in the way of one call
                     // but not of a list of blocks.
@@ -150,28 +164,35 @@ impl Job<'_> {
         Ok(bucket.complete(name, &id, &[part], labels).await?)
     }
 
-    /// Has the service copy what lies in the same bucket; `None` if it does not, so that the bytes go the long way
-    /// (dex-upload W-40).
+    /// Has the service copy what lies in the same bucket; `None` if it does not, or may not, so that the bytes go the
+    /// long way (dex-upload W-40). The service compares nothing with what was acknowledged, so the copy is read again
+    /// whatever the settings say: it is as short as one object of the store.
     async fn copy(&self, stored: &Stored) -> Result<Option<Delivered>, DeliveryError> {
         let bucket = &self.settings.bucket;
         let (labels, is_whole) = self.labels(Some(stored.sha256));
         let name = match self.spot().await? {
-            Spot::Done(name) => return self.confirm(name, stored.sha256, is_whole).await.map(Some),
-            Spot::Free(name) => name,
+            Spot::Done(name) => name,
+            Spot::Free(name) => {
+                if bucket.copy(&stored.name, &name, &labels, self.place()).await.is_err() {
+                    return Ok(None);
+                }
+                name
+            }
+            Spot::Earlier(name) => {
+                if bucket.copy(&stored.name, &name, &labels, Place::Over).await.is_err() {
+                    return Ok(None);
+                }
+                name
+            }
         };
-        let Some(original) = bucket.look(&stored.name).await?.filter(|object| object.length == self.length)
-        else {
-            return Ok(None);
-        };
-        if bucket.copy(&stored.name, &name, &labels, self.place()).await.is_err() {
-            return Ok(None);
+        match self.sound(&name, self.read_back(&name, stored.sha256).await).await {
+            // What the store has is not what was acknowledged: reading it tells what is wrong.
+            Err(DeliveryError::HashMismatch | DeliveryError::LengthMismatch { .. }) => Ok(None),
+            compared => {
+                compared?;
+                self.finish(&name, stored.sha256, is_whole).await.map(Some)
+            }
         }
-        let copy = bucket.look(&name).await?;
-        let is_same = |copy: &Object| copy.length == self.length && has_same_content(&original, copy);
-        if !copy.as_ref().is_some_and(is_same) {
-            self.sound(&name, self.read_back(&name, stored.sha256).await).await?;
-        }
-        self.finish(&name, stored.sha256, is_whole).await.map(Some)
     }
 
     /// The names that the upload may get, the first that is free first.
@@ -198,6 +219,7 @@ impl Job<'_> {
         for name in self.names() {
             match self.settings.bucket.look(&name).await? {
                 Some(object) if self.is_ours(&object) => return Ok(Spot::Done(name)),
+                Some(object) if self.is_of_earlier(&object) => return Ok(Spot::Earlier(name)),
                 Some(_) if self.place() == Place::New => {}
                 Some(_) | None => return Ok(Spot::Free(name)),
             }
@@ -207,17 +229,18 @@ impl Job<'_> {
 
     /// Whether an object is what an earlier attempt of this delivery made: objects are made whole.
     fn is_ours(&self, object: &Object) -> bool {
-        let delivery_id = self.delivery_id.to_string();
-        object.length == self.length
-            && object.metadata.iter().any(|(name, value)| name == DELIVERY_ID && *value == delivery_id)
+        object.length == self.length && label_of(object) == Some(&self.delivery)
+    }
+
+    /// Whether this delivery made an object before it was asked for again.
+    fn is_of_earlier(&self, object: &Object) -> bool {
+        label_of(object).is_some_and(|label| self.earlier.contains(label))
     }
 
     /// What goes along, and whether the manifest is in it.
     fn labels(&self, sha256: Option<[u8; 32]>) -> (Labels, bool) {
-        let own = [
-            Some((DELIVERY_ID, self.delivery_id.to_string())),
-            sha256.map(|sha256| (SHA256, hex::encode(sha256))),
-        ];
+        let own =
+            [Some((DELIVERY_ID, self.delivery.clone())), sha256.map(|sha256| (SHA256, hex::encode(sha256)))];
         let is_wanted = self.settings.metadata != MetadataPlace::Sidecar;
         let (mut labels, is_whole) = labels::labels(
             self.manifest,
@@ -263,12 +286,20 @@ impl Job<'_> {
         }
     }
 
+    /// Reads an object again, in ranges, so that no call has to last as long as all of it takes.
     async fn read_back(&self, name: &str, sha256: [u8; 32]) -> Result<(), DeliveryError> {
         let (mut hash, mut written) = (Sha256::new(), 0);
-        let mut content = self.settings.bucket.read(name, 0..self.length).await?;
-        while let Some(block) = content.try_next().await? {
-            written += block.len() as u64;
-            hash.update(&block);
+        while written < self.length {
+            let range = written..self.length.min(written + ONE_CALL);
+            let (begin, mut content) = (written, self.settings.bucket.read(name, range).await?);
+            while let Some(block) = content.try_next().await? {
+                written += block.len() as u64;
+                hash.update(&block);
+                self.progress.meter().moved();
+            }
+            if written == begin {
+                break;
+            }
         }
         if written != self.length {
             return Err(DeliveryError::LengthMismatch { expected: self.length, written });
@@ -301,9 +332,12 @@ fn holder(bucket: &Bucket) -> Holder {
     if bucket.is_azure() { Holder::Azure } else { Holder::S3 }
 }
 
-/// Whether the service itself says that two objects have the same content: an ETag that S3 gave to one call is made of
-/// the content alone; one of several parts has a hyphen.
-fn has_same_content(one: &Object, other: &Object) -> bool {
-    let is_of_content = |tag: &&String| tag.trim_matches('"').len() == 32 && !tag.contains('-');
-    one.e_tag.as_ref().filter(is_of_content).is_some_and(|tag| Some(tag) == other.e_tag.as_ref())
+/// How an object says which delivery made it, and when: whether it was asked for before, and how often it was delivered.
+fn delivery_label(id: DeliveryId, delivered_before: u32) -> String {
+    if delivered_before == 0 { id.to_string() } else { format!("{id}/{delivered_before}") }
+}
+
+/// What an object says of the delivery that made it.
+fn label_of(object: &Object) -> Option<&String> {
+    object.metadata.iter().find(|(name, _)| name == DELIVERY_ID).map(|(_, label)| label)
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{Job, ONE_CALL, Spot};
 use crate::delivery::{Delivered, DeliveryError, Retry};
-use crate::outbound::bucket::BucketError;
+use crate::outbound::bucket::{BucketError, Place};
 use crate::upload::Source;
 
 /// Parts on their way at once.
@@ -37,8 +37,9 @@ impl Job<'_> {
     /// Writes a long upload in parts.
     pub(super) async fn put_parts(&self, source: Box<dyn Source>) -> Result<Delivered, DeliveryError> {
         let kept = self.progress.kept().and_then(|kept| serde_json::from_slice::<Begun>(kept).ok());
-        let name = match self.spot().await {
-            Ok(Spot::Free(name)) => name,
+        let (name, is_anew) = match self.spot().await {
+            Ok(Spot::Free(name)) => (name, false),
+            Ok(Spot::Earlier(name)) => (name, true),
             Ok(Spot::Done(name)) => {
                 let mut reader = Reader::new(source, self.length, ONE_CALL);
                 while reader.next_part().await?.is_some() {}
@@ -58,6 +59,10 @@ impl Job<'_> {
             Ok(sha256) => {
                 let (labels, holds_manifest) = self.labels(Some(sha256));
                 let bucket = &self.settings.bucket;
+                if is_anew && self.place() == Place::New {
+                    // Only a new object may be completed, and this one is our own.
+                    bucket.remove(vec![begun.name.clone()]).await?;
+                }
                 match bucket.complete(&begun.name, &begun.id, &begun.parts, &labels).await {
                     Ok(()) => {}
                     // An answer that was lost looks like this, too: then the object is there, and ours.
@@ -99,6 +104,7 @@ impl Job<'_> {
                 Some(sent) = sending.join_next() => {
                     let (index, part) = sent.map_err(|_| DeliveryError::Panicked)?;
                     overtook.insert(index, part?);
+                    self.progress.meter().moved();
                     let before = begun.parts.len();
                     while let Some(part) = overtook.remove(&begun.parts.len()) {
                         begun.parts.push(part);
@@ -155,7 +161,7 @@ impl Job<'_> {
 }
 
 /// The bytes of a part: equal parts, as few as S3 takes and whole MiB.
-fn part_bytes(length: u64) -> u64 {
+pub(super) fn part_bytes(length: u64) -> u64 {
     const MIB: u64 = 1024 * 1024;
     ONE_CALL.max(length.div_ceil(MOST_PARTS).div_ceil(MIB) * MIB)
 }
