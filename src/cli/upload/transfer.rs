@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use super::memory::{Known, Memory, Part};
 use super::shown::Progress;
 use super::{PATIENCE, UploadError};
-use crate::outbound::tus::{Remedy, Sending, TusClient, TusError};
+use crate::outbound::tus::{Remedy, RemoteError, Sending, TusClient};
 
 /// How often, at most, a server is asked whether it has put the parts together, and the wait between.
 const ASKED: (u32, Duration) = (600, Duration::from_millis(500));
@@ -182,7 +182,7 @@ impl Transfer<'_> {
                     at += 1;
                 }
                 // DEX itself wants a manifest of each part and delivers it (dex-upload W-06): then not in parts.
-                Err(TusError::Refused(refusal)) if !is_whole && at == 0 && refusal.status == 400 => {
+                Err(RemoteError::Refused(refusal)) if !is_whole && at == 0 && refusal.status == 400 => {
                     known.parts = vec![Part { start: 0, length: file.length, url: None }];
                 }
                 Err(error) => return Err(error.into()),
@@ -193,7 +193,7 @@ impl Transfer<'_> {
 
     /// Creates an upload. A line that breaks meanwhile may leave an empty one that nobody knows; a server that is not there
     /// at all is not waited for.
-    async fn create(&self, length: u64, is_whole: bool) -> Result<String, TusError> {
+    async fn create(&self, length: u64, is_whole: bool) -> Result<String, RemoteError> {
         let mut failures = 0;
         loop {
             let created = if is_whole {
@@ -202,7 +202,7 @@ impl Transfer<'_> {
                 self.client.create_partial(length).await
             };
             let Err(error) = created else { return created };
-            let is_absent = matches!(error, TusError::Call(error) if error.nothing_was_sent());
+            let is_absent = matches!(error, RemoteError::Call(error) if error.nothing_was_sent());
             failures += 1;
             match error.remedy() {
                 Remedy::Wait(asked)
@@ -238,7 +238,7 @@ impl Transfer<'_> {
     /// (tus 1.0.0, Concatenation).
     async fn wait_for(&self, url: &str, length: u64) -> Result<(), UploadError> {
         let (times, pause) = ASKED;
-        let mut last = TusError::Protocol("says that the parts are not put together yet");
+        let mut last = RemoteError::Protocol("says that the parts are not put together yet");
         for _ in 0..times {
             match self.client.standing(url).await {
                 Ok(standing) if standing.offset == length => return Ok(()),
