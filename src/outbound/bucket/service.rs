@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use http_body_util::BodyExt;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
+    HttpService,
 };
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
@@ -80,7 +80,9 @@ impl Service {
         let call = if length == 0 {
             call.header("content-length", "0")
         } else {
-            call.blocks(body.into_data_stream().map_err(std::io::Error::other), length)
+            // The client's crate streams the bodies of answers alone, and a body is a body.
+            let blocks = HttpResponseBody::new(body).bytes_stream();
+            call.blocks(blocks.map_err(std::io::Error::other), length)
         };
         let answer = call.send().await.map_err(wrapped)?;
         let (status, headers, body) = answer.into_parts();
