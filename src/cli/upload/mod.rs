@@ -19,7 +19,7 @@ use crate::auth::{AccessToken, Credentials, DexLogin, Grant};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Secret;
 use crate::outbound::tus::{Locations, Patience, Remedy, TusClient, TusError, TusSettings};
-use crate::outbound::{Base, Client, Limits, OutboundError, Reach};
+use crate::outbound::{Base, Client, Limits, Reach};
 use crate::upload::UploadMetadata;
 use memory::{Memories, MemoryError};
 use transfer::{Transfer, Uploaded};
@@ -289,6 +289,7 @@ fn field(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbound::OutboundError;
 
     #[test]
     fn the_name_of_the_file_goes_along_unless_another_is_given() {
