@@ -13,11 +13,21 @@ pub(crate) enum Pool {
     Answers,
     /// A partner or the scanner.
     Calls,
+    /// Nobody, but it moves many bytes.
+    Bytes,
 }
 
 impl Pool {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Here, Self::Answers, Self::Calls];
+    pub(crate) const ALL: [Self; 4] = [Self::Here, Self::Answers, Self::Calls, Self::Bytes];
+
+    /// Errands of it that are done at the same time.
+    pub(crate) fn slots(self) -> usize {
+        match self {
+            Self::Here | Self::Answers | Self::Calls => 16,
+            Self::Bytes => 2,
+        }
+    }
 }
 
 /// The errands by their pools; beside each pool the macro that gives its words as a list in SQL.
@@ -59,8 +69,6 @@ errands! {
         RemindTask = "remind-task",
         /// A submission may belong to a Task or a Claim. The subject is its id, or the Task or Claim that was kept.
         Associate = "associate",
-        /// An upload waits for the bytes of its parts. The subject is its id.
-        ConcatenateUpload = "concatenate-upload",
         /// A delivery that somebody waits for was settled. The subject is its id.
         FollowDelivery = "follow-delivery",
         /// A document or Patient was kept that a Task may wait for. The subject is that.
@@ -93,6 +101,10 @@ errands! {
         Poll = "poll",
         /// A Task at a partner has outputs for us. The subject is the id of our request.
         CollectOutputs = "collect-outputs",
+    }
+    Bytes, words_bytes {
+        /// An upload waits for the bytes of its parts. The subject is its id.
+        ConcatenateUpload = "concatenate-upload",
     }
 }
 

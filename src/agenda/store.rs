@@ -44,9 +44,11 @@ macro_rules! take_postgres {
 const TAKE_HERE_SQLITE: &str = taken!(due!(words_here));
 const TAKE_ANSWERS_SQLITE: &str = taken!(due!(words_answers));
 const TAKE_CALLS_SQLITE: &str = taken!(due!(words_calls));
+const TAKE_BYTES_SQLITE: &str = taken!(due!(words_bytes));
 const TAKE_HERE_POSTGRES: &str = take_postgres!(words_here);
 const TAKE_ANSWERS_POSTGRES: &str = take_postgres!(words_answers);
 const TAKE_CALLS_POSTGRES: &str = take_postgres!(words_calls);
+const TAKE_BYTES_POSTGRES: &str = take_postgres!(words_bytes);
 const DONE: &str = "DELETE FROM agenda WHERE sequence = $1 AND epoch = $2";
 const LATER: &str = "UPDATE agenda SET due_at = $3, attempts = $4, taken_until = NULL \
      WHERE sequence = $1 AND epoch = $2";
@@ -63,9 +65,11 @@ pub(super) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (TAKE_HERE_SQLITE, Some(Dialect::Sqlite)),
     (TAKE_ANSWERS_SQLITE, Some(Dialect::Sqlite)),
     (TAKE_CALLS_SQLITE, Some(Dialect::Sqlite)),
+    (TAKE_BYTES_SQLITE, Some(Dialect::Sqlite)),
     (TAKE_HERE_POSTGRES, Some(Dialect::Postgres)),
     (TAKE_ANSWERS_POSTGRES, Some(Dialect::Postgres)),
     (TAKE_CALLS_POSTGRES, Some(Dialect::Postgres)),
+    (TAKE_BYTES_POSTGRES, Some(Dialect::Postgres)),
     (DONE, None),
     (LATER, None),
     (HASTEN, None),
@@ -138,9 +142,11 @@ pub(crate) async fn take_of(
         (Pool::Here, Dialect::Sqlite) => TAKE_HERE_SQLITE,
         (Pool::Answers, Dialect::Sqlite) => TAKE_ANSWERS_SQLITE,
         (Pool::Calls, Dialect::Sqlite) => TAKE_CALLS_SQLITE,
+        (Pool::Bytes, Dialect::Sqlite) => TAKE_BYTES_SQLITE,
         (Pool::Here, Dialect::Postgres) => TAKE_HERE_POSTGRES,
         (Pool::Answers, Dialect::Postgres) => TAKE_ANSWERS_POSTGRES,
         (Pool::Calls, Dialect::Postgres) => TAKE_CALLS_POSTGRES,
+        (Pool::Bytes, Dialect::Postgres) => TAKE_BYTES_POSTGRES,
     };
     let rows: Vec<ItemRow> = on_db!(tx, conn => {
         sqlx::query_as(sql)

@@ -94,12 +94,18 @@ async fn each_pool_has_slots_of_its_own() {
     for_each_database(|db| async move {
         let of = |errand, subject| NewItem { errand, ..item(subject, 1, 0) };
         let calls = (0..5).map(|number| of(Errand::Poll, ["a", "b", "c", "d", "e"][number]));
-        let others = [of(Errand::AnswerTask, "Task/1"), of(Errand::Tell, "Subscription/1")];
+        let others = [
+            of(Errand::AnswerTask, "Task/1"),
+            of(Errand::Tell, "Subscription/1"),
+            of(Errand::ConcatenateUpload, "u"),
+        ];
         put(&db, calls.chain(others).collect()).await;
         assert_eq!(names(&taken_of(&db, Pool::Calls, 3).await), [("a", 1), ("b", 1), ("c", 1)]);
         assert_eq!(names(&taken_of(&db, Pool::Answers, 3).await), [("Task/1", 1)]);
         assert_eq!(names(&taken_of(&db, Pool::Here, 3).await), [("Subscription/1", 1)]);
+        assert_eq!(names(&taken_of(&db, Pool::Bytes, 3).await), [("u", 1)]);
         assert_eq!(taken_of(&db, Pool::Calls, 9).await.len(), 2);
+        assert!(Pool::Bytes.slots() < Pool::Here.slots(), "what moves bytes leaves the disk to the doors");
     })
     .await;
 }

@@ -37,12 +37,13 @@ pub(super) enum Ended {
 }
 
 impl Deliveries {
-    /// Makes one attempt of a delivery that this worker has leased.
+    /// Makes one attempt of a delivery that this worker has leased, in a slot of this generation.
     ///
     /// *Cancellation*: the row stays leased until its lease ends; nothing half-done is visible.
     pub(super) async fn attempt(
         &self,
         delivery: Delivery,
+        generation: u64,
         stop: &CancellationToken,
     ) -> Result<Ended, DbError> {
         let started_at = self.clock.now();
@@ -63,7 +64,7 @@ impl Deliveries {
         };
         let sent = sent.unwrap_or(Err(DeliveryError::Panicked));
         let verdict = sent.as_ref().err().map_or(Verdict::Works, DeliveryError::verdict);
-        self.lane(&delivery.target).ended(verdict, self.clock.now());
+        self.lane(&delivery.target).ended(verdict, generation, self.clock.now());
         self.settle(delivery, upload, (started_at, meter.bytes()), sent).await
     }
 
@@ -142,6 +143,9 @@ impl Deliveries {
             Err(error) => self.after_failure(&delivery, error, ended_at),
         };
         log(&delivery, &sent, next);
+        if next == DeliveryStatus::Dead {
+            self.give_up(&delivery).await;
+        }
         let Ok(next) = delivery.status.settle(next) else {
             return Ok(Ended::LeaseLost);
         };
@@ -173,6 +177,25 @@ impl Deliveries {
             self.agenda.wake();
         }
         Ok(if settled { Ended::Settled(next) } else { Ended::LeaseLost })
+    }
+
+    /// Has the target take away what the attempts of a delivery left that is dead. Whatever fails here, it stays dead.
+    async fn give_up(&self, delivery: &Delivery) {
+        let Some(destination) = self.destination(&delivery.target) else { return };
+        let known: Result<Option<Delivery>, DbError> = async {
+            let mut reader = self.db.reader().await?;
+            store::find(&mut reader.tx(), &Access::of_worker(&delivery.tenant), delivery.id).await
+        }
+        .await;
+        let Some(kept) = known.ok().flatten().and_then(|delivery| delivery.progress) else { return };
+        if destination.give_up(&kept).await {
+            let lease = (delivery.id, delivery.lease_epoch);
+            let forgotten: Result<bool, DbError> =
+                self.db.write(lease, |lease, tx| Box::pin(store::keep_progress(tx, *lease, &[]))).await;
+            if let Err(error) = forgotten {
+                tracing::debug!(%error, "what a dead delivery left could not be forgotten");
+            }
+        }
     }
 
     /// What comes after a failed attempt, and when.

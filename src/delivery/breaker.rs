@@ -59,12 +59,14 @@ enum State {
 pub(super) struct Breaker {
     settings: BreakerSettings,
     state: State,
+    /// Counts how often it opened, closed and was probed; an attempt is of the one in which it was claimed.
+    generation: u64,
 }
 
 impl Breaker {
     /// A closed one.
     pub(super) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: State::Closed { failures: 0 } }
+        Self { settings, state: State::Closed { failures: 0 }, generation: 0 }
     }
 
     /// How much may be sent.
@@ -81,34 +83,49 @@ impl Breaker {
         !matches!(self.state, State::Closed { .. })
     }
 
-    /// A probe has been claimed; there is no other until it has [`ended`](Self::ended).
-    pub(super) fn probe(&mut self) {
+    /// Something has been claimed, and this is its generation. If the circuit is open it is the probe; there is no other
+    /// until it has [`ended`](Self::ended).
+    pub(super) fn claimed(&mut self) -> u64 {
         if let State::Open { pause, .. } = self.state {
-            self.state = State::HalfOpen { pause };
+            self.turn(State::HalfOpen { pause });
         }
+        self.generation
     }
 
-    /// An attempt has ended.
+    /// An attempt of a generation has ended.
     ///
-    /// One that began before the circuit opened changes nothing by failing; that it works is believed at any time.
-    pub(super) fn ended(&mut self, verdict: Verdict, now: Timestamp) {
-        self.state = match (self.state, verdict) {
+    /// One that began before the circuit opened changes nothing by failing: it is not the probe, however late it ends.
+    /// That the target works is believed at any time.
+    pub(super) fn ended(&mut self, verdict: Verdict, generation: u64, now: Timestamp) {
+        let is_older = generation != self.generation;
+        let next = match (self.state, verdict) {
+            (State::Closed { .. }, Verdict::Works) => {
+                self.state = State::Closed { failures: 0 };
+                return;
+            }
             (_, Verdict::Works) => State::Closed { failures: 0 },
+            _ if is_older => return,
             (State::Closed { failures }, Verdict::Fails(asked)) => {
                 let failures = failures.saturating_add(1);
                 if failures < self.settings.failures {
-                    State::Closed { failures }
-                } else {
-                    self.open(self.settings.pause, asked, now)
+                    self.state = State::Closed { failures };
+                    return;
                 }
+                self.open(self.settings.pause, asked, now)
             }
             (State::HalfOpen { pause }, Verdict::Fails(asked)) => {
                 self.open(pause.saturating_mul(2), asked, now)
             }
             // The probe told nothing: another one may go at once.
             (State::HalfOpen { pause }, Verdict::Nothing) => State::Open { until: now, pause },
-            (state @ (State::Closed { .. } | State::Open { .. }), _) => state,
+            (State::Closed { .. } | State::Open { .. }, _) => return,
         };
+        self.turn(next);
+    }
+
+    fn turn(&mut self, state: State) {
+        self.state = state;
+        self.generation += 1;
     }
 
     /// `asked` is what the target wants, believed within the longest pause.
@@ -129,6 +146,11 @@ mod tests {
 
     const FAILS: Verdict = Verdict::Fails(None);
 
+    /// An attempt that was claimed as the circuit now is has ended.
+    fn end(breaker: &mut Breaker, verdict: Verdict, now: Timestamp) {
+        breaker.ended(verdict, breaker.generation, now);
+    }
+
     fn breaker() -> Breaker {
         Breaker::new(BreakerSettings {
             failures: 5,
@@ -139,7 +161,7 @@ mod tests {
 
     fn opened() -> Breaker {
         let mut breaker = breaker();
-        (0..5).for_each(|_| breaker.ended(FAILS, at(0)));
+        (0..5).for_each(|_| end(&mut breaker, FAILS, at(0)));
         breaker
     }
 
@@ -147,14 +169,14 @@ mod tests {
     fn w_12_five_failures_in_a_row_open_it_and_fewer_do_not() {
         let mut breaker = breaker();
         for _ in 0..3 {
-            (0..4).for_each(|_| breaker.ended(FAILS, at(0)));
+            (0..4).for_each(|_| end(&mut breaker, FAILS, at(0)));
             assert_eq!(breaker.admits(at(0)), Admission::All);
-            breaker.ended(Verdict::Works, at(0));
+            end(&mut breaker, Verdict::Works, at(0));
         }
-        (0..4).for_each(|_| breaker.ended(FAILS, at(0)));
-        breaker.ended(Verdict::Nothing, at(0));
+        (0..4).for_each(|_| end(&mut breaker, FAILS, at(0)));
+        end(&mut breaker, Verdict::Nothing, at(0));
         assert_eq!(breaker.admits(at(0)), Admission::All, "what tells nothing is not counted");
-        breaker.ended(FAILS, at(0));
+        end(&mut breaker, FAILS, at(0));
         assert_eq!(breaker.admits(at(9)), Admission::None);
         assert_eq!(breaker.admits(at(10)), Admission::Probe);
     }
@@ -166,11 +188,11 @@ mod tests {
             assert_eq!(breaker.admits(at(now + pause - 1)), Admission::None);
             now += pause;
             assert_eq!(breaker.admits(at(now)), Admission::Probe);
-            breaker.probe();
+            breaker.claimed();
             assert_eq!(breaker.admits(at(now + 1000)), Admission::None, "one probe at a time");
-            breaker.ended(FAILS, at(now));
+            end(&mut breaker, FAILS, at(now));
         }
-        breaker.ended(Verdict::Works, at(now));
+        end(&mut breaker, Verdict::Works, at(now));
         assert_eq!((breaker.admits(at(now)), breaker.is_open()), (Admission::All, false));
     }
 
@@ -179,7 +201,7 @@ mod tests {
         for (asked, until) in [(1, 10), (30, 30), (3600, 60)] {
             let mut breaker = breaker();
             let fails = Verdict::Fails(Some(Duration::from_secs(asked)));
-            (0..5).for_each(|_| breaker.ended(fails, at(0)));
+            (0..5).for_each(|_| end(&mut breaker, fails, at(0)));
             assert_eq!(breaker.admits(at(until - 1)), Admission::None, "{asked}");
             assert_eq!(breaker.admits(at(until)), Admission::Probe, "{asked}");
         }
@@ -188,17 +210,32 @@ mod tests {
     #[test]
     fn a_probe_that_tells_nothing_is_followed_by_another() {
         let mut breaker = opened();
-        breaker.probe();
-        breaker.ended(Verdict::Nothing, at(11));
+        breaker.claimed();
+        end(&mut breaker, Verdict::Nothing, at(11));
         assert_eq!(breaker.admits(at(11)), Admission::Probe);
     }
 
     #[test]
-    fn attempts_from_before_it_opened_do_not_prolong_the_pause() {
-        let mut breaker = opened();
-        breaker.ended(FAILS, at(9));
-        breaker.ended(Verdict::Nothing, at(9));
+    fn attempts_from_before_it_opened_neither_prolong_the_pause_nor_are_the_probe() {
+        let mut breaker = breaker();
+        let older = breaker.claimed();
+        (0..5).for_each(|_| end(&mut breaker, FAILS, at(0)));
+        breaker.ended(FAILS, older, at(9));
+        breaker.ended(Verdict::Nothing, older, at(9));
         assert_eq!(breaker.admits(at(10)), Admission::Probe);
+        let probe = breaker.claimed();
+        breaker.ended(FAILS, older, at(11));
+        breaker.ended(Verdict::Nothing, older, at(11));
+        assert_eq!(breaker.admits(at(1000)), Admission::None, "the probe is still on its way");
+        breaker.ended(FAILS, probe, at(11));
+        breaker.ended(Verdict::Nothing, probe, at(11));
+        assert_eq!((breaker.admits(at(30)), breaker.admits(at(31))), (Admission::None, Admission::Probe));
+        breaker.ended(Verdict::Works, older, at(30));
+        assert_eq!(breaker.admits(at(30)), Admission::All, "that it works is believed at any time");
+        breaker.ended(FAILS, probe, at(30));
+        breaker.ended(FAILS, older, at(30));
+        (0..4).for_each(|_| end(&mut breaker, FAILS, at(30)));
+        assert!(!breaker.is_open(), "what began before is not counted");
     }
 
     proptest! {
@@ -209,14 +246,16 @@ mod tests {
             for (event, wait) in events {
                 now += wait;
                 match event {
-                    0 => breaker.ended(Verdict::Works, at(now)),
-                    1 => breaker.ended(Verdict::Fails(Some(Duration::from_secs(wait))), at(now)),
-                    2 => breaker.ended(Verdict::Nothing, at(now)),
-                    _ if breaker.admits(at(now)) == Admission::Probe => breaker.probe(),
+                    0 => end(&mut breaker, Verdict::Works, at(now)),
+                    1 => end(&mut breaker, Verdict::Fails(Some(Duration::from_secs(wait))), at(now)),
+                    2 => end(&mut breaker, Verdict::Nothing, at(now)),
+                    _ if breaker.admits(at(now)) == Admission::Probe => {
+                        breaker.claimed();
+                    }
                     _ => {}
                 }
             }
-            breaker.ended(Verdict::Nothing, at(now));
+            end(&mut breaker, Verdict::Nothing, at(now));
             prop_assert_ne!(breaker.admits(at(now + 60)), Admission::None);
         }
     }

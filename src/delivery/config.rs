@@ -8,7 +8,7 @@ use serde_yaml_ng::{Mapping, Value};
 
 use super::destination::{Holder, MetadataPlace};
 use super::dex_target::{DexCredential, DexTarget, dex_target};
-use super::ordering::Ordering;
+use super::ordering::OrderBy;
 use crate::config::Secret;
 use crate::manifest::ConfigProblem;
 use crate::outbound::bucket::{AzureCredential, AzureSettings, BucketSettings, S3Settings};
@@ -119,7 +119,7 @@ pub(super) struct RoutingGroup {
     /// Name and path template of each target.
     pub(super) delivery_targets: Vec<(String, String)>,
     /// In which order uploads go out, if in any.
-    pub(super) ordering: Option<Ordering>,
+    pub(super) ordering: Option<OrderBy>,
 }
 
 /// What could be read of a file.
@@ -329,7 +329,7 @@ fn read_group(place: String, value: Value) -> Result<RoutingGroup, Vec<ConfigPro
         }
         Some(_) => entry.problem("delivery_targets", "must be a list"),
     }
-    let ordering = entry.optional_text("ordering").map(|text| Ordering::parse(&text));
+    let ordering = entry.optional_text("ordering").map(|text| OrderBy::parse(&text));
     let place = entry.close()?;
     Ok(RoutingGroup { place, data_stream_id, data_stream_route, delivery_targets, ordering })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::breaker::Verdict;
 use crate::db::DbError;
 use crate::outbound::bucket::BucketError;
-use crate::outbound::tus::{Remedy, TusError};
+use crate::outbound::tus::{Remedy, RemoteError};
 use crate::partner::PartnerError;
 use crate::upload::SourceError;
 
@@ -67,7 +67,7 @@ pub(crate) enum DeliveryError {
     Stalled,
     /// A tus server, or the way to it.
     #[error(transparent)]
-    Tus(#[from] TusError),
+    Tus(#[from] RemoteError),
     /// The target has all bytes and has not done with them what is waited for.
     #[error("the target has every byte and has not said that it {wanted} the upload: status {status}")]
     NotYet {
@@ -112,7 +112,7 @@ impl DeliveryError {
     /// there (dex-upload F-07), and in no log.
     pub(super) fn issue(&self) -> String {
         match self {
-            Self::Tus(TusError::Refused(refusal)) if !refusal.messages.is_empty() => {
+            Self::Tus(RemoteError::Refused(refusal)) if !refusal.messages.is_empty() => {
                 format!("{self}: {}", refusal.messages.join("; "))
             }
             _ => self.to_string(),

@@ -12,6 +12,8 @@ use crate::telemetry::metrics::observe_circuit;
 
 /// The right to run one attempt at a target.
 pub(super) struct Slot {
+    /// How the circuit stood when something was claimed for it.
+    pub(super) generation: u64,
     _of_lane: OwnedSemaphorePermit,
     /// One that all targets share; none if it is the lane's own first slot.
     _shared: Option<OwnedSemaphorePermit>,
@@ -70,23 +72,29 @@ impl Lane {
         };
         let take = |permits: &Arc<Semaphore>| Arc::clone(permits).try_acquire_owned().ok();
         let slot = || match take(&self.own) {
-            Some(own) => Some(Slot { _of_lane: own, _shared: None }),
-            None => Some(Slot { _of_lane: take(&self.further)?, _shared: Some(take(shared)?) }),
+            Some(own) => Some(Slot { generation: 0, _of_lane: own, _shared: None }),
+            None => {
+                Some(Slot { generation: 0, _of_lane: take(&self.further)?, _shared: Some(take(shared)?) })
+            }
         };
         std::iter::from_fn(slot).take(most).collect()
     }
 
-    /// Something was claimed; if the circuit is open it is the probe.
-    pub(super) fn claimed(&self) {
-        self.breaker().probe();
+    /// Something was claimed for these slots; if the circuit is open it is the probe.
+    pub(super) fn claimed(&self, slots: &mut [Slot]) {
+        let generation = self.breaker().claimed();
+        for slot in slots {
+            slot.generation = generation;
+        }
     }
 
-    /// An attempt has ended. Told more than once, the first time counts.
-    pub(super) fn ended(&self, verdict: Verdict, now: Timestamp) {
+    /// An attempt in a slot of this generation has ended. What is told after a verdict that turned the circuit changes
+    /// nothing more.
+    pub(super) fn ended(&self, verdict: Verdict, generation: u64, now: Timestamp) {
         let (was_open, is_open) = {
             let mut breaker = self.breaker();
             let was_open = breaker.is_open();
-            breaker.ended(verdict, now);
+            breaker.ended(verdict, generation, now);
             (was_open, breaker.is_open())
         };
         if was_open == is_open {
@@ -137,13 +145,15 @@ mod tests {
     #[test]
     fn d_05_an_open_circuit_has_no_slots_and_then_one() {
         let (lane, shared) = (lane(4), Arc::new(Semaphore::new(9)));
-        lane.ended(Verdict::Fails(None), at(0));
+        lane.ended(Verdict::Fails(None), 0, at(0));
         assert!(lane.is_open());
         assert_eq!(lane.free_slots(&shared, at(9)).len(), 0);
-        assert_eq!(lane.free_slots(&shared, at(10)).len(), 1);
-        lane.claimed();
+        let mut probe = lane.free_slots(&shared, at(10));
+        assert_eq!(probe.len(), 1);
+        lane.claimed(&mut probe);
+        let generation = probe.remove(0).generation;
         assert_eq!(lane.free_slots(&shared, at(10)).len(), 0);
-        lane.ended(Verdict::Works, at(10));
+        lane.ended(Verdict::Works, generation, at(10));
         assert_eq!(lane.free_slots(&shared, at(10)).len(), 4);
     }
 }

@@ -210,7 +210,9 @@ pub(crate) struct Delivery {
     pub(crate) timeout: Option<Duration>,
     /// What waits for the outcome.
     pub(crate) followed_by: Option<String>,
-    /// What earlier attempts left at the target, in the destination's own words.
+    /// Whether it waits for those of the same order that were asked for before it.
+    pub(crate) is_ordered: bool,
+    /// What earlier attempts left at the target, in the destination's own words; lists leave it out.
     pub(crate) progress: Option<Vec<u8>>,
 }
 
@@ -247,7 +249,7 @@ pub(crate) enum AttemptOutcome {
     },
     /// It does not.
     Failure {
-        /// Why, in a text without anything a client sent.
+        /// Why, for whoever sent the upload: also what another DEX said of its manifest. Never for logs.
         issue: String,
         /// How much of the upload had been read by then; not known of old attempts.
         read_bytes: Option<u64>,

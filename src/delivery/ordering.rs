@@ -8,14 +8,14 @@ use crate::manifest::SenderManifest;
 
 /// Which uploads of a data stream wait for one another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ordering {
+pub(crate) enum OrderBy {
     /// All.
     Stream,
     /// Those with the same value of a manifest field; those without the field are one order, too.
     Field(String),
 }
 
-impl Ordering {
+impl OrderBy {
     /// `stream`, `sender`, or the name of a manifest field.
     pub(super) fn parse(text: &str) -> Self {
         match text {
@@ -31,8 +31,8 @@ impl RoutedTarget {
     /// keeps nothing from the others. A digest, because the values come from outside and have any length.
     pub(crate) fn ordering_key(&self, manifest: &SenderManifest) -> Option<String> {
         let value = match self.ordering.as_ref()? {
-            Ordering::Stream => None,
-            Ordering::Field(name) => manifest.fields().get(name),
+            OrderBy::Stream => None,
+            OrderBy::Field(name) => manifest.fields().get(name),
         };
         let mut digest = Sha256::new();
         let stream = [manifest.data_stream_id(), manifest.data_stream_route()].map(str::to_lowercase);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::config::{self, ClashPolicy, FileTarget, NamedTarget, RoutingGroup, TargetConfig};
 use super::destination::{MetadataPlace, dex_misfits, object_misfits};
-use super::ordering::Ordering;
+use super::ordering::OrderBy;
 use super::path_template::PathTemplate;
 use crate::manifest::{
     BUILT_IN_STREAM, ConfigProblem, StreamConfigs, Variables, expand_variables, is_stream_word,
@@ -23,7 +23,7 @@ pub(crate) struct RoutedTarget {
     /// Where in the target files of this stream go.
     pub(crate) path_template: PathTemplate,
     /// In which order they go there, if in any.
-    pub(crate) ordering: Option<Ordering>,
+    pub(crate) ordering: Option<OrderBy>,
 }
 
 /// All targets, and the targets of each data stream.

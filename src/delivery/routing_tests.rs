@@ -234,3 +234,20 @@ fn variables_that_are_not_set_and_other_problems_are_told_together() {
     let warnings = empty.warnings(&StreamConfigs::built_in());
     assert!(warnings.iter().any(|warning| warning.contains("has no routing_groups")), "{warnings:?}");
 }
+
+#[test]
+fn w_33_a_manifest_is_held_against_every_other_dex_that_it_goes_to() {
+    let routing = routing(
+        "targets:
+  d: { name: d, type: dex, url: 'https://dex.example/upload' }
+  e: { name: e, type: dex, url: 'https://dex.example/upload', metadata: { received_filename: '' } }
+routing_groups:
+  - { data_stream_id: s, data_stream_route: strict, delivery_targets: [{ name: d }] }
+  - { data_stream_id: s, data_stream_route: changed, delivery_targets: [{ name: e }] }",
+    )
+    .unwrap();
+    let fields = [("sender_id", "test sender"), ("received_filename", "naïve.txt")];
+    assert_eq!(Vec::from_iter(routing.misfits(("s", "strict"), &fields)), ["received_filename"]);
+    assert!(routing.misfits(("s", "strict"), &fields[..1]).is_empty());
+    assert!(routing.misfits(("s", "changed"), &fields).is_empty());
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::model::{AttemptOutcome, DeliveryStatus, NewDelivery};
 use super::store::Settlement;
 use super::testing::{LEASE, access, at, claim, insert_upload, wanted, write};
-use super::{Delivery, Order, enqueue, find, followed, is_ordered_under_way, store};
+use super::{Delivery, Order, cancel, enqueue, find, followed, is_ordered_under_way, store};
 use crate::agenda::{self, Errand};
 use crate::db::Db;
 use crate::db::testing::for_each_database;
@@ -49,6 +49,35 @@ async fn deliveries_with_the_same_ordering_key_go_one_after_the_other() {
         assert_eq!(paths(&again), ["1"]);
         settle(&db, again[0].clone(), DeliveryStatus::Dead).await;
         assert_eq!(paths(&claim(&db, "a", at(100), 10, LEASE).await), ["2"]);
+    })
+    .await;
+}
+
+/// D-08: a long backlog behind one delivery is looked at once, and not by every claim.
+#[tokio::test]
+async fn d_08_what_waits_in_an_order_is_not_due_until_it_is_its_turn() {
+    for_each_database(|db| async move {
+        let keyed = |new| NewDelivery { ordering_key: Some("k".to_owned()), ..new };
+        for path in 0..300 {
+            put(&db, &path.to_string(), 0, keyed).await;
+        }
+        let due = async |now| {
+            let mut reader = db.reader().await.expect("a reader");
+            store::targets_due(&mut reader.tx(), at(now)).await.expect("a read")
+        };
+        let mut head = claim(&db, "a", at(5), 10, LEASE).await;
+        assert_eq!(paths(&head), ["0"]);
+        for turn in 1..4 {
+            assert!(due(10).await.is_empty(), "nothing is looked at while the first is under way");
+            settle(&db, head.remove(0), DeliveryStatus::Delivered).await;
+            assert_eq!(due(10).await, ["a"]);
+            head = claim(&db, "a", at(10), 10, LEASE).await;
+            assert_eq!(paths(&head), [turn.to_string()]);
+        }
+        // Where what goes before is called off, nobody calls up what follows; it is found all the same.
+        let called_off = head.remove(0).upload_id;
+        write!(db, called_off, |upload, tx| cancel(tx, &access(), *upload, at(11)));
+        assert_eq!(paths(&claim(&db, "a", at(80), 10, LEASE).await), ["4"]);
     })
     .await;
 }

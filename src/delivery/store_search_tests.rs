@@ -53,6 +53,14 @@ async fn d_06_deliveries_are_found_by_everything_that_a_filter_can_say() {
             (DeliveryFilter { data_stream_id: text("dextesting"), ..all.clone() }, 3),
             (DeliveryFilter { data_stream_id: text("other"), ..all.clone() }, 0),
             (DeliveryFilter { data_stream_route: text("testevent1"), ..dead.clone() }, 2),
+            (
+                DeliveryFilter {
+                    data_stream_id: text("DEXTesting"),
+                    data_stream_route: text("TestEvent1"),
+                    ..all.clone()
+                },
+                3,
+            ),
             (DeliveryFilter { sender_id: text("test sender"), ..dead.clone() }, 2),
             (DeliveryFilter { sender_id: text("' OR 1=1 --"), ..all.clone() }, 0),
             (DeliveryFilter { since: Some(at(10)), ..dead.clone() }, 2),

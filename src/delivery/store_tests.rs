@@ -271,7 +271,8 @@ async fn what_an_attempt_keeps_is_there_for_the_next_one_until_the_upload_is_del
         let fourth = claim(&db, "local", at(300), 1, LEASE).await.remove(0);
         assert_eq!(fourth.progress.as_deref(), Some(&b"half"[..]));
         assert!(succeed(&db, &fourth).await);
-        assert_eq!(only_delivery(&db, upload_id).await.progress, None);
+        assert!(write!(db, access(), |access, tx| requeue(tx, access, first.id, at(400))));
+        assert_eq!(claim(&db, "local", at(400), 1, LEASE).await.remove(0).progress, None);
     })
     .await;
 }

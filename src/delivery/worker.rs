@@ -78,9 +78,9 @@ impl Deliveries {
         );
         async move {
             let lane = self.lane(&delivery.target);
-            let ended = self.attempt(delivery, stop).await;
+            let ended = self.attempt(delivery, slot.generation, stop).await;
             // Of an attempt that was cut short nothing is known, and a probe must not be waited for for ever.
-            lane.ended(Verdict::Nothing, self.clock.now());
+            lane.ended(Verdict::Nothing, slot.generation, self.clock.now());
             drop(slot);
             match ended {
                 Ok(Ended::Settled(status)) => return Some(status),
@@ -110,7 +110,7 @@ impl Deliveries {
         let mut claimed = Vec::new();
         for target in due {
             let lane = self.lane(&target);
-            let slots = lane.free_slots(&self.shared, self.clock.now());
+            let mut slots = lane.free_slots(&self.shared, self.clock.now());
             if slots.is_empty() {
                 continue;
             }
@@ -120,7 +120,7 @@ impl Deliveries {
             match self.claim(target, limit).await {
                 Ok(deliveries) if deliveries.is_empty() => {}
                 Ok(deliveries) => {
-                    lane.claimed();
+                    lane.claimed(&mut slots);
                     claimed.extend(deliveries.into_iter().zip(slots));
                 }
                 Err(error) if claimed.is_empty() => return Err(error),

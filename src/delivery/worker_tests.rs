@@ -258,7 +258,7 @@ async fn an_attempt_whose_lease_is_lost_stops_and_writes_nothing() {
         let upload = enqueue_uploads(&db, "local", 1).await[0];
         let leased = claim(&db, "local", at(0), 1, LEASE).await.remove(0);
         write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1)));
-        let ended = bench.deliveries.attempt(leased, &CancellationToken::new()).await;
+        let ended = bench.deliveries.attempt(leased, 0, &CancellationToken::new()).await;
         assert_eq!(ended.expect("it ends"), Ended::LeaseLost);
         assert!(attempts_of(&db, upload).await.is_empty());
         assert_eq!(status(&db, upload).await, DeliveryStatus::Cancelled);

@@ -17,8 +17,6 @@ use crate::auth::{Access, Caller};
 use crate::db::DbError;
 use crate::id::RequestId;
 
-/// Errands of each pool that run at the same time.
-const AT_ONCE: usize = 16;
 /// How long an item belongs to whoever took it without a sign of life: so long it waits where a gateway was killed and
 /// others share its database.
 const LEASE: Duration = Duration::from_secs(15);
@@ -45,7 +43,7 @@ pub(crate) enum FollowError {
 impl Exchange {
     /// Works until `stop` is cancelled; what has begun is finished.
     pub(crate) async fn follow_agenda(self: Arc<Self>, stop: CancellationToken) {
-        let slots = Pool::ALL.map(|pool| (pool, Arc::new(Semaphore::new(AT_ONCE))));
+        let slots = Pool::ALL.map(|pool| (pool, Arc::new(Semaphore::new(pool.slots()))));
         while !stop.is_cancelled() {
             let woken = self.agenda.woken();
             tokio::pin!(woken);

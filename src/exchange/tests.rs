@@ -281,7 +281,19 @@ async fn a_repeat_delivers_again_and_is_refused_for_what_cannot_be_delivered() {
         let caller = Caller::anonymous();
         let repeat = |id, target: &'static str| {
             let (exchange, caller) = (gateway.exchange.clone(), caller.clone());
-            async move { exchange.redeliver(&caller, "request-1", id, (target, false)).await }.boxed()
+            // A dry run says what the call says.
+            let told = |said: &Result<Redelivery, RedeliveryRefused>| match said {
+                Ok(Redelivery::Queued(_)) => "queued".to_owned(),
+                Ok(Redelivery::AlreadyUnderWay) => "under way".to_owned(),
+                Err(refused) => refused.to_string(),
+            };
+            async move {
+                let dry = exchange.redeliver(&caller, "request-1", id, (target, true)).await;
+                let said = exchange.redeliver(&caller, "request-1", id, (target, false)).await;
+                assert_eq!(told(&dry), told(&said));
+                said
+            }
+            .boxed()
         };
         let id = gateway.create(5).await;
         assert!(matches!(repeat(UploadId::new(), "nowhere").await, Err(RedeliveryRefused::UnknownUpload)));

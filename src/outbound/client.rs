@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,9 +10,9 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode, Url, redirect};
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::body::OnTheWay;
 use super::guard::{self, Forbidden, PublicOnly, Reach};
 use super::{OutboundError, form};
 use crate::clock::Timestamp;
@@ -188,34 +187,6 @@ pub(crate) struct Call<'c> {
     request: Result<reqwest::Request, OutboundError>,
 }
 
-/// A stream that the line takes block by block.
-struct OnTheWay {
-    /// Notified with each block.
-    taken: Notify,
-    is_sent: AtomicBool,
-    /// How long the line may take nothing; for ever if nobody knows whether it is the line that is waited for.
-    stall: Option<Duration>,
-}
-
-impl OnTheWay {
-    fn take(&self, is_last: bool) {
-        self.is_sent.fetch_or(is_last, Ordering::Release);
-        self.taken.notify_one();
-    }
-
-    /// Returns once all was taken, or the line has stalled.
-    async fn sent_or_stalled(&self) -> Result<(), OutboundError> {
-        while !self.is_sent.load(Ordering::Acquire) {
-            let taken = self.taken.notified();
-            match self.stall {
-                Some(stall) => timeout(stall, taken).await.map_err(|_| OutboundError::Timeout)?,
-                None => taken.await,
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Call<'_> {
     /// Sets a header field.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
@@ -267,8 +238,7 @@ impl Call<'_> {
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
-        let body = OnTheWay { taken: Notify::new(), is_sent: AtomicBool::new(length == 0), stall };
-        let (body, mut left) = (Arc::new(body), length);
+        let (body, mut left) = (Arc::new(OnTheWay::new(length, stall)), length);
         self.body = Some(body.clone());
         // A body of known length may be dropped before it has told its end, so its bytes are counted.
         let stream = stream.inspect_ok(move |block: &Bytes| {
@@ -408,13 +378,12 @@ fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// (RFC 9110, 10.2.3).
 pub(super) fn wait_of(headers: &HeaderMap) -> Option<Duration> {
     let asked = text_of(headers, "retry-after")?.trim();
-    let wait = match asked.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = Timestamp::parse_http_date(asked)?.as_nanos();
-            let now = Timestamp::parse_http_date(text_of(headers, "date")?)?.as_nanos();
-            Duration::from_nanos(until.saturating_sub(now).try_into().unwrap_or_default())
-        }
+    let wait = if let Ok(seconds) = asked.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = Timestamp::parse_http_date(asked)?.as_nanos();
+        let now = Timestamp::parse_http_date(text_of(headers, "date")?)?.as_nanos();
+        Duration::from_nanos(until.saturating_sub(now).try_into().unwrap_or_default())
     };
     Some(wait.min(LONGEST_WAIT))
 }

@@ -6,6 +6,7 @@
 //! in no error text.
 
 mod base;
+mod body;
 pub(crate) mod bucket;
 mod client;
 mod guard;

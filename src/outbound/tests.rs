@@ -84,6 +84,25 @@ async fn what_goes_wrong_is_told_apart() {
 }
 
 #[tokio::test]
+async fn retry_after_is_read_in_seconds_and_as_a_date_within_a_day() {
+    let date = "Date: Sun, 22 Nov 2026 06:00:00 GMT\r\n";
+    for (fields, seconds) in [
+        ("Retry-After: 7\r\n".to_owned(), Some(7)),
+        ("Retry-After: 999999\r\n".to_owned(), Some(86_400)),
+        (format!("{date}Retry-After: Sun, 22 Nov 2026 06:02:00 GMT\r\n"), Some(120)),
+        (format!("{date}Retry-After: Sun, 22 Nov 2026 05:00:00 GMT\r\n"), Some(0)),
+        (format!("{date}Retry-After: Mon, 22 Nov 2027 05:00:00 GMT\r\n"), Some(86_400)),
+        (format!("{date}Retry-After: soon\r\n"), None),
+        ("Retry-After: Sun, 22 Nov 2026 06:02:00 GMT\r\n".to_owned(), None),
+    ] {
+        let told = fields.clone();
+        let server = testing::FakeServer::start(move |_| testing::Reply::new(503, &fields, "")).await;
+        let answer = client().get(server.url()).send().await.expect("an answer");
+        assert_eq!(answer.retry_after(), seconds.map(Duration::from_secs), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_says_nothing_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));

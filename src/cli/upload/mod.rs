@@ -18,7 +18,7 @@ use super::block_on;
 use crate::auth::{AccessToken, Credentials, DexLogin, Grant};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Secret;
-use crate::outbound::tus::{Locations, Patience, Remedy, TusClient, TusError, TusSettings};
+use crate::outbound::tus::{Locations, Patience, Remedy, RemoteError, TusClient, TusSettings};
 use crate::outbound::{Base, Client, Limits, Reach};
 use crate::upload::UploadMetadata;
 use memory::{Memories, MemoryError};
@@ -101,7 +101,7 @@ enum UploadError {
     Argument(&'static str),
     /// The server, or the way to it.
     #[error("{0}")]
-    Tus(#[from] TusError),
+    Tus(#[from] RemoteError),
     /// The server was asked to put the parts together, and nobody knows whether it did.
     #[error(
         "an earlier run was cut off while the server put the parts together: whether it did can be seen there alone; \
@@ -131,7 +131,7 @@ impl UploadError {
     /// What the server said, in its own words.
     fn messages(&self) -> &[String] {
         match self {
-            Self::Tus(TusError::Refused(refusal)) => &refusal.messages,
+            Self::Tus(RemoteError::Refused(refusal)) => &refusal.messages,
             _ => &[],
         }
     }
@@ -229,7 +229,7 @@ fn prepare(args: &UploadArgs) -> Result<(TusClient, Memories), UploadError> {
     }
     let limits = Limits { reach: Reach::Everywhere, ..Limits::default() };
     let clock: SharedClock = Arc::new(SystemClock);
-    let no_client = |error| UploadError::Tus(TusError::Call(error));
+    let no_client = |error| UploadError::Tus(RemoteError::Call(error));
     let tokens = credentials(args)?.into_tokens(limits, &clock).map_err(no_client)?;
     let settings = TusSettings {
         create_url: args.to.trim_end_matches('/').to_owned(),
@@ -324,7 +324,7 @@ mod tests {
     fn only_what_may_pass_is_worth_another_run() {
         let refused = |status| {
             let refusal = crate::outbound::tus::Refusal { status, retry_after: None, messages: Vec::new() };
-            UploadError::Tus(TusError::Refused(refusal)).is_worth_another_run()
+            UploadError::Tus(RemoteError::Refused(refusal)).is_worth_another_run()
         };
         assert!(refused(503) && refused(423) && !refused(400) && !refused(401) && !refused(413));
         assert!(UploadError::Tus(OutboundError::Connect.into()).is_worth_another_run());

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use super::memory::{Known, Memory, Part};
 use super::shown::Progress;
 use super::{PATIENCE, UploadError};
-use crate::outbound::tus::{Remedy, Sending, TusClient, TusError};
+use crate::outbound::tus::{Remedy, RemoteError, Sending, TusClient};
 
 /// How often, at most, a server is asked whether it has put the parts together, and the wait between.
 const ASKED: (u32, Duration) = (600, Duration::from_millis(500));
@@ -239,10 +239,10 @@ impl Transfer<'_> {
                     at += 1;
                 }
                 // DEX itself wants a manifest of each part and delivers it (dex-upload W-06): then not in parts.
-                Err(TusError::Refused(refusal)) if !is_whole && at == 0 && refusal.status == 400 => {
+                Err(RemoteError::Refused(refusal)) if !is_whole && at == 0 && refusal.status == 400 => {
                     known.parts = vec![Part { start: 0, length: file.length, url: None }];
                 }
-                Err(error @ TusError::Refused(_))
+                Err(error @ RemoteError::Refused(_))
                     if resumed_from == 0 && error.remedy() == Remedy::Nothing =>
                 {
                     self.remove_parts(known).await;
@@ -256,7 +256,7 @@ impl Transfer<'_> {
     }
 
     /// Creates an upload. A line that breaks meanwhile may leave an empty one that nobody knows.
-    async fn create(&self, length: u64, is_whole: bool, metadata: &str) -> Result<String, TusError> {
+    async fn create(&self, length: u64, is_whole: bool, metadata: &str) -> Result<String, RemoteError> {
         if is_whole {
             self.patiently(|| self.client.create(length, metadata), |_| true).await
         } else {
@@ -269,10 +269,10 @@ impl Transfer<'_> {
     async fn patiently<F>(
         &self,
         ask: impl Fn() -> F,
-        may_be_repeated: impl Fn(&TusError) -> bool,
-    ) -> Result<String, TusError>
+        may_be_repeated: impl Fn(&RemoteError) -> bool,
+    ) -> Result<String, RemoteError>
     where
-        F: Future<Output = Result<String, TusError>>,
+        F: Future<Output = Result<String, RemoteError>>,
     {
         let mut failures = 0;
         loop {
@@ -280,7 +280,7 @@ impl Transfer<'_> {
                 Ok(url) => return Ok(url),
                 Err(error) => error,
             };
-            let is_absent = matches!(error, TusError::Call(error) if error.nothing_was_sent());
+            let is_absent = matches!(error, RemoteError::Call(error) if error.nothing_was_sent());
             failures += 1;
             match error.remedy() {
                 Remedy::Wait(asked)
@@ -317,7 +317,7 @@ impl Transfer<'_> {
     /// (tus 1.0.0, Concatenation).
     async fn wait_for(&self, url: &str, length: u64) -> Result<(), UploadError> {
         let (times, pause) = ASKED;
-        let mut last = TusError::Protocol("says that the parts are not put together yet");
+        let mut last = RemoteError::Protocol("says that the parts are not put together yet");
         for _ in 0..times {
             match self.client.standing(url).await {
                 Ok(standing) if standing.offset == length => return Ok(()),
@@ -332,11 +332,11 @@ impl Transfer<'_> {
 }
 
 /// Whether the server certainly did not do what it was asked for.
-fn is_refused(error: &TusError) -> bool {
+fn is_refused(error: &RemoteError) -> bool {
     match error {
-        TusError::Refused(refusal) => !matches!(refusal.status, 500 | 502 | 504),
-        TusError::Call(error) => error.nothing_was_sent(),
-        TusError::Token(_) => true,
+        RemoteError::Refused(refusal) => !matches!(refusal.status, 500 | 502 | 504),
+        RemoteError::Call(error) => error.nothing_was_sent(),
+        RemoteError::Token(_) => true,
         _ => false,
     }
 }

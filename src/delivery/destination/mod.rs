@@ -76,6 +76,13 @@ pub(crate) trait Destination: Send + Sync {
     /// after, or by the next call for the same delivery.
     async fn deliver(&self, request: DeliveryRequest<'_>) -> Result<Delivered, DeliveryError>;
 
+    /// A delivery is given up: takes away what its attempts have left that nobody would ever see, as `kept` says. Says
+    /// whether `kept` is worth nothing now.
+    async fn give_up(&self, kept: &[u8]) -> bool {
+        let _ = kept;
+        false
+    }
+
     /// Cheap reachability check for `/health` and `check-config`.
     async fn check(&self) -> Result<(), DeliveryError>;
 }
@@ -86,5 +93,7 @@ mod contract;
 mod endpoint_tests;
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod object_again_tests;
 #[cfg(test)]
 mod object_tests;

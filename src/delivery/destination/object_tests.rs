@@ -20,13 +20,13 @@ use crate::upload::Stored;
 const MIB: usize = 1024 * 1024;
 
 /// A bucket that can be looked into from outside.
-struct Target {
-    settings: BucketSettings,
-    server: Option<S3Server>,
+pub(super) struct Target {
+    pub(super) settings: BucketSettings,
+    pub(super) server: Option<S3Server>,
 }
 
 impl Target {
-    fn s3() -> Self {
+    pub(super) fn s3() -> Self {
         let server = S3Server::start();
         Self { settings: s3_settings(server.endpoint()), server: Some(server) }
     }
@@ -36,29 +36,37 @@ impl Target {
     }
 
     /// All that there are on this machine.
-    fn each() -> impl Iterator<Item = Self> {
+    pub(super) fn each() -> impl Iterator<Item = Self> {
         [Some(Self::s3()), Self::azure()].into_iter().flatten()
     }
 
-    fn with(&self, metadata: MetadataPlace, clash_policy: ClashPolicy) -> ObjectDestination {
+    pub(super) fn with(&self, metadata: MetadataPlace, clash_policy: ClashPolicy) -> ObjectDestination {
+        self.reading_back(metadata, clash_policy, self.server.is_none())
+    }
+
+    pub(super) fn reading_back(
+        &self,
+        metadata: MetadataPlace,
+        clash_policy: ClashPolicy,
+        read_back: bool,
+    ) -> ObjectDestination {
         let completes = if clash_policy == ClashPolicy::Overwrite { Place::Over } else { Place::New };
-        let read_back = self.server.is_none();
         let bucket = open(self.settings.clone(), completes);
         ObjectDestination::new(ObjectSettings { bucket, clash_policy, metadata, read_back })
     }
 
-    fn bucket(&self) -> crate::outbound::bucket::Bucket {
+    pub(super) fn bucket(&self) -> crate::outbound::bucket::Bucket {
         open(self.settings.clone(), Place::Over)
     }
 
-    async fn metadata(&self, name: &str) -> Vec<(String, String)> {
+    pub(super) async fn metadata(&self, name: &str) -> Vec<(String, String)> {
         let mut metadata = self.bucket().look(name).await.expect("an answer").expect("it is there").metadata;
         metadata.sort();
         metadata
     }
 
     /// What lies in the service beside whole objects; Azure shows it to nobody.
-    fn parts(&self) -> usize {
+    pub(super) fn parts(&self) -> usize {
         let Some(server) = &self.server else { return 0 };
         let root = server.folder().parent().expect("a bucket has a folder around it").to_owned();
         let names = std::fs::read_dir(root).expect("the folder is there");
@@ -117,41 +125,52 @@ mod on_azure {
 }
 
 /// One delivery that can be attempted again and again.
-struct Job {
-    delivery_id: DeliveryId,
+pub(super) struct Job {
+    pub(super) delivery_id: DeliveryId,
     upload_id: UploadId,
-    path: &'static str,
-    manifest: &'static str,
-    progress: Mutex<Option<Vec<u8>>>,
+    pub(super) path: &'static str,
+    pub(super) manifest: &'static str,
+    pub(super) delivered_before: u32,
+    pub(super) progress: Mutex<Option<Vec<u8>>>,
 }
 
 impl Job {
-    fn to(path: &'static str) -> Self {
+    pub(super) fn to(path: &'static str) -> Self {
         Self {
             delivery_id: DeliveryId::new(),
             upload_id: UploadId::new(),
             path,
             manifest: r#"{"sender_id":"test sender"}"#,
+            delivered_before: 0,
             progress: Mutex::default(),
         }
     }
 
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         to: &ObjectDestination,
         source: MemorySource,
     ) -> Result<Delivered, DeliveryError> {
+        self.attempt_with(to, source, &MemoryProgress::of(&self.progress)).await
+    }
+
+    pub(super) async fn attempt_with(
+        &self,
+        to: &ObjectDestination,
+        source: MemorySource,
+        progress: &MemoryProgress<'_>,
+    ) -> Result<Delivered, DeliveryError> {
         let request = DeliveryRequest {
             delivery_id: self.delivery_id,
             lease_epoch: 1,
-            delivered_before: 0,
+            delivered_before: self.delivered_before,
             upload_id: self.upload_id,
             path: self.path,
             media_type: Some("text/plain"),
             headers: &[],
             timeout: None,
             manifest: self.manifest.as_bytes(),
-            progress: &MemoryProgress::of(&self.progress),
+            progress,
             source: Box::new(source),
         };
         to.deliver(request).await
@@ -163,7 +182,8 @@ impl Job {
     }
 }
 
-fn long() -> Vec<u8> {
+/// What goes in parts.
+pub(super) fn long() -> Vec<u8> {
     (0..20 * 1024 * 1024 + 7_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect()
 }
 

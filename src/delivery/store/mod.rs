@@ -28,10 +28,14 @@ pub(crate) use order::{CallOff, Order, cancel_ordered, followed, is_ordered_unde
 use row::{AttemptRow, DeliveryRow, Header, UploadRow};
 pub(crate) use search::{DeliveryFilter, FoundDelivery, count, requeue, search};
 use statement::{
-    ATTEMPTS, CANCEL, CLAIM_POSTGRES, CLAIM_SQLITE, COUNTS, ENQUEUE, FIND, FREE_ALL_LEASES, HOLD,
-    INSERT_ATTEMPT, KEEP_PROGRESS, LIST, ON_CONFLICT_KEEP, PARK, RELEASE, RENEW_POSTGRES, RENEW_SQLITE,
-    REPEAT, SETTLE, TARGETS_DUE_POSTGRES, TARGETS_DUE_SQLITE, UPLOAD,
+    ATTEMPTS, CALL_UP, CANCEL, CLAIM_POSTGRES, CLAIM_SQLITE, COUNTS, ENQUEUE, FIND, FREE_ALL_LEASES, HOLD,
+    INSERT_ATTEMPT, KEEP_PROGRESS, LIST, ON_CONFLICT_KEEP, PARK, PUT_OFF_POSTGRES, PUT_OFF_SQLITE, RELEASE,
+    RENEW_POSTGRES, RENEW_SQLITE, REPEAT, SETTLE, TARGETS_DUE_POSTGRES, TARGETS_DUE_SQLITE, UPLOAD,
 };
+
+/// How long a delivery is put off that waits for others of its order: so long it waits at most where nobody calls it up
+/// because what went before it was called off.
+const PUT_OFF_FOR: Duration = Duration::from_mins(1);
 
 /// What a worker needs to know of the upload it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,9 +171,32 @@ pub(super) async fn claim(
             .await
     })?;
     let mut claimed = rows.into_iter().map(Delivery::try_from).collect::<Result<Vec<_>, _>>()?;
+    if claimed.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+        put_off(tx, target, now).await?;
+    }
     // RETURNING promises no order; ids are in the order of their making.
     claimed.sort_by_key(|delivery| delivery.id);
     Ok(claimed)
+}
+
+/// Takes what is due at a target and must wait for others of its order out of what is looked at for a while, so that a
+/// long backlog behind one delivery costs something once and not with every claim. [`call_up`] brings it back.
+async fn put_off(tx: &mut Tx<'_>, target: &str, now: Timestamp) -> Result<(), DbError> {
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => PUT_OFF_SQLITE,
+        Dialect::Postgres => PUT_OFF_POSTGRES,
+    };
+    Ok(on_db!(tx, conn => {
+        let query = sqlx::query(sql).bind(target).bind(now.as_nanos()).bind(nanos(PUT_OFF_FOR));
+        query.execute(conn).await.map(drop)
+    })?)
+}
+
+/// The delivery has ended: makes the next one of its order due at `now`.
+async fn call_up(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<(), DbError> {
+    Ok(on_db!(tx, conn => {
+        sqlx::query(CALL_UP).bind(id).bind(now.as_nanos()).execute(conn).await.map(drop)
+    })?)
 }
 
 /// Prolongs a lease; `false` if it is lost.
@@ -241,6 +268,9 @@ pub(super) async fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Result<b
             .await
             .map(drop)
     })?;
+    if delivery.is_ordered && settled_at.is_some() {
+        call_up(tx, &delivery.id.to_string(), *ended_at).await?;
+    }
     if let Some((stream, report)) = report {
         report::record(tx, stream, std::slice::from_ref(report)).await?;
     }

@@ -73,8 +73,9 @@ pub(crate) async fn followed(
     id: &str,
     now: Timestamp,
 ) -> Result<(), DbError> {
-    Ok(on_db!(tx, conn => {
+    on_db!(&mut *tx, conn => {
         let followed = sqlx::query(FOLLOWED).bind(id).bind(access.tenant()).bind(now.as_nanos());
         followed.execute(conn).await.map(drop)
-    })?)
+    })?;
+    super::call_up(tx, id, now).await
 }

@@ -30,6 +30,8 @@ pub(super) struct DeliveryRow {
     location: Option<String>,
     header: Option<String>,
     followed_by: Option<String>,
+    is_ordered: bool,
+    #[sqlx(default)]
     progress: Option<Vec<u8>>,
 }
 
@@ -59,6 +61,7 @@ impl TryFrom<DeliveryRow> for Delivery {
             trace: row.trace,
             location: row.location,
             followed_by: row.followed_by,
+            is_ordered: row.is_ordered,
             progress: row.progress,
         })
     }

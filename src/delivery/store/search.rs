@@ -107,15 +107,17 @@ macro_rules! push_conditions {
             Dialect::Sqlite => "json_extract(CAST(manifest AS TEXT), '$.sender_id')",
             Dialect::Postgres => "convert_from(manifest, 'UTF8')::json ->> 'sender_id'",
         };
-        let texts = [
-            ("target", &$filter.target),
-            ("data_stream_id", &$filter.data_stream_id),
-            ("data_stream_route", &$filter.data_stream_route),
-            (sender, &$filter.sender_id),
-        ];
-        for (column, text) in texts {
+        for (column, text) in [("target", &$filter.target), (sender, &$filter.sender_id)] {
             if let Some(text) = text {
                 $query.push(" AND ").push(column).push(" = ").push_bind(text);
+            }
+        }
+        // Letter case tells no streams apart, as in the routing; their words are ASCII.
+        let words =
+            [("data_stream_id", &$filter.data_stream_id), ("data_stream_route", &$filter.data_stream_route)];
+        for (column, word) in words {
+            if let Some(word) = word {
+                $query.push(" AND LOWER(").push(column).push(") = ").push_bind(word.to_ascii_lowercase());
             }
         }
         let moments = [(" >= ", $filter.since), (" < ", $filter.until)];

@@ -4,11 +4,11 @@
 #[cfg(test)]
 use crate::db::Dialect;
 
-/// The columns of a `DeliveryRow`.
+/// The columns of a `DeliveryRow`, but for `progress`, which is for workers alone.
 macro_rules! columns {
     () => {
         "id, tenant, owner, upload_id, target, path, status, cause, due_at, attempts, lease_epoch, trace, \
-         location, header, followed_by, progress"
+         location, header, followed_by, ordering_key IS NOT NULL AS is_ordered"
     };
 }
 /// Nanoseconds since 1970 by the clock of PostgreSQL.
@@ -76,7 +76,7 @@ pub(super) const CLAIM_SQLITE: &str = concat!(
      WHERE id IN (SELECT id FROM delivery WHERE settled_at IS NULL AND target = $2 AND due_at <= $3 \
      AND ",
     in_order!(),
-    " ORDER BY due_at, id LIMIT $4) RETURNING ",
+    " ORDER BY due_at, id LIMIT $4) RETURNING progress, ",
     columns!()
 );
 // Materialized: a planner that ran the sub-select once per row would take more than the limit.
@@ -89,9 +89,31 @@ pub(super) const CLAIM_POSTGRES: &str = concat!(
     " ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) \
      UPDATE delivery SET status = 'leased', lease_owner = $1, due_at = ",
     postgres_now!(),
-    " + $5, lease_epoch = lease_epoch + 1 WHERE id IN (SELECT id FROM due) RETURNING ",
+    " + $5, lease_epoch = lease_epoch + 1 WHERE id IN (SELECT id FROM due) RETURNING progress, ",
     columns!()
 );
+/// What is due and must wait for others of its order.
+macro_rules! blocked {
+    () => {
+        concat!(
+            "SELECT id FROM delivery WHERE settled_at IS NULL AND target = $1 AND due_at <= $2 \
+             AND status = 'pending' AND NOT ",
+            in_order!()
+        )
+    };
+}
+pub(super) const PUT_OFF_SQLITE: &str =
+    concat!("UPDATE delivery SET due_at = $2 + $3 WHERE id IN (", blocked!(), ")");
+pub(super) const PUT_OFF_POSTGRES: &str = concat!(
+    "WITH blocked AS MATERIALIZED (",
+    blocked!(),
+    " FOR UPDATE SKIP LOCKED) UPDATE delivery SET due_at = $2 + $3 WHERE id IN (SELECT id FROM blocked)"
+);
+pub(super) const CALL_UP: &str = "UPDATE delivery SET due_at = $2 WHERE status = 'pending' AND due_at > $2 \
+     AND id = (SELECT next.id FROM delivery ended JOIN delivery next \
+     ON next.ordering_key = ended.ordering_key AND next.tenant = ended.tenant \
+     WHERE ended.id = $1 AND next.settled_at IS NULL AND next.ordering_key IS NOT NULL \
+     ORDER BY next.created_at, next.id LIMIT 1)";
 pub(super) const RENEW_SQLITE: &str = "UPDATE delivery SET due_at = $3 + $4 \
      WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
 pub(super) const RENEW_POSTGRES: &str = concat!(
@@ -153,7 +175,7 @@ pub(super) const LIST: &str = concat!(
 );
 // `search` appends the conditions. The names that both tables have are in the first.
 pub(super) const FOUND: &str = "SELECT delivery.id, delivery.tenant, delivery.owner, upload_id, target, path, status, cause, due_at, attempts, \
-     lease_epoch, trace, location, header, followed_by, progress, data_stream_id, data_stream_route, manifest, \
+     lease_epoch, trace, location, header, followed_by, ordering_key IS NOT NULL AS is_ordered, data_stream_id, data_stream_route, manifest, \
      state AS upload_state, delivery.created_at, settled_at, \
      (SELECT issue FROM attempt WHERE attempt.delivery_id = delivery.id AND attempt.status = 'FAILURE' \
      AND number = (SELECT MAX(number) FROM attempt WHERE attempt.delivery_id = delivery.id)) AS last_issue \
@@ -163,7 +185,7 @@ pub(super) const REQUEUE: &str = "UPDATE delivery SET status = 'pending', cause 
      WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) AND status NOT IN ('pending', 'leased', 'waiting') \
      AND EXISTS (SELECT 1 FROM upload WHERE upload.id = upload_id AND state = 'complete')";
 pub(super) const FIND: &str = concat!(
-    "SELECT ",
+    "SELECT progress, ",
     columns!(),
     " FROM delivery WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)"
 );
@@ -184,6 +206,9 @@ pub(in crate::delivery) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (TARGETS_DUE_POSTGRES, Some(Dialect::Postgres)),
     (CLAIM_SQLITE, Some(Dialect::Sqlite)),
     (CLAIM_POSTGRES, Some(Dialect::Postgres)),
+    (PUT_OFF_SQLITE, Some(Dialect::Sqlite)),
+    (PUT_OFF_POSTGRES, Some(Dialect::Postgres)),
+    (CALL_UP, None),
     (RENEW_SQLITE, Some(Dialect::Sqlite)),
     (RENEW_POSTGRES, Some(Dialect::Postgres)),
     (SETTLE, None),

@@ -9,7 +9,7 @@ use futures_util::stream;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::{Identity, Locations, Patience, Refusal, TusError, Watch};
+use super::{Identity, Locations, Patience, Refusal, RemoteError, Watch};
 use crate::outbound::{Answer, Call, Client, origin};
 
 /// The version of the protocol.
@@ -79,12 +79,12 @@ impl TusClient {
     ///
     /// # Errors
     /// It cannot be reached, or is in trouble.
-    pub(crate) async fn ask_features(&self) -> Result<Option<Features>, TusError> {
+    pub(crate) async fn ask_features(&self) -> Result<Option<Features>, RemoteError> {
         let answer = self.http.options(&self.settings.create_url).send().await?;
         match answer.status {
             200..300 => Ok(Some(Features::of(&answer))),
             300..=499 | 501 => Ok(None),
-            _ => Err(TusError::Refused(Refusal::of(&answer))),
+            _ => Err(RemoteError::Refused(Refusal::of(&answer))),
         }
     }
 
@@ -103,12 +103,12 @@ impl TusClient {
     /// the URL has to be remembered before the first one (dex-upload F-06).
     ///
     /// *Cancellation*: an empty upload may be left that nobody knows.
-    pub(crate) async fn create(&self, length: u64, metadata: &str) -> Result<String, TusError> {
+    pub(crate) async fn create(&self, length: u64, metadata: &str) -> Result<String, RemoteError> {
         self.created(|call| with_metadata(call.header("upload-length", &length.to_string()), metadata)).await
     }
 
     /// Creates an upload that is to become a part of another (tus 1.0.0, Concatenation).
-    pub(crate) async fn create_partial(&self, length: u64, metadata: &str) -> Result<String, TusError> {
+    pub(crate) async fn create_partial(&self, length: u64, metadata: &str) -> Result<String, RemoteError> {
         self.created(|call| {
             let call = call.header("upload-length", &length.to_string()).header("upload-concat", "partial");
             with_metadata(call, metadata)
@@ -117,27 +117,27 @@ impl TusClient {
     }
 
     /// Makes one upload of complete parts, in this order. The server may still be at it when this returns.
-    pub(crate) async fn concatenate(&self, parts: &[String], metadata: &str) -> Result<String, TusError> {
+    pub(crate) async fn concatenate(&self, parts: &[String], metadata: &str) -> Result<String, RemoteError> {
         let parts = format!("final;{}", parts.join(" "));
         self.created(|call| with_metadata(call.header("upload-concat", &parts), metadata)).await
     }
 
-    async fn created<'c>(&'c self, fill: impl Fn(Call<'c>) -> Call<'c>) -> Result<String, TusError> {
+    async fn created<'c>(&'c self, fill: impl Fn(Call<'c>) -> Call<'c>) -> Result<String, RemoteError> {
         let url = &self.settings.create_url;
         // Without this, an empty body goes without a length, and there are gateways that answer 411 (dex-upload 2.8).
         let answer = self.send(|| fill(self.http.post(url).header("content-length", "0"))).await?;
         if answer.status != 201 {
-            return Err(TusError::Refused(Refusal::of(&answer)));
+            return Err(RemoteError::Refused(Refusal::of(&answer)));
         }
-        let location = answer.header("location").ok_or(TusError::Protocol("has no Location"))?;
+        let location = answer.header("location").ok_or(RemoteError::Protocol("has no Location"))?;
         self.settings.locations.resolve(url, location)
     }
 
     /// Asks how far an upload is (HEAD).
-    pub(crate) async fn standing(&self, url: &str) -> Result<Standing, TusError> {
+    pub(crate) async fn standing(&self, url: &str) -> Result<Standing, RemoteError> {
         let answer = self.of_upload(url, || self.http.head(url)).await?;
         let number = |name| answer.header(name).and_then(|text| text.parse().ok());
-        let offset = number("upload-offset").ok_or(TusError::Protocol("has no Upload-Offset"))?;
+        let offset = number("upload-offset").ok_or(RemoteError::Protocol("has no Upload-Offset"))?;
         Ok(Standing { offset, length: number("upload-length") })
     }
 
@@ -149,7 +149,7 @@ impl TusClient {
         bytes: Bytes,
         features: Features,
         watch: Option<&Watch>,
-    ) -> Result<u64, TusError> {
+    ) -> Result<u64, RemoteError> {
         let length = bytes.len() as u64;
         let checksum = features.checksum.map(|checksum| checksum.of(&bytes));
         let call = || {
@@ -177,35 +177,35 @@ impl TusClient {
         };
         let answer = self.of_upload(url, call).await?;
         let reached = answer.header("upload-offset").and_then(|text| text.parse().ok());
-        reached.ok_or(TusError::Protocol("has no Upload-Offset"))
+        reached.ok_or(RemoteError::Protocol("has no Upload-Offset"))
     }
 
     /// Removes an upload (tus 1.0.0, Termination).
-    pub(crate) async fn terminate(&self, url: &str) -> Result<(), TusError> {
+    pub(crate) async fn terminate(&self, url: &str) -> Result<(), RemoteError> {
         self.of_upload(url, || self.http.delete(url)).await.map(drop)
     }
 
     /// GET of what the same server says beside tus. Any status is an answer.
-    pub(crate) async fn get(&self, url: &str) -> Result<Answer, TusError> {
+    pub(crate) async fn get(&self, url: &str) -> Result<Answer, RemoteError> {
         self.send(|| self.http.get(url).header("accept", "application/json")).await
     }
 
     /// A request about an upload that exists, as far as we know.
-    async fn of_upload<'c>(&'c self, url: &str, call: impl Fn() -> Call<'c>) -> Result<Answer, TusError> {
+    async fn of_upload<'c>(&'c self, url: &str, call: impl Fn() -> Call<'c>) -> Result<Answer, RemoteError> {
         if origin(url).is_none() || origin(url) != origin(&self.settings.create_url) {
             // Somebody has changed the settings while the upload was under way: our token is for the new server.
-            return Err(TusError::OtherServer);
+            return Err(RemoteError::OtherServer);
         }
         let answer = self.send(call).await?;
         match answer.status {
             200..300 => Ok(answer),
-            status @ (403 | 404 | 410) => Err(TusError::Gone { status }),
-            _ => Err(TusError::Refused(Refusal::of(&answer))),
+            status @ (403 | 404 | 410) => Err(RemoteError::Gone { status }),
+            _ => Err(RemoteError::Refused(Refusal::of(&answer))),
         }
     }
 
     /// Makes a call with our token; one that is refused is replaced once.
-    async fn send<'c>(&'c self, call: impl Fn() -> Call<'c>) -> Result<Answer, TusError> {
+    async fn send<'c>(&'c self, call: impl Fn() -> Call<'c>) -> Result<Answer, RemoteError> {
         let signed = |authorization: Option<&str>| {
             let call = call().header("tus-resumable", VERSION);
             match authorization {
@@ -213,11 +213,12 @@ impl TusClient {
                 None => call,
             }
         };
-        let first = self.identity.authorization(None).await.map_err(TusError::Token)?;
+        let first = self.identity.authorization(None).await.map_err(RemoteError::Token)?;
         let answer = signed(first.as_deref()).send().await?;
         if answer.status == 401
             && let Some(refused) = &first
-            && let Some(other) = self.identity.authorization(Some(refused)).await.map_err(TusError::Token)?
+            && let Some(other) =
+                self.identity.authorization(Some(refused)).await.map_err(RemoteError::Token)?
         {
             return Ok(signed(Some(&other)).send().await?);
         }

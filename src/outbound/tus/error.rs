@@ -16,7 +16,7 @@ const MARKER: &str = "validation failure";
 
 /// A request to a tus server did not do what it should.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TusError {
+pub(crate) enum RemoteError {
     /// There was no answer.
     #[error("{0}")]
     Call(#[from] OutboundError),
@@ -67,7 +67,7 @@ pub(crate) enum Remedy {
     Nothing,
 }
 
-impl TusError {
+impl RemoteError {
     /// What helps (dex-upload F-05, F-07, F-08).
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
@@ -157,7 +157,7 @@ mod tests {
         let refusal =
             Refusal { status: 400, retry_after: None, messages: vec!["ZZ".to_owned(), "SECRET".to_owned()] };
         assert_eq!(
-            TusError::Refused(refusal).to_string(),
+            RemoteError::Refused(refusal).to_string(),
             "the server answered with status 400 and 2 reasons"
         );
     }
@@ -165,8 +165,9 @@ mod tests {
     /// F-05, F-07, F-08
     #[test]
     fn f_08_each_status_has_its_remedy() {
-        let of =
-            |status| TusError::Refused(Refusal { status, retry_after: None, messages: Vec::new() }).remedy();
+        let of = |status| {
+            RemoteError::Refused(Refusal { status, retry_after: None, messages: Vec::new() }).remedy()
+        };
         for status in [408, 409, 423, 425, 429, 460, 500, 502, 503, 504, 507] {
             assert_eq!(of(status), Remedy::Wait(None), "{status}");
         }
@@ -174,8 +175,8 @@ mod tests {
             assert_eq!(of(status), Remedy::Nothing, "{status}");
         }
         assert_eq!(of(401), Remedy::Permission);
-        assert_eq!(TusError::Gone { status: 410 }.remedy(), Remedy::NewUpload);
-        assert_eq!(TusError::Call(OutboundError::Broken).remedy(), Remedy::Wait(None));
-        assert_eq!(TusError::Call(OutboundError::Forbidden).remedy(), Remedy::Nothing);
+        assert_eq!(RemoteError::Gone { status: 410 }.remedy(), Remedy::NewUpload);
+        assert_eq!(RemoteError::Call(OutboundError::Broken).remedy(), Remedy::Wait(None));
+        assert_eq!(RemoteError::Call(OutboundError::Forbidden).remedy(), Remedy::Nothing);
     }
 }

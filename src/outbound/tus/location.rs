@@ -3,7 +3,7 @@
 
 use reqwest::Url;
 
-use super::TusError;
+use super::RemoteError;
 
 /// How a `Location` is understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,8 +19,8 @@ pub(crate) enum Locations {
 
 impl Locations {
     /// The URL of the upload that a creation at `create_url` named by `location`.
-    pub(super) fn resolve(self, create_url: &str, location: &str) -> Result<String, TusError> {
-        const NO_URL: TusError = TusError::Protocol("has a Location that is no URL");
+    pub(super) fn resolve(self, create_url: &str, location: &str) -> Result<String, RemoteError> {
+        const NO_URL: RemoteError = RemoteError::Protocol("has a Location that is no URL");
         let base = Url::parse(create_url).map_err(|_| NO_URL)?;
         let named = base.join(location).map_err(|_| NO_URL)?;
         let mut url = match self {
@@ -39,11 +39,11 @@ impl Locations {
         };
         url.set_fragment(None);
         if url.origin() != base.origin() || !url.username().is_empty() || url.password().is_some() {
-            return Err(TusError::Protocol("has a Location at another server"));
+            return Err(RemoteError::Protocol("has a Location at another server"));
         }
         let names_none = id_of(named.path()).is_empty();
         if names_none || url.path().trim_end_matches('/') == base.path().trim_end_matches('/') {
-            return Err(TusError::Protocol("has a Location that names no upload"));
+            return Err(RemoteError::Protocol("has a Location that names no upload"));
         }
         Ok(url.into())
     }

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 #[cfg(test)]
 use client::Standing;
 pub(crate) use client::{Features, TusClient, TusSettings};
-pub(crate) use error::{Refusal, Remedy, TusError};
+pub(crate) use error::{Refusal, Remedy, RemoteError};
 pub(crate) use location::{Locations, id_of};
 pub(crate) use sending::{Patience, Sending, Watch};
 

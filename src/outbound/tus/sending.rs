@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Features, Remedy, TusClient, TusError};
+use super::{Features, Remedy, RemoteError, TusClient};
 
 /// Is told how far an upload is, in bytes that have gone onto the line; after a failure it may be fewer than before.
 pub(crate) type Watch = Arc<dyn Fn(u64) + Send + Sync>;
@@ -58,7 +58,7 @@ impl<'c> Sending<'c> {
     ///
     /// # Errors
     /// With [`Remedy::NewUpload`] if it is not there any more.
-    pub(crate) async fn resume(client: &'c TusClient, url: String, length: u64) -> Result<Self, TusError> {
+    pub(crate) async fn resume(client: &'c TusClient, url: String, length: u64) -> Result<Self, RemoteError> {
         let mut sending = Self::begin(client, url, length);
         if let Err(error) = sending.look().await {
             sending.recover(error).await?;
@@ -88,7 +88,7 @@ impl<'c> Sending<'c> {
     ///
     /// # Errors
     /// Nothing more can be done now: what was tried did not help, or would not.
-    pub(crate) async fn append(&mut self, chunk: Bytes) -> Result<(), TusError> {
+    pub(crate) async fn append(&mut self, chunk: Bytes) -> Result<(), RemoteError> {
         let end = self.offset + chunk.len() as u64;
         let features = match self.features {
             Some(features) => features,
@@ -102,13 +102,13 @@ impl<'c> Sending<'c> {
                 self.failures = 0;
                 Ok(())
             }
-            Ok(_) => self.recover(TusError::Protocol("has an Upload-Offset that cannot be")).await,
+            Ok(_) => self.recover(RemoteError::Protocol("has an Upload-Offset that cannot be")).await,
             Err(error) => self.recover(error).await,
         }
     }
 
     /// Finds out where the server is after something failed.
-    async fn recover(&mut self, mut error: TusError) -> Result<(), TusError> {
+    async fn recover(&mut self, mut error: RemoteError) -> Result<(), RemoteError> {
         loop {
             let Remedy::Wait(asked) = error.remedy() else { return Err(error) };
             self.failures += 1;
@@ -125,11 +125,11 @@ impl<'c> Sending<'c> {
         }
     }
 
-    async fn look(&mut self) -> Result<(), TusError> {
+    async fn look(&mut self) -> Result<(), RemoteError> {
         let standing = self.client.standing(&self.url).await?;
         let is_ours = standing.length.is_none_or(|length| length == self.length);
         if !is_ours || standing.offset > self.length {
-            return Err(TusError::OtherLength);
+            return Err(RemoteError::OtherLength);
         }
         if standing.offset > self.offset {
             self.failures = 0;

@@ -138,7 +138,8 @@ impl FakeTus {
 impl State {
     fn answer(&mut self, request: &Received) -> Reply {
         let (method, path) = request.line().split_once(' ').expect("a request line");
-        if method == "OPTIONS" {
+        let fails = self.faults.iter().any(|(failing, _)| *failing == method);
+        if method == "OPTIONS" && !fails {
             let fields = format!(
                 "Tus-Version: 1.0.0\r\nTus-Extension: {}\r\nTus-Checksum-Algorithm: md5,sha1,sha256\r\n",
                 self.extensions

@@ -23,7 +23,7 @@ fn client(fake: &FakeTus) -> TusClient {
 }
 
 /// Sends the content in chunks of seven bytes, from where the server is.
-async fn send(sending: &mut Sending<'_>) -> Result<(), TusError> {
+async fn send(sending: &mut Sending<'_>) -> Result<(), RemoteError> {
     while !sending.is_complete() {
         let start = usize::try_from(sending.offset()).expect("a short content");
         let end = CONTENT.len().min(start + 7);
@@ -32,7 +32,7 @@ async fn send(sending: &mut Sending<'_>) -> Result<(), TusError> {
     Ok(())
 }
 
-async fn upload(client: &TusClient) -> Result<(), TusError> {
+async fn upload(client: &TusClient) -> Result<(), RemoteError> {
     let url = client.create(CONTENT.len() as u64, "name bm90ZQ==").await?;
     send(&mut Sending::begin(client, url, CONTENT.len() as u64)).await
 }
@@ -64,6 +64,24 @@ async fn a_server_without_extensions_is_sent_no_checksum() {
     upload(&client(&fake)).await.expect("it is uploaded");
     assert!(fake.seen().iter().all(|request| request.header("upload-checksum").is_none()));
     assert!(!client(&fake).features().await.concatenation);
+}
+
+/// F-02: OPTIONS is a question, and no answer is no reason to give up.
+#[tokio::test]
+async fn f_02_a_server_that_refuses_options_takes_uploads_and_is_asked_again_for_the_next() {
+    for fault in [400, 401, 403, 404, 405, 500, 501, 503].map(Fault::status).into_iter().chain([Fault::Mute])
+    {
+        let fake = FakeTus::start().await;
+        let client = client(&fake);
+        fake.fail("OPTIONS", [fault.clone()]);
+        for checks in [false, true] {
+            upload(&client).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+            let last = fake.seen().pop().expect("a request");
+            assert_eq!(last.header("upload-checksum").is_some(), checks, "{fault:?}");
+        }
+        let asked = fake.methods().iter().filter(|method| *method == "OPTIONS").count();
+        assert_eq!((fake.complete().len(), asked), (2, 2), "{fault:?}");
+    }
 }
 
 /// F-05, F-08: whatever happens on the way, the server says where to go on.
@@ -201,7 +219,7 @@ async fn an_answer_that_is_not_tus_is_not_believed() {
         let fake = FakeTus::start().await;
         fake.fail("POST", [Fault::Answer(Reply::new(201, fields, ""))]);
         let error = upload(&client(&fake)).await.expect_err("it is not believed");
-        assert!(matches!(error, TusError::Protocol(_)), "{fields}: {error}");
+        assert!(matches!(error, RemoteError::Protocol(_)), "{fields}: {error}");
     }
     // Of an upload the server is asked again, and is believed when it speaks tus.
     for fields in ["", "Upload-Offset: 21\r\n", "Upload-Offset: 0\r\n", "Upload-Offset: x\r\n"] {
@@ -213,7 +231,7 @@ async fn an_answer_that_is_not_tus_is_not_believed() {
     let fake = FakeTus::start().await;
     let client = client(&fake);
     let elsewhere = client.standing("http://127.0.0.1:1/files/0").await.expect_err("not our server");
-    assert!(matches!(elsewhere, TusError::OtherServer));
+    assert!(matches!(elsewhere, RemoteError::OtherServer));
     assert!(fake.seen().is_empty());
 }
 
@@ -258,5 +276,7 @@ async fn a_server_that_nobody_reaches_is_a_failure_that_passes() {
     };
     let client = TusClient::new(Client::new(limits).expect("TLS"), settings, Arc::new(Nobody));
     let error = client.ask_features().await.expect_err("nobody is there");
-    assert!(matches!(error, TusError::Call(OutboundError::Connect)) && error.remedy() == Remedy::Wait(None));
+    assert!(
+        matches!(error, RemoteError::Call(OutboundError::Connect)) && error.remedy() == Remedy::Wait(None)
+    );
 }

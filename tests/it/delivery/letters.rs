@@ -91,6 +91,21 @@ fn d_06_w_29_many_are_delivered_again_after_a_dry_run_that_does_nothing() {
     let dry = redeliver(&gateway, &json!({ "dry_run": true })).expect(200).json();
     assert_eq!((&dry["queued"], &dry["dry_run"]), (&json!(3), &json!(true)));
     assert_eq!(list(&gateway, "?status=dead")["total"], 3);
+    // What is not queued is passed over by whoever goes on.
+    let (mut seen, mut next) = (Vec::new(), Value::Null);
+    loop {
+        let mut ask = json!({ "dry_run": true, "limit": 1 });
+        if next.is_string() {
+            ask["after"] = next;
+        }
+        let page = redeliver(&gateway, &ask).expect(200).json();
+        seen.push(page["deliveries"][0]["upload_id"].as_str().expect("a delivery").to_owned());
+        next = page["next"].clone();
+        if next.is_null() {
+            break;
+        }
+    }
+    assert_eq!(seen, uploads);
     let audited = rows::count(&gateway, "audit");
 
     let one = redeliver(&gateway, &json!({ "target": "broken", "sender_id": "s1" })).expect(200).json();
@@ -100,13 +115,14 @@ fn d_06_w_29_many_are_delivered_again_after_a_dry_run_that_does_nothing() {
     let rest = redeliver(&gateway, &json!({ "status": "dead", "limit": 1 })).expect(200).json();
     assert_eq!((&rest["queued"], &rest["more"]), (&json!(1), &json!(true)));
     let rest = redeliver(&gateway, &json!({})).expect(200).json();
-    assert_eq!((&rest["queued"], &rest["more"]), (&json!(1), &json!(false)));
+    assert_eq!((&rest["queued"], &rest["more"], &rest["next"]), (&json!(1), &json!(false), &Value::Null));
     for upload in &uploads {
         gateway.wait_delivered(upload, 2);
     }
     assert_eq!(rows::count(&gateway, "audit"), audited + 3, "each is in the trail");
     assert_eq!(list(&gateway, "?status=dead")["total"], 0);
-    for body in [json!({ "status": "pending" }), json!({ "what": 1 }), json!({ "since": "x" }), json!([])] {
+    let bad = ["status", "what", "since", "after"].map(|name| json!({ name: "pending" }));
+    for body in bad.into_iter().chain([json!([])]) {
         redeliver(&gateway, &body).expect(400);
     }
 }
@@ -124,6 +140,14 @@ fn w_39_the_command_lists_dry_runs_and_repeats_and_its_exit_code_says_whether_al
     let dry = run(&gateway, &["redeliver", "--dry-run"]);
     assert!(dry.status.success() && printed(&dry).contains("2 of 2 would be queued"), "{}", printed(&dry));
     assert_eq!(list(&gateway, "?status=dead")["total"], 2);
+    // A dry run of one says what the call itself says.
+    let dry = run(&gateway, &["redeliver", &uploads[0], "--target", "broken", "--dry-run"]);
+    assert!(dry.status.success() && printed(&dry).contains("would be queued"), "{}", printed(&dry));
+    assert_eq!(list(&gateway, "?status=dead")["total"], 2);
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let typo = run(&gateway, &[&["redeliver", &uploads[0], "--target", "brokn"][..], dry_run].concat());
+        assert!(!typo.status.success() && printed(&typo).contains("Invalid target"), "{}", printed(&typo));
+    }
     let one = run(&gateway, &["redeliver", &uploads[0], "--target", "broken"]);
     assert!(one.status.success(), "{}", printed(&one));
     gateway.wait_delivered(&uploads[0], 2);

@@ -21,7 +21,7 @@ use crate::auth::Tokens;
 use crate::clock::SharedClock;
 use crate::delivery::dex_target::{DexTarget, WaitFor};
 use crate::delivery::{DeliveryError, Progress};
-use crate::outbound::tus::{Patience, Remedy, Sending, TusClient, TusError, TusSettings, id_of};
+use crate::outbound::tus::{Patience, Remedy, RemoteError, Sending, TusClient, TusSettings, id_of};
 use crate::outbound::{Client, Limits, OutboundError, time_for};
 use info::Reached;
 use outgoing::Outgoing;
@@ -126,14 +126,14 @@ impl DexDestination {
     async fn after_loss(
         &self,
         kept: &mut Kept,
-        lost: TusError,
+        lost: RemoteError,
         (has_begun, is_at_end): (bool, bool),
         progress: &dyn Progress,
     ) -> Result<(), DeliveryError> {
         // What happened before this attempt nobody knows; within it, the last bytes must have been given out.
         let may_be_complete = !has_begun || is_at_end;
         if let Some(url) =
-            kept.url.as_ref().filter(|_| may_be_complete && matches!(lost, TusError::Gone { .. }))
+            kept.url.as_ref().filter(|_| may_be_complete && matches!(lost, RemoteError::Gone { .. }))
         {
             match self.poll(url, Reached::Complete, progress).await {
                 Ok((_, reached)) if reached >= Reached::Complete => {
@@ -175,7 +175,7 @@ impl DexDestination {
         url: &str,
         wanted: Reached,
         progress: &dyn Progress,
-    ) -> Result<(u16, Reached), TusError> {
+    ) -> Result<(u16, Reached), RemoteError> {
         let mut asked = 0;
         loop {
             let answer = self.ask(url).await;
@@ -193,7 +193,7 @@ impl DexDestination {
     }
 
     /// Asks once: the status of the answer, and how far the upload is.
-    async fn ask(&self, url: &str) -> Result<(u16, Reached), TusError> {
+    async fn ask(&self, url: &str) -> Result<(u16, Reached), RemoteError> {
         let Some(info_url) = &self.target.info_url else {
             return Ok((NOT_ASKED, Reached::Nothing));
         };

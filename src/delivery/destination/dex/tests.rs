@@ -61,6 +61,15 @@ impl Job {
         destination: &DexDestination,
         source: MemorySource,
     ) -> Result<Delivered, DeliveryError> {
+        self.attempt_with(destination, source, &MemoryProgress::of(&self.0)).await
+    }
+
+    async fn attempt_with(
+        &self,
+        destination: &DexDestination,
+        source: MemorySource,
+        progress: &MemoryProgress<'_>,
+    ) -> Result<Delivered, DeliveryError> {
         let request = DeliveryRequest {
             delivery_id: DeliveryId::new(),
             lease_epoch: 1,
@@ -71,7 +80,7 @@ impl Job {
             headers: &[],
             timeout: None,
             manifest: br#"{"data_stream_id":"a","sender_id":"b"}"#,
-            progress: &MemoryProgress::of(&self.0),
+            progress,
             source: Box::new(source),
         };
         destination.deliver(request).await
@@ -292,6 +301,9 @@ async fn f_05_an_upload_that_is_lost_is_begun_anew_once() {
     });
     let lost = job.attempt(&destination(&fake, |_| {}), source()).await.expect_err("it is lost twice");
     assert!(matches!(lost, DeliveryError::LostTwice) && lost.retry() == Retry::Never);
+    // Whoever asks for it again wants it sent.
+    job.attempt(&destination(&fake, |_| {}), source()).await.expect("it is delivered");
+    assert_eq!(fake.complete().len(), 1);
 }
 
 /// F-11: an upload that is gone because it was complete is not sent again.
@@ -309,6 +321,58 @@ async fn f_11_info_is_asked_before_a_lost_upload_is_begun_anew() {
     let delivered = job.attempt(&destination(&fake, |_| {}), source()).await.expect("it was delivered");
     assert!(delivered.location.ends_with("/files/0"));
     assert!(!fake.methods().contains(&"POST".to_owned()));
+}
+
+/// A DEX that has an upload in whole and does not show it any more, where `/info` is asked `hidden` times before it says so.
+async fn dex_that_is_slow_to_tell(hidden: usize, status: u16) -> (FakeTus, Job) {
+    let asked = AtomicUsize::new(0);
+    let fake = FakeTus::start_with(move |request, state| {
+        request.line().strip_prefix("GET /info/")?;
+        if asked.fetch_add(1, Ordering::Relaxed) < hidden {
+            return Some(Reply::new(status, "", ""));
+        }
+        info(request, state)
+    })
+    .await;
+    fake.state().uploads.push(crate::outbound::tus::testing::FakeUpload {
+        content: String::from_utf8_lossy(CONTENT).into_owned(),
+        length: CONTENT.len(),
+        is_gone: true,
+        ..Default::default()
+    });
+    let job = Job::default();
+    job.keep(&Kept { url: Some(format!("{}/0", fake.create_url())), ..Kept::default() });
+    (fake, job)
+}
+
+/// F-09, F-11: an id that is not visible yet, or a server in trouble, does not mean that the upload was lost.
+#[tokio::test]
+async fn f_09_f_11_a_lost_upload_is_asked_after_until_the_answer_is_known() {
+    for status in [404, 500, 503] {
+        let (fake, job) = dex_that_is_slow_to_tell(3, status).await;
+        job.attempt(&destination(&fake, |_| {}), source()).await.expect("it was delivered");
+        assert!(!fake.methods().contains(&"POST".to_owned()), "{status}");
+    }
+    for status in [401, 403, 500, 503] {
+        let (fake, job) = dex_that_is_slow_to_tell(4, status).await;
+        let unknown = job.attempt(&destination(&fake, |_| {}), source()).await.expect_err("nobody knows");
+        assert_eq!(unknown.retry(), Retry::OnSchedule, "{status}");
+        job.attempt(&destination(&fake, |_| {}), source()).await.expect("it was delivered");
+        assert!(!fake.methods().contains(&"POST".to_owned()), "{status}");
+    }
+}
+
+/// Within one PATCH each block that the line takes is a sign of life.
+#[tokio::test]
+async fn bytes_on_the_line_are_a_sign_of_life() {
+    let fake = dex().await;
+    let destination = destination(&fake, |target| target.chunk_bytes = 1 << 20);
+    let job = Job::default();
+    let progress = MemoryProgress::of(&job.0);
+    let content = vec![b'x'; 640 << 10];
+    job.attempt_with(&destination, MemorySource::new(content), &progress).await.expect("it is delivered");
+    assert_eq!(fake.methods().iter().filter(|method| *method == "PATCH").count(), 1);
+    assert!(progress.meter().signs() >= 10, "{}", progress.meter().signs());
 }
 
 /// F-05: a server that has lost acknowledged bytes gets them again, from an attempt that can read them.

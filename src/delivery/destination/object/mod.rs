@@ -94,6 +94,10 @@ impl Destination for ObjectDestination {
         if length <= ONE_CALL { job.put(source).await } else { job.put_parts(source).await }
     }
 
+    async fn give_up(&self, kept: &[u8]) -> bool {
+        parts::give_up(&self.settings.bucket, kept).await
+    }
+
     async fn check(&self) -> Result<(), DeliveryError> {
         Ok(self.settings.bucket.check("").await?)
     }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{Job, ONE_CALL, Spot};
 use crate::delivery::{Delivered, DeliveryError, Retry};
-use crate::outbound::bucket::{BucketError, Place};
+use crate::outbound::bucket::{Bucket, BucketError, Place};
 use crate::upload::Source;
 
 /// Parts on their way at once.
@@ -31,6 +31,26 @@ struct Begun {
     part_bytes: u64,
     /// What it calls each part that it has, from the first on.
     parts: Vec<String>,
+}
+
+impl Begun {
+    async fn abort(&self, bucket: &Bucket) {
+        if let Err(error) = bucket.abort(&self.name, &self.id).await {
+            tracing::debug!(%error, "the parts of a delivery could not be removed");
+        }
+    }
+}
+
+/// Drops what was begun, as it was kept, where the service would keep it for ever; at Azure, which forgets it by itself,
+/// a repeat goes on with it.
+pub(super) async fn give_up(bucket: &Bucket, kept: &[u8]) -> bool {
+    match serde_json::from_slice::<Begun>(kept) {
+        Ok(begun) if !bucket.is_azure() => {
+            begun.abort(bucket).await;
+            true
+        }
+        _ => false,
+    }
 }
 
 impl Job<'_> {
@@ -152,9 +172,7 @@ impl Job<'_> {
     /// completed will do.
     async fn give_up(&self, begun: Option<&Begun>) {
         let Some(begun) = begun else { return };
-        if let Err(error) = self.settings.bucket.abort(&begun.name, &begun.id).await {
-            tracing::debug!(%error, "the parts of a delivery could not be removed");
-        }
+        begun.abort(&self.settings.bucket).await;
         // If this cannot be written down, the next attempt finds out that the parts are gone.
         let _ = self.progress.keep(Vec::new()).await;
     }
