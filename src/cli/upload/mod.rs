@@ -289,6 +289,7 @@ fn field(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbound::OutboundError;
 
     #[test]
     fn the_name_of_the_file_goes_along_unless_another_is_given() {

@@ -92,8 +92,11 @@ impl BucketSettings {
     }
 }
 
+/// A key, its value, whether a value is sound, and what it must be.
+type KeyRule<'v> = (&'static str, &'v str, fn(&str) -> bool, &'static str);
+
 /// The keys whose value is there and breaks its rule.
-fn broken(rules: &[(&'static str, &str, fn(&str) -> bool, &'static str)]) -> Vec<BucketProblem> {
+fn broken(rules: &[KeyRule<'_>]) -> Vec<BucketProblem> {
     let broken = rules.iter().filter(|(_, value, is_sound, _)| !value.is_empty() && !is_sound(value));
     broken.map(|(key, _, _, rule)| (*key, *rule)).collect()
 }
