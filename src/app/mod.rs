@@ -162,7 +162,7 @@ impl App {
         let main = bind("server.listen", config.server.listen).await?;
         let address = main.local_addr().unwrap_or(config.server.listen);
         let base_url = config.server.base_url(address);
-        let exchange = exchange(&config, &base_url, files, &db, &clock, &lifecycle).await?;
+        let exchange = Box::pin(exchange(&config, &base_url, files, &db, &clock, &lifecycle)).await?;
         start_workers(&exchange, &lifecycle);
 
         let settings = Arc::new(config.server.clone());

@@ -322,8 +322,6 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_worth_another_run() {
-        use crate::outbound::OutboundError;
-
         let refused = |status| {
             let refusal = crate::outbound::tus::Refusal { status, retry_after: None, messages: Vec::new() };
             UploadError::Tus(RemoteError::Refused(refusal)).is_worth_another_run()
