@@ -284,7 +284,7 @@ async fn a_repeat_delivers_again_and_is_refused_for_what_cannot_be_delivered() {
             // A dry run says what the call says.
             let told = |said: &Result<Redelivery, RedeliveryRefused>| match said {
                 Ok(Redelivery::Queued(_)) => "queued".to_owned(),
-                Ok(Redelivery::AlreadyUnderWay(Some(_))) => "under way".to_owned(),
+                Ok(Redelivery::AlreadyUnderWay(_)) => "under way".to_owned(),
                 Err(refused) => refused.to_string(),
             };
             async move {
