@@ -114,7 +114,7 @@ impl Exchange {
     /// Does one errand, or puts it off.
     pub(super) async fn follow(self: &Arc<Self>, item: Item) {
         let span = tracing::info_span!("errand", errand = item.errand.as_str(), item = item.number());
-        let running = AssertUnwindSafe(self.run(&item).instrument(span.clone())).catch_unwind();
+        let running = AssertUnwindSafe(Box::pin(self.run(&item)).instrument(span.clone())).catch_unwind();
         let panicked = |_| Err(FollowError::Unavailable("the errand ended unexpectedly".to_owned()));
         let failed = self.hold(&item, running.map(|ran| ran.unwrap_or_else(panicked))).await;
         let Err(error) = failed else { return };
