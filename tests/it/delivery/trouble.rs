@@ -84,7 +84,7 @@ fn d_02_w_13_what_is_repeated_while_it_waits_is_not_delivered_twice() {
         .body(r#"{"target":"broken"}"#);
     let answer = gateway.ask(&request).expect(200).json();
     assert_eq!(answer["status"], "under-way");
-    assert_eq!(answer["delivery_id"], json!(null));
+    assert!(answer["delivery_id"].is_string(), "{answer}");
     mend(&gateway);
     gateway.wait_delivered(&id, 2);
     assert_eq!(gateway.delivered().len(), 2);

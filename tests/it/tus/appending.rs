@@ -189,13 +189,14 @@ fn of_two_patches_at_once_one_wins_and_nothing_mixes() {
 /// T-35
 #[test]
 fn t_35_a_patch_that_moves_is_not_stopped_by_another() {
-    let gateway = Gateway::start();
+    let gateway = Gateway::with(&[("CDEX_UPLOAD__CHECKPOINT_INTERVAL_MS", "20")]);
     let upload = create(&gateway, 6);
     let mut moving = gateway.connect().expect("it listens");
     moving.begin(&patch(&upload.path, 0).header("Content-Length", "6")).expect("a head goes out");
     moving.send(b"abc").expect("half goes out");
+    wait::until("half to be kept", || (head(&gateway, &upload.path) == 3).then_some(()));
     let mut newcomer = gateway.connect().expect("it listens");
-    newcomer.begin(&patch(&upload.path, 0).header("Content-Length", "0")).expect("a head goes out");
+    newcomer.begin(&patch(&upload.path, 3).header("Content-Length", "0")).expect("a head goes out");
     moving.send(b"def").expect("the rest goes out");
     moving.answer(false).expect("it answers").expect(204);
     newcomer.answer(false).expect("it answers").expect(409);
