@@ -13,7 +13,8 @@ fn variables(name: &str) -> Option<String> {
         "EICR_PATH_TEMPLATE" => Some("eicr/{{.Year}}/{{.Filename}}".to_owned()),
         "UNSET" => None,
         _ if name.ends_with("KEY") => Some("c2VjcmV0".to_owned()),
-        _ => Some(format!("value-of-{name}")),
+        _ if name.ends_with("ENDPOINT") => Some("https://storage.example".to_owned()),
+        _ => Some(format!("value-of-{name}").to_lowercase().replace('_', "-")),
     }
 }
 
