@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -58,7 +59,13 @@ impl S3Server {
                 let tracker = TaskTracker::new();
                 while let Some(Ok((stream, _))) = stopped.run_until_cancelled(listener.accept()).await {
                     let io = TokioIo::new(stream);
-                    let service = service.clone();
+                    let (service, calls) = (service.clone(), tracker.clone());
+                    // Like a real service it ends what it has begun, although nobody waits for the answer any more:
+                    // its files have their names before their labels.
+                    let service = service_fn(move |request| {
+                        let answer = calls.spawn(Service::call(&service, request));
+                        async { answer.await.expect("a call does not panic") }
+                    });
                     tracker.spawn(async move {
                         let _ = http1::Builder::new()
                             .timer(TokioTimer::new())
