@@ -16,8 +16,8 @@ use crate::id::UploadId;
 use crate::manifest::{FieldError, ManifestFields, RejectedManifest, SenderManifest, verify};
 use crate::report::{self, Report, ReportIssue, ReportStatus, Stage};
 use crate::upload::{
-    AppendRequest, Appended, Concat, Door, Ended, ExpectedChecksum, Segment, Upload, UploadError,
-    UploadState, Uploads, progress, stream_fields,
+    AppendRequest, Appended, Concat, Door, Ended, ExpectedChecksum, Upload, UploadError, UploadState,
+    Uploads, progress, stream_fields,
 };
 
 /// The most bytes of an upload that is gathered before it is created, so that one commit makes all of it true.
@@ -103,7 +103,7 @@ impl Exchange {
     /// Creates an upload whose first bytes are here. Its manifest is judged before they are asked for (T-21); one that
     /// is small and comes whole exists all at once. What became of the bytes comes too, if there is an upload.
     ///
-    /// *Cancellation*: as long as nobody was told of the upload there is none, or one without bytes.
+    /// *Cancellation*: before its bytes are here there is no upload, after that one is made all the same.
     pub(crate) async fn create_upload_with(
         self: &Arc<Self>,
         caller: &Caller,
@@ -118,7 +118,11 @@ impl Exchange {
         let may_be_small = checksum.is_none() && !upload.is_partial();
         if let Some(length) = upload.length.filter(|length| may_be_small && (1..=SMALL).contains(length)) {
             body = match self.take_small(body, length).await {
-                Ok(bytes) => return self.create_whole(upload, bytes).await,
+                Ok(bytes) => {
+                    let exchange = self.clone();
+                    let created = self.outlive(async move { exchange.create_whole(upload, bytes).await });
+                    return created.await.unwrap_or(Err(DbError::Closed));
+                }
                 Err(body) => body,
             };
         }
@@ -151,35 +155,34 @@ impl Exchange {
     /// Creates an upload that is complete; without bytes if the store does not take them.
     async fn create_whole(self: &Arc<Self>, upload: Upload, bytes: Bytes) -> Result<CreatedWith, DbError> {
         let screened = self.screen_whole(&upload, &bytes);
-        let segment = match self.uploads.store_whole(&upload, bytes).await {
-            Ok(segment) => segment,
+        let offset = bytes.len() as u64;
+        let sha256 = match self.uploads.store_whole(&upload, bytes).await {
+            Ok(sha256) => sha256,
             Err(error) => return Ok((self.insert_upload(upload).await?, Some(Err(error)))),
         };
-        let (id, now, offset) = (upload.id, self.clock.now(), segment.as_ref().map_or(0, Segment::end));
-        let upload = Upload {
-            state: UploadState::Complete,
-            offset,
-            sha256: segment.as_ref().map(|segment| segment.sha256),
-            changed_at: now,
-            completed_at: Some(now),
-            expires_at: None,
-            ..upload
-        };
+        let now = self.clock.now();
+        let upload = upload.completed(offset, sha256, now);
         let finishing = Finishing::new(self, upload.clone(), Vec::new(), now).screened(screened);
-        self.db
-            .write((upload, segment, finishing), |(upload, segment, finishing), tx| {
+        let written: Result<(), DbError> = self
+            .db
+            .write((upload.clone(), finishing), |(upload, finishing), tx| {
                 Box::pin(async move {
-                    let segments: Vec<_> = segment.iter().map(|segment| (upload, segment)).collect();
-                    Uploads::insert(tx, std::slice::from_ref(upload), &segments).await?;
+                    Uploads::insert(tx, std::slice::from_ref(upload)).await?;
                     finishing.write_consequences(tx, &creation_reports(upload, upload.created_at)).await
                 })
             })
-            .await
-            .map_err(|error: DbError| error)?;
+            .await;
+        if let Err(error) = written {
+            // If nobody knows whether there is a row, the next start looks.
+            if !error.leaves_commit_unknown() {
+                let _ = self.uploads.remove_bytes(&upload).await;
+            }
+            return Err(error);
+        }
         self.deliveries.wake();
         self.agenda.wake();
         let reception = Reception { offset, is_complete: true, expires_at: None, ended: Ended::Whole };
-        Ok((Creation::Created { id, expires_at: None }, Some(Ok(reception))))
+        Ok((Creation::Created { id: upload.id, expires_at: None }, Some(Ok(reception))))
     }
 
     /// What an upload begins as, unless its manifest is refused.
@@ -339,7 +342,7 @@ struct NewUpload {
 
 impl NewUpload {
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), DbError> {
-        Uploads::insert(tx, std::slice::from_ref(&self.upload), &[]).await?;
+        Uploads::insert(tx, std::slice::from_ref(&self.upload)).await?;
         // A part is no file of its own: nobody follows it.
         if self.upload.is_partial() {
             return Ok(());

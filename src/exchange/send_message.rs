@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::Exchange;
 use super::receive_upload::creation_reports;
@@ -16,7 +15,7 @@ use crate::fhir::{SpoolError, Spooled};
 use crate::manifest::SenderManifest;
 use crate::partner::target_of;
 use crate::report::{self, Report, Stage};
-use crate::upload::{Door, Segment, Upload, UploadSpool, UploadState, Uploads, progress};
+use crate::upload::{Door, Upload, UploadSpool, Uploads, progress};
 
 /// Something that is to be sent.
 #[derive(Debug, Clone)]
@@ -106,19 +105,13 @@ impl Outgoing {
     pub(super) async fn write(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<(), DbError> {
         let Self { tenant, owner, message, spooled } = self;
         let manifest = SenderManifest::of_message(message.route, spooled.id, now);
+        let upload =
+            Upload::new((tenant, owner), spooled.id, Door::Fhir, Some(spooled.length), manifest, now);
         let upload = Upload {
-            state: UploadState::Complete,
-            offset: spooled.length,
             media_type: Some(message.content_type.clone()),
-            sha256: Some(spooled.sha256),
-            completed_at: Some(now),
-            ..Upload::new((tenant, owner), spooled.id, Door::Fhir, Some(spooled.length), manifest, now)
+            ..upload.completed(spooled.length, spooled.sha256, now)
         };
-        let sha256 = upload.sha256.unwrap_or_else(|| Sha256::digest(b"").into());
-        let segment = Segment { first_byte: 0, length: spooled.length, sha256 };
-        let segments = [(&upload, &segment)];
-        Uploads::insert(tx, std::slice::from_ref(&upload), if spooled.length > 0 { &segments } else { &[] })
-            .await?;
+        Uploads::insert(tx, std::slice::from_ref(&upload)).await?;
         let delivery = NewDelivery {
             tenant: tenant.clone(),
             owner: owner.clone(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde_json::json;
 
-use super::receive_upload::{CreateRequest, Creation};
+use super::receive_upload::{CreateRequest, Creation, FirstBytes};
 use super::redeliver::{Redelivery, RedeliveryRefused};
 use super::submit_attachment::{Answer, SubmitError};
 use super::testing::{Gateway, base64, body_of, document, manifest, submission};
@@ -245,6 +245,35 @@ async fn a_refused_creation_writes_its_two_reports_and_nothing_else() {
         let access = Caller::anonymous().access();
         assert!(gateway.exchange.inspect_upload(&access, id).await.expect("it reads").is_none());
         assert_eq!(gateway.files("uploads"), Vec::<Vec<u8>>::new());
+    })
+    .await;
+}
+
+/// T-22, D-01: whenever the client goes away, bytes have a row that names them.
+#[tokio::test]
+async fn a_small_upload_whose_client_goes_away_exists_whole_or_leaves_nothing() {
+    for_each_database(|db| async move {
+        for polls in 0..24 {
+            let gateway = Gateway::new(&db);
+            let request = CreateRequest { length: Some(5), fields: manifest(), is_partial: false };
+            let first = FirstBytes { declared: Some(5), checksum: None, body: body_of(b"bytes") };
+            let caller = Caller::anonymous();
+            {
+                let mut creating = Box::pin(gateway.exchange.create_upload_with(&caller, request, first));
+                for _ in 0..polls {
+                    if creating.as_mut().now_or_never().is_some() {
+                        break;
+                    }
+                    // Others work meanwhile.
+                    tokio::task::spawn_blocking(|| ()).await.expect("it ends");
+                }
+            }
+            gateway.exchange.tracker.close();
+            gateway.exchange.tracker.wait().await;
+            let stored = gateway.files("uploads");
+            assert_eq!(gateway.deliver().await, stored.len(), "after {polls} looks");
+            assert_eq!(gateway.files("delivered"), stored, "after {polls} looks");
+        }
     })
     .await;
 }

@@ -32,6 +32,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -108,14 +109,15 @@ impl Uploads {
         store::find(&mut reader.tx(), access, id).await
     }
 
-    /// Makes uploads exist: open ones without bytes, or complete ones with the one segment that they are.
-    pub(crate) async fn insert(
-        tx: &mut Tx<'_>,
-        uploads: &[Upload],
-        segments: &[(&Upload, &Segment)],
-    ) -> Result<(), DbError> {
+    /// Makes uploads exist: open ones without bytes, or complete ones, whose bytes are one segment.
+    pub(crate) async fn insert(tx: &mut Tx<'_>, uploads: &[Upload]) -> Result<(), DbError> {
         store::insert(tx, uploads).await?;
-        store::insert_segments(tx, segments).await
+        let whole = |upload: &Upload| {
+            let sha256 = upload.sha256.filter(|_| upload.offset > 0)?;
+            Some(Segment { first_byte: 0, length: upload.offset, sha256 })
+        };
+        let segments: Vec<_> = uploads.iter().filter_map(|upload| Some((upload, whole(upload)?))).collect();
+        store::insert_segments(tx, &segments).await
     }
 
     /// The first bytes of an upload, at most `most` of them.
@@ -128,16 +130,12 @@ impl Uploads {
         StorageKey::new(tenant, owner, content.id)
     }
 
-    /// Writes all bytes of an upload that does not exist yet. Whoever makes it exist after that does so for the key of
-    /// the upload; until then the start takes them for left over.
+    /// Writes all bytes of an upload that does not exist yet, and returns their SHA-256. Until a row names them the start
+    /// takes them for left over.
     ///
     /// # Errors
-    /// The store failed; what it took is removed, or swept by the next start.
-    pub(crate) async fn store_whole(
-        &self,
-        upload: &Upload,
-        bytes: Bytes,
-    ) -> Result<Option<Segment>, UploadError> {
+    /// The store failed; what it took is removed, then or later.
+    pub(crate) async fn store_whole(&self, upload: &Upload, bytes: Bytes) -> Result<[u8; 32], UploadError> {
         let stored = async {
             let mut writer = self.blobs.append(&upload.key, 0).await?;
             let written = match writer.write(bytes).await {
@@ -148,9 +146,9 @@ impl Uploads {
             written
         };
         match stored.await {
-            Ok(segment) => Ok(segment),
+            Ok(segment) => Ok(segment.map_or_else(|| Sha256::digest(b"").into(), |segment| segment.sha256)),
             Err(error) => {
-                let _ = self.blobs.remove(&upload.key).await;
+                let _ = self.remove_bytes(upload).await;
                 Err(error.into())
             }
         }
@@ -307,7 +305,7 @@ impl Sources for Uploads {
 }
 
 async fn insert_tail(tx: &mut Tx<'_>, upload: &Upload, tail: &[Segment]) -> Result<(), DbError> {
-    let segments: Vec<(&Upload, &Segment)> = tail.iter().map(|segment| (upload, segment)).collect();
+    let segments: Vec<_> = tail.iter().map(|segment| (upload, segment.clone())).collect();
     store::insert_segments(tx, &segments).await
 }
 

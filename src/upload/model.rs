@@ -175,6 +175,20 @@ impl Upload {
         }
     }
 
+    /// The same upload, complete at `now`: `length` bytes with this SHA-256, stored in one go.
+    pub(crate) fn completed(self, length: u64, sha256: [u8; 32], now: Timestamp) -> Self {
+        Self {
+            state: UploadState::Complete,
+            length: Some(length),
+            offset: length,
+            sha256: Some(sha256),
+            changed_at: now,
+            completed_at: Some(now),
+            expires_at: None,
+            ..self
+        }
+    }
+
     /// Whether it is there to be concatenated.
     pub(crate) fn is_partial(&self) -> bool {
         self.concat == Some(Concat::Partial)

@@ -188,10 +188,7 @@ pub(super) async fn insert(tx: &mut Tx<'_>, uploads: &[Upload]) -> Result<(), Db
     Ok(())
 }
 
-pub(super) async fn insert_segments(
-    tx: &mut Tx<'_>,
-    segments: &[(&Upload, &Segment)],
-) -> Result<(), DbError> {
+pub(super) async fn insert_segments(tx: &mut Tx<'_>, segments: &[(&Upload, Segment)]) -> Result<(), DbError> {
     for segments in segments.chunks(ROWS_PER_INSERT) {
         on_db!(&mut *tx, conn => {
             let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT_SEGMENT);

@@ -60,7 +60,7 @@ impl Store {
         let upload = Upload::new(("default", "anonymous"), id, Door::Tus, Some(length), manifest, now);
         self.uploads
             .db
-            .write(upload, |upload, tx| Box::pin(Uploads::insert(tx, std::slice::from_ref(upload), &[])))
+            .write(upload, |upload, tx| Box::pin(Uploads::insert(tx, std::slice::from_ref(upload))))
             .await
             .map_err(|error: DbError| error)
             .expect("it is inserted");

@@ -38,7 +38,7 @@ use crate::manifest::{PayloadFacts, PushFacts, SenderManifest, verify};
 use crate::partner::Partner;
 use crate::repository::{self, StoredResource};
 use crate::screening::HEAD_BYTES;
-use crate::upload::{Content, Door, Segment, Upload, UploadSpool, UploadState, Uploads};
+use crate::upload::{Content, Door, Upload, UploadSpool, Uploads};
 
 use gather::{Gathered, PushedBytes};
 pub(crate) use rules::ForwardRules;
@@ -205,8 +205,7 @@ impl Exchange {
         let upload = push.upload(manifest, &one, (id, length, sha256), carried);
         let screened = self.screen(one.said.media_type.as_deref(), &head);
         let finishing = Finishing::new(self, upload.clone(), Vec::new(), push.now).screened(screened);
-        let segment = Segment { first_byte: 0, length, sha256 };
-        Ok(Forward::uploaded(record(id, Outcome::Forwarded), upload, segment, finishing))
+        Ok(Forward::uploaded(record(id, Outcome::Forwarded), upload, finishing))
     }
 
     /// The manifest fields of a payload (design 2, "From FHIR to the manifest").
@@ -310,15 +309,8 @@ impl Push<'_> {
             Carried::Own(..) => upload.key.clone(),
             Carried::Shared(content) => Uploads::key_of(owner, content),
         };
-        Upload {
-            state: UploadState::Complete,
-            offset: length,
-            media_type: one.said.media_type.clone(),
-            sha256: Some(sha256),
-            completed_at: Some(self.now),
-            key,
-            ..upload
-        }
+        let media_type = one.said.media_type.clone();
+        Upload { media_type, key, ..upload.completed(length, sha256, self.now) }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::id::ResourceId;
 use crate::manifest::ManifestFields;
 use crate::report::{self, Report, StreamFields};
 use crate::repository::{self, Draft, Kept, Precondition, StoredResource, index};
-use crate::upload::{Segment, Upload, Uploads, stream_fields};
+use crate::upload::{Upload, Uploads, stream_fields};
 
 /// The word of this errand in audit rows.
 const ACTION: &str = "forward";
@@ -35,7 +35,7 @@ pub(super) struct Forward {
 
 enum Becomes {
     /// A complete upload.
-    Upload(Box<(Upload, Segment, Finishing)>),
+    Upload(Box<(Upload, Finishing)>),
     /// Reports on why there is none.
     Reports(Box<(StreamFields, [Report; 2])>),
     /// Nothing: the upload was there.
@@ -57,13 +57,8 @@ impl Forward {
     }
 
     /// A payload on its way.
-    pub(super) fn uploaded(
-        record: Forwarded,
-        upload: Upload,
-        segment: Segment,
-        finishing: Finishing,
-    ) -> Self {
-        Self { record, becomes: Becomes::Upload(Box::new((upload, segment, finishing))) }
+    pub(super) fn uploaded(record: Forwarded, upload: Upload, finishing: Finishing) -> Self {
+        Self { record, becomes: Becomes::Upload(Box::new((upload, finishing))) }
     }
 
     /// Whether there is no upload.
@@ -78,10 +73,8 @@ impl Forward {
         }
         match &self.becomes {
             Becomes::Upload(parts) => {
-                let (upload, segment, finishing) = &**parts;
-                let segments = [(upload, segment)];
-                let segments = if segment.length > 0 { &segments[..] } else { &[] };
-                Uploads::insert(tx, std::slice::from_ref(upload), segments).await?;
+                let (upload, finishing) = &**parts;
+                Uploads::insert(tx, std::slice::from_ref(upload)).await?;
                 finishing.write_consequences(tx, &creation_reports(upload, now)).await
             }
             Becomes::Reports(refusal) => report::record(tx, &refusal.0, &refusal.1).await,

@@ -1,8 +1,6 @@
 //! A submission that breaks no rule becomes true: its payloads are uploads with a manifest, complete and
 //! on their way, in the one transaction that also holds the submission, the reports and the audit row.
 
-use sha2::{Digest, Sha256};
-
 use super::answer::Answer;
 use super::read::{PayloadBytes, ReadPayload, Reading};
 use super::receive::{Fingerprint, Received};
@@ -22,7 +20,7 @@ use crate::fhir::{Issue, IssueType, Spool, Spooled};
 use crate::id::{SubmissionId, UploadId};
 use crate::manifest::{FieldErrorCode, PayloadFacts, RejectedManifest, SenderManifest, verify};
 use crate::screening::HEAD_BYTES;
-use crate::upload::{Door, Segment, Upload, UploadSpool, UploadState, Uploads};
+use crate::upload::{Door, Upload, UploadSpool, Uploads};
 
 /// What is told of a submission that belongs to nothing that is known here now (CONF-021).
 const HELD: &str = "The attachments can not be associated with a current claim or prior authorization and are \
@@ -52,7 +50,6 @@ struct Unit {
     is_associated: bool,
     upload_ids: Vec<UploadId>,
     uploads: Vec<Upload>,
-    segments: Vec<Option<Segment>>,
     finishings: Vec<Finishing>,
     key: Option<(String, Timestamp)>,
     audit: Entry,
@@ -131,7 +128,6 @@ impl Exchange {
             remarks,
             is_associated,
             upload_ids,
-            segments: uploads.iter().map(whole).collect(),
             finishings: uploads
                 .iter()
                 .zip(screenings)
@@ -219,13 +215,7 @@ impl Unit {
             self.write_key(tx, &before).await?;
             return Ok(Kept::Before(Answer::from_stored(&before)?));
         }
-        let segments: Vec<(&Upload, &Segment)> = self
-            .uploads
-            .iter()
-            .zip(&self.segments)
-            .filter_map(|(upload, segment)| Some((upload, segment.as_ref()?)))
-            .collect();
-        Uploads::insert(tx, &self.uploads, &segments).await?;
+        Uploads::insert(tx, &self.uploads).await?;
         for (upload, finishing) in self.uploads.iter().zip(&self.finishings) {
             let before = creation_reports(upload, record.received_at);
             finishing.write_consequences(tx, &before).await?;
@@ -274,20 +264,11 @@ fn complete_upload(
     now: Timestamp,
 ) -> Upload {
     let owner = (access.tenant(), access.owner().unwrap_or_default());
+    let upload = Upload::new(owner, spooled.id, Door::Fhir, Some(spooled.length), manifest, now);
     Upload {
-        state: UploadState::Complete,
-        offset: spooled.length,
         media_type: read.payload.media_type.clone(),
-        sha256: Some(spooled.sha256),
-        completed_at: Some(now),
-        ..Upload::new(owner, spooled.id, Door::Fhir, Some(spooled.length), manifest, now)
+        ..upload.completed(spooled.length, spooled.sha256, now)
     }
-}
-
-/// The one segment that a spooled payload is.
-fn whole(upload: &Upload) -> Option<Segment> {
-    let sha256 = upload.sha256.unwrap_or_else(|| Sha256::digest(b"").into());
-    (upload.offset > 0).then_some(Segment { first_byte: 0, length: upload.offset, sha256 })
 }
 
 /// What is wrong with a manifest, without its values: field names are the operator's, not the sender's.
