@@ -1,6 +1,6 @@
-//! What the programs in `tests/benches` measure from inside: the scanner, the metadata codec, the writer, the
-//! delivery worker and the repository, each as the gateway uses it. Compiled with the feature `internals` only, because the modules
-//! it leads to are private. Nothing is measured here, and nothing in the gateway may call it.
+//! What the programs in `tests/benches` measure from inside: the scanner, the metadata codec, the writer, the delivery
+//! worker and the repository, each as the gateway uses it. Compiled with the feature `internals` only, because the
+//! modules it leads to are private. Nothing is measured here, and nothing in the gateway may call it.
 
 use std::collections::HashMap;
 use std::error::Error;

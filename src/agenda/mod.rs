@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 pub(crate) use model::{Errand, Item, NewItem, Pool};
 #[cfg(test)]
 pub(crate) use store::take;
-pub(crate) use store::{add, count, done, failed, free_all, hasten, later, renew, take_of};
+pub(crate) use store::{add, count, done, failed, free_all, hasten, is_any_due, later, renew, take_of};
 
 /// Tells whoever works on the agenda that something has become due.
 #[derive(Debug, Default)]

@@ -65,7 +65,8 @@ macro_rules! errands {
 
 errands! {
     Here, words_here {
-        /// A CDex Task has a moment by which it is to be answered. The subject is the Task, and that moment once it is known.
+        /// A CDex Task has a moment by which it is to be answered. The subject is the Task, and that moment once it is
+        /// known.
         RemindTask = "remind-task",
         /// A submission may belong to a Task or a Claim. The subject is its id, or the Task or Claim that was kept.
         Associate = "associate",

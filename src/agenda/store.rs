@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use sqlx::QueryBuilder;
-
 use super::{Errand, Item, NewItem, Pool};
 use crate::clock::Timestamp;
-use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, on_db};
+use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, later_on_db, on_db};
 
 const ADD: &str = "INSERT INTO agenda (tenant, owner, errand, subject, version, due_at, attempts, epoch) ";
 /// The items of these errands that may be taken at `$1`: no earlier one of the same errand and subject is left.
@@ -49,6 +47,8 @@ const TAKE_HERE_POSTGRES: &str = take_postgres!(words_here);
 const TAKE_ANSWERS_POSTGRES: &str = take_postgres!(words_answers);
 const TAKE_CALLS_POSTGRES: &str = take_postgres!(words_calls);
 const TAKE_BYTES_POSTGRES: &str = take_postgres!(words_bytes);
+const IS_ANY_DUE: &str =
+    "SELECT 1 FROM agenda WHERE due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) LIMIT 1";
 const DONE: &str = "DELETE FROM agenda WHERE sequence = $1 AND epoch = $2";
 const LATER: &str = "UPDATE agenda SET due_at = $3, attempts = $4, taken_until = NULL \
      WHERE sequence = $1 AND epoch = $2";
@@ -70,6 +70,7 @@ pub(super) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (TAKE_ANSWERS_POSTGRES, Some(Dialect::Postgres)),
     (TAKE_CALLS_POSTGRES, Some(Dialect::Postgres)),
     (TAKE_BYTES_POSTGRES, Some(Dialect::Postgres)),
+    (IS_ANY_DUE, None),
     (DONE, None),
     (LATER, None),
     (HASTEN, None),
@@ -111,9 +112,8 @@ impl TryFrom<ItemRow> for Item {
 /// Adds items.
 pub(crate) async fn add(tx: &mut Tx<'_>, items: &[NewItem]) -> Result<(), DbError> {
     for some in items.chunks(ROWS_PER_INSERT) {
-        on_db!(&mut *tx, conn => {
-            let mut insert = QueryBuilder::<Driver>::new(ADD);
-            insert.push_values(some, |mut row, item| {
+        later_on_db!(&mut *tx, insert => {
+            insert.push(ADD).push_values(some, |mut row, item| {
                 row.push_bind(&item.tenant)
                     .push_bind(&item.owner)
                     .push_bind(item.errand.as_str())
@@ -123,10 +123,17 @@ pub(crate) async fn add(tx: &mut Tx<'_>, items: &[NewItem]) -> Result<(), DbErro
                     .push_bind(0_i64)
                     .push_bind(0_i64);
             });
-            insert.build().execute(conn).await.map(drop)
         })?;
     }
     Ok(())
+}
+
+/// Whether there may be something to take. Looks at all tenants.
+pub(crate) async fn is_any_due(tx: &mut Tx<'_>, now: Timestamp) -> Result<bool, DbError> {
+    let found: Option<i32> = on_db!(tx, conn => {
+        sqlx::query_scalar(IS_ANY_DUE).bind(now.as_nanos()).fetch_optional(conn).await
+    })?;
+    Ok(found.is_some())
 }
 
 /// Takes up to `limit` items of a pool that are due, those that are longest so first. They belong to the caller until

@@ -1,4 +1,5 @@
-//! What is legal in each setting and surely not meant beside the others: told as warnings by `check-config` and at start.
+//! What is legal in each setting and surely not meant beside the others: told as warnings by `check-config` and at
+//! start.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

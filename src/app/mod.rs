@@ -1,8 +1,8 @@
 //! Composition root: the only place where everything meets.
 //!
-//! [`check`] says whether it would start. [`App::start`] holds the data folder ([`data_dir`]), makes live objects of the settings ([`wiring`]),
-//! mends what a crash left, and starts workers and listeners. [`serve`] runs one until it is told to stop
-//! ([`lifecycle`]); [`reload`] follows its files meanwhile.
+//! [`check`] says whether it would start. [`App::start`] holds the data folder ([`data_dir`]), makes live objects of
+//! the settings ([`wiring`]), mends what a crash left, and starts workers and listeners. [`serve`] runs one until it is
+//! told to stop ([`lifecycle`]); [`reload`] follows its files meanwhile.
 
 mod contradictions;
 mod data_dir;

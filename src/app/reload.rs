@@ -1,6 +1,6 @@
-//! Follows the files of DEX while the gateway runs (dex-upload W-26): looks at them regularly, and at once when asked. What
-//! changed is taken whole or not at all. What cannot be followed leaves in force what was, is told by the log, a metric and
-//! `/health`, and is tried again.
+//! Follows the files of DEX while the gateway runs (dex-upload W-26): looks at them regularly, and at once when asked.
+//! What changed is taken whole or not at all. What cannot be followed leaves in force what was, is told by the log, a
+//! metric and `/health`, and is tried again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

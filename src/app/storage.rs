@@ -1,5 +1,5 @@
-//! From settings to the places where bytes are: the store of uploads, that of the stream configurations, and the targets
-//! that are folders or buckets.
+//! From settings to the places where bytes are: the store of uploads, that of the stream configurations, and the
+//! targets that are folders or buckets.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -49,7 +49,8 @@ pub(super) struct Files {
     pub(super) store: storage::Store,
 }
 
-/// Reads the other files that the settings name; everything that is wrong with them and with those of DEX is told at once.
+/// Reads the other files that the settings name; everything that is wrong with them and with those of DEX is told at
+/// once.
 pub(super) fn files(config: &Config, dex: Result<DexFiles, Vec<ConfigProblem>>) -> Result<Files, Problems> {
     let signatures = super::signatures::signatures(config);
     let store = storage::upload_store(config);

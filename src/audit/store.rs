@@ -1,23 +1,19 @@
 //! SQL of the audit trail: rows are added and read, never changed.
 
-use sqlx::QueryBuilder;
-
 use super::{AuditOutcome, Entry};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, ROWS_PER_INSERT, Tx, on_db};
+use crate::db::{DbError, ROWS_PER_INSERT, Tx, later_on_db, on_db};
 use crate::id::AuditId;
 
-const INSERT_MANY: &str =
+const INSERT: &str =
     "INSERT INTO audit (id, tenant, owner, at, action, outcome, entity, detail, request_id) ";
-const INSERT: &str = "INSERT INTO audit (id, tenant, owner, at, action, outcome, entity, detail, request_id) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const LIST: &str = "SELECT id, at, action, outcome, entity, detail, request_id FROM audit \
      WHERE tenant = $1 AND owner = COALESCE($2, owner) ORDER BY at DESC, id DESC LIMIT $3";
 
-/// Every statement of this store.
+/// Every fixed statement of this store.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, LIST];
+pub(super) const STATEMENTS: &[&str] = &[LIST];
 
 /// An entry as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,31 +58,14 @@ impl TryFrom<EntryRow> for StoredEntry {
 
 /// Records one entry.
 pub(crate) async fn record(tx: &mut Tx<'_>, entry: &Entry) -> Result<(), DbError> {
-    let detail = (!entry.detail.is_empty()).then(|| entry.detail.join(" "));
-    on_db!(tx, conn => {
-        sqlx::query(INSERT)
-            .bind(AuditId::new().to_string())
-            .bind(&entry.tenant)
-            .bind(&entry.owner)
-            .bind(entry.at.as_nanos())
-            .bind(entry.action)
-            .bind(entry.outcome.as_str())
-            .bind(&entry.entity)
-            .bind(detail)
-            .bind(&entry.request_id)
-            .execute(conn)
-            .await
-            .map(drop)
-    })?;
-    Ok(())
+    record_all(tx, std::slice::from_ref(entry)).await
 }
 
 /// Records entries, many with one statement.
 pub(crate) async fn record_all(tx: &mut Tx<'_>, entries: &[Entry]) -> Result<(), DbError> {
     for some in entries.chunks(ROWS_PER_INSERT) {
-        on_db!(tx, conn => {
-            let mut insert = QueryBuilder::<Driver>::new(INSERT_MANY);
-            insert.push_values(some, |mut row, entry| {
+        later_on_db!(tx, insert => {
+            insert.push(INSERT).push_values(some, |mut row, entry| {
                 let detail = (!entry.detail.is_empty()).then(|| entry.detail.join(" "));
                 row.push_bind(AuditId::new().to_string())
                     .push_bind(&entry.tenant)
@@ -98,7 +77,6 @@ pub(crate) async fn record_all(tx: &mut Tx<'_>, entries: &[Entry]) -> Result<(),
                     .push_bind(detail)
                     .push_bind(&entry.request_id);
             });
-            insert.build().execute(conn).await.map(drop)
         })?;
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! Our own tokens, for calls to other servers: asked for as the [`Grant`] says, above all by SMART Backend Services, that
-//! is `client_credentials` with a signed assertion (SMART App Launch 2, Asymmetric Client Authentication), and kept while
-//! they hold. A caller's token never comes this way.
+//! Our own tokens, for calls to other servers: asked for as the [`Grant`] says, above all by SMART Backend Services,
+//! that is `client_credentials` with a signed assertion (SMART App Launch 2, Asymmetric Client Authentication), and
+//! kept while they hold. A caller's token never comes this way.
 
 use std::time::Duration;
 

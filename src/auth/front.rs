@@ -1,6 +1,6 @@
-//! The identity provider behind `/oauth` (dex-upload 1.6): a client of DEX gives its user name and password, or what came
-//! along with its last token, and gets what the provider says. The gateway adds who it is itself. Nothing of it is kept,
-//! and nothing of it is in an error text.
+//! The identity provider behind `/oauth` (dex-upload 1.6): a client of DEX gives its user name and password, or what
+//! came along with its last token, and gets what the provider says. The gateway adds who it is itself. Nothing of it is
+//! kept, and nothing of it is in an error text.
 
 use std::time::Duration;
 

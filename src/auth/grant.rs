@@ -8,8 +8,8 @@ use super::client::ClientSettings;
 use crate::config::Secret;
 use crate::outbound::{Call, Client};
 
-/// What is encoded in the halves of a Basic authentication (RFC 6749, 2.3.1). Not more than must be: some servers do not
-/// decode them.
+/// What is encoded in the halves of a Basic authentication (RFC 6749, 2.3.1). Not more than must be: some servers do
+/// not decode them.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How tokens are asked for.
@@ -78,8 +78,8 @@ pub(crate) struct DexLogin {
 }
 
 impl DexLogin {
-    /// The request for a first token. User name and password go in the form: in the query they would land in the logs of
-    /// whoever passes it on (dex-upload 1.6).
+    /// The request for a first token. User name and password go in the form: in the query they would land in the logs
+    /// of whoever passes it on (dex-upload 1.6).
     pub(super) fn ask<'c>(&self, http: &'c Client) -> Call<'c> {
         http.post(&self.url).form(&[("username", &self.username), ("password", self.password.reveal())])
     }

@@ -35,7 +35,8 @@ async fn authorization(tokens: &Tokens, refused: Option<&str>) -> String {
     tokens.authorization(refused).await.expect("a token").expect("somebody")
 }
 
-/// Issues `token-1`, `token-2`, … for an hour, each with what brings the next one; `is_good` says which requests it likes.
+/// Issues `token-1`, `token-2`, … for an hour, each with what brings the next one; `is_good` says which requests it
+/// likes.
 fn gateway(is_good: impl Fn(&Received, usize) -> bool) -> impl Fn(&Received) -> Reply {
     let count = AtomicUsize::new(0);
     move |request| {

@@ -1,7 +1,6 @@
-//! Who is calling and what that caller may see; who we are when we call ([`client`]); and where callers of DEX get their
-//! tokens ([`front`]). Token verification comes
-//! here; until it does, the only mode is `none`, in which everybody is [`Caller::anonymous`] and the gateway listens on
-//! loopback only.
+//! Who is calling and what that caller may see; who we are when we call ([`client`]); and where callers of DEX get
+//! their tokens ([`front`]). Token verification comes here; until it does, the only mode is `none`, in which everybody
+//! is [`Caller::anonymous`] and the gateway listens on loopback only.
 
 mod client;
 mod front;

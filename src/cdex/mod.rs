@@ -2,11 +2,12 @@
 //!
 //! [`attachment_request`] reads the Task that asks for attachments and builds the Parameters that answer it,
 //! [`submission`] reads the Parameters of `$submit-attachment`, [`payload`] says which bytes an attachment's
-//! content carries, [`signature`] whether what it carries is signed as it should be, [`association`] which Task and Claim
-//! they belong to and [`provenance`] where they come from. [`task`] says what Tasks ask for and what may become of them,
+//! content carries, [`signature`] whether what it carries is signed as it should be, [`association`] which Task and
+//! Claim they belong to and [`provenance`] where they come from. [`task`] says what Tasks ask for and what may become
+//! of them,
 //! [`request`] what we ask partners for, [`communication`] is the push of 2019, [`operation`] which operations there
-//! are, [`documentation`] what has to be said of them in words, [`discovery`] what organisations publish, and [`tag`] how
-//! resources are marked.
+//! are, [`documentation`] what has to be said of them in words, [`discovery`] what organisations publish, and [`tag`]
+//! how resources are marked.
 
 pub(crate) mod association;
 #[cfg(test)]

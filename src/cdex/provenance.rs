@@ -1,5 +1,5 @@
-//! Where a stored resource comes from, as an HRex Provenance: who sent it and for whom, when, because of what, for which
-//! purpose, and what its signatures turned out to be. Pure: whoever keeps the targets keeps this with them.
+//! Where a stored resource comes from, as an HRex Provenance: who sent it and for whom, when, because of what, for
+//! which purpose, and what its signatures turned out to be. Pure: whoever keeps the targets keeps this with them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -1,5 +1,6 @@
-//! `redeliver`: deliveries once more: one of an upload, those of a CSV file as DEX's tool takes it, or all that a filter
-//! means (D-06, dex-upload W-39). It ends with an exit code other than 0 if anything that was asked for is not done.
+//! `redeliver`: deliveries once more: one of an upload, those of a CSV file as DEX's tool takes it, or all that a
+//! filter means (D-06, dex-upload W-39). It ends with an exit code other than 0 if anything that was asked for is not
+//! done.
 
 use std::path::PathBuf;
 

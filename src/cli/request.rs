@@ -1,5 +1,5 @@
-//! `request`: asks a partner for data or attachments through a gateway that runs, and waits for the answer if it is told
-//! to.
+//! `request`: asks a partner for data or attachments through a gateway that runs, and waits for the answer if it is
+//! told to.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `submit`: sends a file as an attachment (`$submit-attachment`), to a gateway that runs, through it to a partner, or to any
-//! other endpoint. The file is read while it is sent: its size does not matter.
+//! `submit`: sends a file as an attachment (`$submit-attachment`), to a gateway that runs, through it to a partner, or
+//! to any other endpoint. The file is read while it is sent: its size does not matter.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,8 @@ use crate::fhir::FHIR_JSON;
 /// Read at a time; a multiple of three, so that the base64 of the blocks is that of the whole.
 const BLOCK: usize = 3 * 64 * 1024;
 
-/// What a file is called on its way to a partner: FHIR's door reads what is called JSON, and its document says what it is.
+/// What a file is called on its way to a partner: FHIR's door reads what is called JSON, and its document says what it
+/// is.
 const OCTETS: &str = "application/octet-stream";
 
 /// Stands where the base64 goes; no value of the command line can be like it, for it is made of what JSON escapes.

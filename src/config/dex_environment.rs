@@ -182,7 +182,8 @@ fn port(value: &str, _: Others<'_>) -> Reading {
     }
 }
 
-/// DEX keeps uploads in files only if neither bucket nor container is named, and sees the folder from where it is started.
+/// DEX keeps uploads in files only if neither bucket nor container is named, and sees the folder from where it is
+/// started.
 fn upload_folder(value: &str, other: Others<'_>) -> Reading {
     if other("S3_BUCKET_NAME").or(other("TUS_AZURE_CONTAINER_NAME")).is_some() {
         return Unset;

@@ -1,5 +1,5 @@
-//! The process environment: the only place that reads it. Settings are the variables that begin with
-//! `CDEX_`, and those of DEX that mean something here; [`environment`] looks a single variable up for `$VAR` in DEX files.
+//! The process environment: the only place that reads it. Settings are the variables that begin with `CDEX_`, and those
+//! of DEX that mean something here; [`environment`] looks a single variable up for `$VAR` in DEX files.
 
 use std::ffi::OsString;
 

@@ -48,7 +48,8 @@ policy! {
     purpose_of_use: PurposeOfUse,
     /// What is done with the authorization that a Task rests on.
     authorization: Authorization,
-    /// Whether identifiers are the same only with the same system, where a submission is associated with a Task or Claim.
+    /// Whether identifiers are the same only with the same system, where a submission is associated with a Task or
+    /// Claim.
     strict_identifiers: bool,
     /// What they must sign.
     signatures: SignaturePolicy,

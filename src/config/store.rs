@@ -1,5 +1,5 @@
-//! A folder or a bucket, as a text names it, and how to get into a bucket: what the sections that keep something have in
-//! common. Nothing is opened here.
+//! A folder or a bucket, as a text names it, and how to get into a bucket: what the sections that keep something have
+//! in common. Nothing is opened here.
 
 use std::path::{Path, PathBuf};
 

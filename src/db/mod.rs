@@ -8,17 +8,19 @@ mod ahead;
 mod error;
 mod migrate;
 mod pool;
+mod together;
 mod writer;
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqlitePool};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use error::DbError;
 pub(crate) use pool::{DbSettings, Dialect};
+pub(crate) use together::SqliteTx;
 
 use writer::Writer;
 
@@ -27,11 +29,13 @@ use writer::Writer;
 macro_rules! on_db {
     ($tx:expr, $conn:ident => $body:expr) => {
         match $tx {
-            $crate::db::Tx::Sqlite($conn) => {
+            $crate::db::Tx::Sqlite(together) => {
                 #[allow(dead_code, reason = "only bodies that build a statement name the driver")]
                 type Driver = ::sqlx::Sqlite;
-                let $conn = &mut **$conn;
-                $body
+                match together.conn().await {
+                    Ok($conn) => $body,
+                    Err(error) => Err(error),
+                }
             }
             $crate::db::Tx::Postgres($conn) => {
                 #[allow(dead_code, reason = "only bodies that build a statement name the driver")]
@@ -44,6 +48,29 @@ macro_rules! on_db {
 }
 pub(crate) use on_db;
 
+/// Writes a statement into `$query`, the builder of its text and values, whose outcome nobody looks at. SQLite may run
+/// it later (`together.rs`), PostgreSQL runs it now. Values are pushed, never numbered.
+macro_rules! later_on_db {
+    ($tx:expr, $query:ident => $body:expr) => {
+        match $tx {
+            $crate::db::Tx::Sqlite(together) => match together.later().await {
+                Ok($query) => {
+                    $body;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+            $crate::db::Tx::Postgres(conn) => {
+                let mut query = ::sqlx::QueryBuilder::<::sqlx::Postgres>::new("");
+                let $query = &mut query;
+                $body;
+                query.build().execute(&mut **conn).await.map(drop)
+            }
+        }
+    };
+}
+pub(crate) use later_on_db;
+
 /// Rows that one `INSERT` takes at most: SQLite binds 32,766 values in one statement, and no table here has
 /// more than 30 columns.
 pub(crate) const ROWS_PER_INSERT: usize = 1000;
@@ -51,7 +78,7 @@ pub(crate) const ROWS_PER_INSERT: usize = 1000;
 /// A connection to run statements on: inside [`Db::write`] a transaction, from [`Db::reader`] not.
 pub(crate) enum Tx<'c> {
     /// A connection to SQLite.
-    Sqlite(&'c mut SqliteConnection),
+    Sqlite(SqliteTx<'c>),
     /// A connection to PostgreSQL.
     Postgres(&'c mut PgConnection),
 }
@@ -87,7 +114,7 @@ impl Reader {
     /// The connection as the store functions take it.
     pub(crate) fn tx(&mut self) -> Tx<'_> {
         match self {
-            Reader::Sqlite(conn) => Tx::Sqlite(conn),
+            Reader::Sqlite(conn) => Tx::Sqlite(SqliteTx { conn, later: None }),
             Reader::Postgres(conn) => Tx::Postgres(conn),
         }
     }

@@ -45,6 +45,78 @@ async fn a_failing_unit_leaves_no_trace_and_harms_no_neighbour() {
     .await;
 }
 
+async fn add_later(tx: &mut Tx<'_>, id: &str) -> Result<(), DbError> {
+    Ok(later_on_db!(tx, insert => {
+        insert.push("INSERT INTO audit (id, tenant, owner, at, action, outcome) ").push_values([id], |mut row, id| {
+            row.push_bind(id).push_bind("t").push_bind("o").push_bind(1_i64).push_bind("a").push_bind("b");
+        });
+    })?)
+}
+
+#[tokio::test]
+async fn what_is_put_off_is_there_for_whoever_looks_and_after_the_commit() {
+    for_each_database(|db| async move {
+        let unit = db.write((), |(), tx| {
+            Box::pin(async move {
+                // More than is put off at once.
+                for n in 0..2_000 {
+                    add_later(tx, &format!("later-{n}")).await?;
+                }
+                let seen: i64 = on_db!(tx, conn => sqlx::query_scalar(COUNT).fetch_one(conn).await)?;
+                add_later(tx, "last").await?;
+                Ok::<_, DbError>(seen)
+            })
+        });
+        assert_eq!(unit.await.expect("it is written"), 2_000);
+        assert_eq!(count(&db).await, 2_001);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_put_off_and_fails_harms_its_unit_and_no_neighbour() {
+    for_each_database(|db| async move {
+        let units = (0..40).map(|n| {
+            db.write(n, |n: &i32, tx| {
+                Box::pin(async move {
+                    add_later(tx, &format!("first-{n}")).await?;
+                    let second = if n % 5 == 0 { format!("first-{n}") } else { format!("second-{n}") };
+                    add_later(tx, &second).await
+                })
+            })
+        });
+        let outcomes: Vec<Result<(), DbError>> = join_all(units).await;
+        for (n, outcome) in outcomes.iter().enumerate() {
+            assert_eq!(matches!(outcome, Err(DbError::Constraint(_))), n % 5 == 0, "{n}: {outcome:?}");
+        }
+        assert_eq!(count(&db).await, 64);
+        // The connection is as good as before.
+        let next: Result<(), DbError> = db.write((), |(), tx| Box::pin(add_later(tx, "next"))).await;
+        next.expect("it is written");
+        assert_eq!(count(&db).await, 65);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_unit_that_fails_forgets_what_it_put_off() {
+    for_each_database(|db| async move {
+        let outcome: Result<(), DbError> = db
+            .write((), |(), tx| {
+                Box::pin(async move {
+                    add_later(tx, "gone").await?;
+                    Err(DbError::Closed)
+                })
+            })
+            .await;
+        assert!(matches!(outcome, Err(DbError::Closed)), "{outcome:?}");
+        let next: Result<(), DbError> = db.write((), |(), tx| Box::pin(add_later(tx, "next"))).await;
+        next.expect("it is written");
+        assert_eq!(count(&db).await, 1);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_panicking_unit_is_an_error_and_the_writer_goes_on() {
     for_each_database(|db| async move {
@@ -120,6 +192,7 @@ async fn a_reader_on_sqlite_cannot_write() {
         if db.dialect() == Dialect::Sqlite {
             let mut reader = db.reader().await.expect("a reader");
             assert!(add(&mut reader.tx(), "x").await.is_err());
+            assert!(add_later(&mut reader.tx(), "x").await.is_err());
         }
     })
     .await;

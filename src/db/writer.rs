@@ -15,6 +15,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::together::{Later, SqliteTx};
 use super::{DbError, Tx, pool};
 
 /// How many units may wait; beyond it callers wait to enqueue.
@@ -180,14 +181,30 @@ async fn run_in_transaction(
     conn: &mut SqliteConnection,
     group: &mut [Box<dyn Unit>],
 ) -> Result<(), (Undone, bool)> {
-    let in_doubt = |error: sqlx::Error| (Undone::Database(error.into()), true);
-    let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(in_doubt)?;
+    let is_alone = group.len() == 1;
+    let mut later = Later::begin();
     for unit in group {
-        if !unit.run(&mut Tx::Sqlite(&mut transaction)).await {
+        let tx = SqliteTx { conn, later: Some(&mut later) };
+        if !unit.run(&mut Tx::Sqlite(tx)).await {
             // If rolling back fails too, SQLite has ended the transaction itself.
-            let rolled_back = transaction.rollback().await;
+            let rolled_back = later.rollback(conn).await;
             return Err((Undone::Unit, rolled_back.is_err()));
         }
+        // The text of a unit comes again, and the connection remembers it; that of a group does not.
+        if !is_alone && let Err(error) = later.run(conn).await {
+            return Err(undo(later, conn, error).await);
+        }
     }
-    transaction.commit().await.map_err(in_doubt)
+    match later.commit(conn).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(undo(later, conn, error).await),
+    }
+}
+
+/// Takes back a group after a statement that was put off, or the commit, has failed.
+async fn undo(later: Later, conn: &mut SqliteConnection, error: sqlx::Error) -> (Undone, bool) {
+    let error = DbError::from(error);
+    // A constraint leaves the transaction open; whatever else it is may have ended it.
+    let is_sound = matches!(error, DbError::Constraint(_)) && later.rollback(conn).await.is_ok();
+    (Undone::Database(error), !is_sound)
 }

@@ -83,8 +83,8 @@ impl Breaker {
         !matches!(self.state, State::Closed { .. })
     }
 
-    /// Something has been claimed, and this is its generation. If the circuit is open it is the probe; there is no other
-    /// until it has [`ended`](Self::ended).
+    /// Something has been claimed, and this is its generation. If the circuit is open it is the probe; there is no
+    /// other until it has [`ended`](Self::ended).
     pub(super) fn claimed(&mut self) -> u64 {
         if let State::Open { pause, .. } = self.state {
             self.turn(State::HalfOpen { pause });

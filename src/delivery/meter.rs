@@ -30,8 +30,8 @@ impl Meter {
         self.signs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Calls go out that may be silent for so long and end by themselves when it is over: what was handed to a slow line
-    /// lies in buffers, and nobody sees it move.
+    /// Calls go out that may be silent for so long and end by themselves when it is over: what was handed to a slow
+    /// line lies in buffers, and nobody sees it move.
     pub(crate) fn bear(&self, silence: Duration) {
         self.borne.fetch_max(silence.as_secs(), Ordering::Relaxed);
         self.moved();

@@ -1,5 +1,5 @@
-//! Which targets a data stream goes to, and where in each. Made of DEX's delivery file and the built-in route; after that
-//! it is only looked up, and another one takes its place when the file has changed.
+//! Which targets a data stream goes to, and where in each. Made of DEX's delivery file and the built-in route; after
+//! that it is only looked up, and another one takes its place when the file has changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -13,6 +15,12 @@ use super::breaker::Verdict;
 use super::lane::Slot;
 use super::{Deliveries, Delivery, DeliveryStatus, store};
 use crate::db::DbError;
+
+/// The least time between two looks at what is due: what becomes due meanwhile is claimed together. What comes after a
+/// quiet moment waits for nothing.
+const GATHERING: Duration = Duration::from_millis(10);
+/// The same where more was due than there were slots, or the next of an order may be due as soon as one has ended.
+const REFILLING: Duration = Duration::from_millis(2);
 
 impl Deliveries {
     /// Delivers until `stop` is cancelled. Attempts run on `tracker`; when stopped they give their leases
@@ -24,9 +32,14 @@ impl Deliveries {
             let woken = self.wake.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
+            let looked_at = Instant::now();
+            let mut pause = GATHERING;
             match self.claim_due().await {
-                Ok(claimed) => {
-                    for (delivery, slot) in claimed {
+                Ok(Claimed { taken, is_all }) => {
+                    if !is_all || taken.iter().any(|(delivery, _)| delivery.is_ordered) {
+                        pause = REFILLING;
+                    }
+                    for (delivery, slot) in taken {
                         let (worker, stop) = (Arc::clone(&self), stop.clone());
                         tracker.spawn(async move {
                             worker.attempt_in(delivery, slot, &stop).await;
@@ -39,7 +52,7 @@ impl Deliveries {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = woken => {}
+                () = woken => tokio::time::sleep_until(looked_at + pause).await,
                 () = tokio::time::sleep(self.settings.poll_interval) => {}
             }
         }
@@ -52,7 +65,7 @@ impl Deliveries {
         let never = CancellationToken::new();
         let mut settled = 0;
         loop {
-            let claimed = self.claim_due().await?;
+            let claimed = self.claim_due().await?.taken;
             if claimed.is_empty() {
                 return Ok(settled);
             }
@@ -95,23 +108,24 @@ impl Deliveries {
     }
 
     /// Leases what is due, as much as there are slots for, and gives each delivery its slot.
-    async fn claim_due(&self) -> Result<Vec<(Delivery, Slot)>, DbError> {
+    async fn claim_due(&self) -> Result<Claimed, DbError> {
         let mut due = {
             let mut reader = self.db.reader().await?;
             store::targets_due(&mut reader.tx(), self.clock.now()).await?
         };
+        let mut claimed = Claimed { taken: Vec::new(), is_all: true };
         if due.is_empty() {
-            return Ok(Vec::new());
+            return Ok(claimed);
         }
         due.sort_unstable();
         // Where slots are short no target may always be the first to take them.
         let first = self.rounds.fetch_add(1, Ordering::Relaxed) % due.len();
         due.rotate_left(first);
-        let mut claimed = Vec::new();
         for target in due {
             let lane = self.lane(&target);
             let mut slots = lane.free_slots(&self.shared, self.clock.now());
             if slots.is_empty() {
+                claimed.is_all = false;
                 continue;
             }
             let limit = u32::try_from(slots.len()).unwrap_or(u32::MAX);
@@ -121,9 +135,10 @@ impl Deliveries {
                 Ok(deliveries) if deliveries.is_empty() => {}
                 Ok(deliveries) => {
                     lane.claimed(&mut slots);
-                    claimed.extend(deliveries.into_iter().zip(slots));
+                    claimed.is_all &= deliveries.len() < slots.len();
+                    claimed.taken.extend(deliveries.into_iter().zip(slots));
                 }
-                Err(error) if claimed.is_empty() => return Err(error),
+                Err(error) if claimed.taken.is_empty() => return Err(error),
                 Err(_) => break,
             }
         }
@@ -138,4 +153,12 @@ impl Deliveries {
             })
             .await
     }
+}
+
+/// What a look at what is due came to.
+struct Claimed {
+    /// The deliveries that are ours now, each with its slot.
+    taken: Vec<(Delivery, Slot)>,
+    /// Whether nothing was left for want of slots.
+    is_all: bool,
 }

@@ -1,10 +1,10 @@
 //! `cdex-gateway demo`: the main job, played and checked before the reader's eyes.
 //!
-//! A payer's gateway and a provider's start in a temporary folder on free loopback ports ([`pair`]), and clients talk to
-//! them as anybody would, over HTTP alone: they push documents and are refused ([`submit`]), lose the line and resume
-//! ([`tus`]), ask where the files are ([`trail`]), and have one gateway ask the other ([`ask`]). Every claim on the
-//! screen is compared with what a gateway answered or with the bytes on disk ([`console`]); nothing here looks into a
-//! gateway.
+//! A payer's gateway and a provider's start in a temporary folder on free loopback ports ([`pair`]), and clients talk
+//! to them as anybody would, over HTTP alone: they push documents and are refused ([`submit`]), lose the line and
+//! resume ([`tus`]), ask where the files are ([`trail`]), and have one gateway ask the other ([`ask`]). Every claim on
+//! the screen is compared with what a gateway answered or with the bytes on disk ([`console`]); nothing here looks into
+//! a gateway.
 
 mod ask;
 mod console;

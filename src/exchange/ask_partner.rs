@@ -1,6 +1,6 @@
-//! GETs from partners, for every use case that needs one: the outputs and Tasks of requests, authorizations, what pushes
-//! refer to, what a partner publishes. What did not come is told by its class, so that each use case says what it means
-//! there; nothing of an answer but its status is ever logged.
+//! GETs from partners, for every use case that needs one: the outputs and Tasks of requests, authorizations, what
+//! pushes refer to, what a partner publishes. What did not come is told by its class, so that each use case says what
+//! it means there; nothing of an answer but its status is ever logged.
 
 use std::time::Duration;
 
@@ -97,7 +97,8 @@ pub(super) async fn stream(
     Ok(Giving { content_type, body: arriving.body.map(move |block| block.map_err(broken)).boxed() })
 }
 
-/// The resource at a URL. A media type that says something else than FHIR JSON is believed; a missing one is not missed.
+/// The resource at a URL. A media type that says something else than FHIR JSON is believed; a missing one is not
+/// missed.
 ///
 /// # Errors
 /// It is not to be had, or cannot be read.

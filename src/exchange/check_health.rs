@@ -1,5 +1,5 @@
-//! Whether every part that the gateway needs works: asked all at once, each with a deadline, so that one that
-//! hangs does not hide the others (dex-upload W-30). Who asks for everything gets what was found a moment ago: anybody may
+//! Whether every part that the gateway needs works: asked all at once, each with a deadline, so that one that hangs
+//! does not hide the others (dex-upload W-30). Who asks for everything gets what was found a moment ago: anybody may
 //! ask, and each answer costs a call to every target.
 
 use std::panic::AssertUnwindSafe;
@@ -52,8 +52,8 @@ impl Part {
         }
     }
 
-    /// Whether no request can be taken without it. Deliveries wait for a target that is down, and for the scanner; reports
-    /// wait for a sink.
+    /// Whether no request can be taken without it. Deliveries wait for a target that is down, and for the scanner;
+    /// reports wait for a sink.
     fn is_needed_to_accept(&self) -> bool {
         matches!(self, Self::Database | Self::UploadStore)
     }
@@ -72,8 +72,8 @@ pub(crate) struct Checked {
 #[derive(Debug, Default)]
 pub(crate) struct LastCheck(Mutex<Option<(Timestamp, Vec<Checked>)>>);
 
-/// What a check finds wrong. One that panics harms its own part only: what it said goes nowhere, the panic hook logs the
-/// place.
+/// What a check finds wrong. One that panics harms its own part only: what it said goes nowhere, the panic hook logs
+/// the place.
 async fn issue_of(check: impl Future<Output = Result<(), String>>) -> Option<String> {
     let check = AssertUnwindSafe(check).catch_unwind();
     match tokio::time::timeout(PATIENCE, check).await {
@@ -85,7 +85,8 @@ async fn issue_of(check: impl Future<Output = Result<(), String>>) -> Option<Str
 }
 
 impl Exchange {
-    /// What was found of every part, a second ago at most. Of those who ask at the same time one looks; the others wait.
+    /// What was found of every part, a second ago at most. Of those who ask at the same time one looks; the others
+    /// wait.
     ///
     /// *Cancellation*: the next one who asks looks.
     pub(crate) async fn check_health(&self) -> Vec<Checked> {
@@ -122,8 +123,8 @@ impl Exchange {
         self.check_parts(Part::is_needed_to_accept).await
     }
 
-    /// Whatever others wait for: targets, and whether their deliveries rest because they failed again and again; sinks, and
-    /// whether reports wait for them. Nobody is asked.
+    /// Whatever others wait for: targets, and whether their deliveries rest because they failed again and again; sinks,
+    /// and whether reports wait for them. Nobody is asked.
     pub(crate) fn parts_at_rest(&self) -> Vec<(Part, bool)> {
         let targets = self.deliveries.target_names().into_iter().map(|name| {
             let rests = self.deliveries.is_resting(&name);

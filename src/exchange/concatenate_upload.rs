@@ -140,8 +140,7 @@ impl Exchange {
                     })
                     .await?;
                 drop(lock);
-                self.deliveries.wake();
-                self.agenda.wake();
+                self.announce_finished();
                 Ok(())
             }
             Err(ConcatError::PartLost) => Ok(self.give_up_concatenation(item, id, PART_LOST).await?),

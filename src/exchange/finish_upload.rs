@@ -86,9 +86,16 @@ impl Exchange {
     ) -> Result<bool, DbError> {
         let finishing = self.finishing(upload, tail).await;
         let finished = self.db.write(finishing, |finishing, tx| Box::pin(finishing.write(tx))).await?;
-        self.deliveries.wake();
-        self.agenda.wake();
+        self.announce_finished();
         Ok(finished)
+    }
+
+    /// Wakes whoever goes on with an upload that is finished, once that is committed.
+    pub(super) fn announce_finished(&self) {
+        self.deliveries.wake();
+        if self.screening.scanner.is_some() {
+            self.agenda.wake();
+        }
     }
 
     /// What becomes true when an upload whose bytes are all in the store is finished.

@@ -83,6 +83,10 @@ impl Exchange {
             return Ok(free.map(|_| Vec::new()));
         }
         let now = self.clock.now();
+        // To look costs less than a transaction, and most of the time there is nothing.
+        if !agenda::is_any_due(&mut self.db.reader().await?.tx(), now).await? {
+            return Ok(free.map(|_| Vec::new()));
+        }
         self.db
             .write((), move |(), tx| {
                 Box::pin(async move {

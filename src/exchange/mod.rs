@@ -1,24 +1,25 @@
 //! Use cases: one file per interaction, named by its verb. Each drives the stages it needs and owns the
 //! transaction that makes its outcome true; an acknowledgement is only ever sent after that commit.
 //!
-//! Bytes come in by [`receive_upload`] (tus) or [`submit_attachment`] (FHIR); both end in
-//! [`finish_upload`], which makes an upload complete and its deliveries exist at once; [`concatenate_upload`] makes
-//! one of several, [`terminate_upload`] removes one that is not wanted or has expired. [`redeliver`] repeats a
-//! delivery and [`redeliver_many`] those that [`find_deliveries`] finds, [`inspect_upload`] tells what is known of an upload, [`check_health`] whether all parts
-//! work; [`retain`] tidies up. What the files of DEX say is in [`rules`], which may change while all of this works. The FHIR REST API comes in by [`interaction`], which gives each call to
-//! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]: [`validate_resource`],
-//! [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`]; [`export_data`] makes files of
-//! all that somebody may see. [`declare`] says what all of this is.
+//! Bytes come in by [`receive_upload`] (tus) or [`submit_attachment`] (FHIR); both end in [`finish_upload`], which
+//! makes an upload complete and its deliveries exist at once; [`concatenate_upload`] makes one of several,
+//! [`terminate_upload`] removes one that is not wanted or has expired. [`redeliver`] repeats a delivery and
+//! [`redeliver_many`] those that [`find_deliveries`] finds, [`inspect_upload`] tells what is known of an upload,
+//! [`check_health`] whether all parts work; [`retain`] tidies up. What the files of DEX say is in [`rules`], which may
+//! change while all of this works. The FHIR REST API comes in by [`interaction`], which gives each call to
+//! [`store_resource`], [`find_resource`] or [`run_bundle`], and the operations on it by [`operation`]:
+//! [`validate_resource`], [`match_patient`], [`match_member`], [`find_documents`] and [`gather_everything`];
+//! [`export_data`] makes files of all that somebody may see. [`declare`] says what all of this is.
 //!
 //! A submission that was accepted goes on to the Task and the Claim that it belongs to by [`associate`].
 //! [`ask_partner`] is how partners are asked, [`discover_endpoint`] where they take what is sent to them.
 //! [`request_partner`] asks others for data, follows the Tasks that it sent and collects their outputs.
-//! Signatures that come along are verified by [`check_signatures`], and answers are signed by [`sign_answer`] where that is
-//! agreed.
+//! Signatures that come along are verified by [`check_signatures`], and answers are signed by [`sign_answer`] where
+//! that is agreed.
 //!
-//! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes a
-//! delivery by [`send_message`] (attachments that nobody asked for by [`send_attachment`]), and [`follow_delivery`] tells whoever waits for it what came of it. [`submit_answer`]
-//! answers a payer's request for attachments.
+//! What follows from a commit is on the agenda, and [`follow_agenda`] does it; what is to be sent to a partner becomes
+//! a delivery by [`send_message`] (attachments that nobody asked for by [`send_attachment`]), and [`follow_delivery`]
+//! tells whoever waits for it what came of it. [`submit_answer`] answers a payer's request for attachments.
 
 mod answer_task;
 mod ask_partner;

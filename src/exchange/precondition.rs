@@ -97,8 +97,8 @@ impl Conditions {
     }
 }
 
-/// The conditions of a create whose criteria may stand in its URL: so fhirpy's `get_or_create` asks, and `If-None-Exist`
-/// goes before it. Parameters among which nothing is searched by (`upsert=true`) say nothing.
+/// The conditions of a create whose criteria may stand in its URL: so fhirpy's `get_or_create` asks, and
+/// `If-None-Exist` goes before it. Parameters among which nothing is searched by (`upsert=true`) say nothing.
 pub(super) fn with_criteria_of_url(
     conditions: Conditions,
     resource_type: &'static str,

@@ -1,5 +1,6 @@
-//! The tus door: create an upload, append to it. Uploads made of others are in [`concatenate_upload`](super::concatenate_upload). The manifest is verified before anything exists (DEX
-//! pre-create); a refused creation leaves its two reports and nothing else.
+//! The tus door: create an upload, append to it. Uploads made of others are in
+//! [`concatenate_upload`](super::concatenate_upload). The manifest is verified before anything exists (DEX pre-create);
+//! a refused creation leaves its two reports and nothing else.
 
 use std::sync::Arc;
 
@@ -103,7 +104,8 @@ impl Exchange {
     /// Creates an upload whose first bytes are here. Its manifest is judged before they are asked for (T-21); one that
     /// is small and comes whole exists all at once. What became of the bytes comes too, if there is an upload.
     ///
-    /// *Cancellation*: before its bytes are here there is no upload, after that one is made all the same.
+    /// *Cancellation*: of a small upload nothing exists before its bytes are here, and all of it after that; any other
+    /// may exist with the bytes that came.
     pub(crate) async fn create_upload_with(
         self: &Arc<Self>,
         caller: &Caller,
@@ -179,8 +181,7 @@ impl Exchange {
             }
             return Err(error);
         }
-        self.deliveries.wake();
-        self.agenda.wake();
+        self.announce_finished();
         let reception = Reception { offset, is_complete: true, expires_at: None, ended: Ended::Whole };
         Ok((Creation::Created { id: upload.id, expires_at: None }, Some(Ok(reception))))
     }

@@ -47,8 +47,8 @@ pub(crate) struct Repeats {
 }
 
 impl Exchange {
-    /// Queues the deliveries that a filter means, at most `limit` of them from the one behind `after` on. The filter must
-    /// mean none that are under way.
+    /// Queues the deliveries that a filter means, at most `limit` of them from the one behind `after` on. The filter
+    /// must mean none that are under way.
     ///
     /// *Cancellation*: what was committed stays queued. *Idempotence*: what is queued is not meant any more.
     pub(crate) async fn redeliver_many(

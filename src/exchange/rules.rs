@@ -1,5 +1,5 @@
-//! What the DEX files say, and its replacement while the gateway runs: readers take what is in force without waiting for
-//! anybody, and hold it for as long as one piece of work takes. Where the files come from is for `app`.
+//! What the DEX files say, and its replacement while the gateway runs: readers take what is in force without waiting
+//! for anybody, and hold it for as long as one piece of work takes. Where the files come from is for `app`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -55,8 +55,8 @@ impl Exchange {
         self.screen(declared_type(upload).as_deref(), bytes.get(..HEAD_BYTES).unwrap_or(bytes))
     }
 
-    /// The same of an upload whose last byte is in the store. Nobody looks at a part by itself. Bytes that cannot be read are not recognised: that they
-    /// cannot is for the delivery to find out.
+    /// The same of an upload whose last byte is in the store. Nobody looks at a part by itself. Bytes that cannot be
+    /// read are not recognised: that they cannot is for the delivery to find out.
     pub(super) async fn screen_stored(&self, upload: &Upload) -> Option<Screened> {
         if upload.is_partial() {
             return None;

@@ -1,7 +1,7 @@
 //! `$send-attachment`: attachments that nobody asked for by a Task go to a partner by its name (CDex, "Unsolicited
-//! attachments"), to the endpoint that its entry or its discovery document says. The submission is held to the rules that
-//! the partner will hold it to, and leaves as a delivery of the one pipeline; what became of it is asked for like that of
-//! any upload.
+//! attachments"), to the endpoint that its entry or its discovery document says. The submission is held to the rules
+//! that the partner will hold it to, and leaves as a delivery of the one pipeline; what became of it is asked for like
+//! that of any upload.
 
 use std::io;
 

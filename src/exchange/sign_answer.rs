@@ -49,8 +49,8 @@ impl Exchange {
         if is_unsigned && self.agreed_signer(&requester.caller).is_some() { Err(refused()) } else { Ok(()) }
     }
 
-    /// Refuses what an entry of a batch or transaction found, if that would have to be signed: alone it is a Bundle with
-    /// its signature, as a part of another answer it would be told unsigned (CONF-010).
+    /// Refuses what an entry of a batch or transaction found, if that would have to be signed: alone it is a Bundle
+    /// with its signature, as a part of another answer it would be told unsigned (CONF-010).
     pub(super) fn may_tell_in_bundle(
         &self,
         requester: &Requester,

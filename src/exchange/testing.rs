@@ -1,5 +1,5 @@
-//! A gateway without its edge, for the tests of the use cases: real files, a real database, and a clock that is turned by
-//! hand.
+//! A gateway without its edge, for the tests of the use cases: real files, a real database, and a clock that is turned
+//! by hand.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! FHIR R4 as such; the only folder that knows fhirbolt.
 //!
 //! [`scan`] reads a body once as it arrives and gives what is large to a [`Spool`]; [`codec`] parses what
-//! stays and [`structure`] checks it against [`r4`]; [`profile`] holds the rules of profiles and [`validate`](mod@validate)
-//! applies them. Whatever is wrong becomes an [`Issue`].
+//! stays and [`structure`] checks it against [`r4`]; [`profile`] holds the rules of profiles and
+//! [`validate`](mod@validate) applies them. Whatever is wrong becomes an [`Issue`].
 
 pub(crate) mod address;
 pub(crate) mod base64;

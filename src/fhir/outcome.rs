@@ -191,8 +191,8 @@ pub(crate) fn operation_outcome(issues: &[Issue]) -> serde_json::Value {
     serde_json::json!({ "resourceType": "OperationOutcome", "issue": issues })
 }
 
-/// Whether an OperationOutcome tells that attachments are held for a claim that is not known yet: an informational issue
-/// in the words of CDex ("Submit attachments", CONF-021), the only mark that there is.
+/// Whether an OperationOutcome tells that attachments are held for a claim that is not known yet: an informational
+/// issue in the words of CDex ("Submit attachments", CONF-021), the only mark that there is.
 pub(crate) fn tells_of_holding(outcome: &[u8]) -> bool {
     let outcome: Value = serde_json::from_slice(outcome).unwrap_or_default();
     outcome["resourceType"] == "OperationOutcome"

@@ -2,9 +2,9 @@
 //! stream. Pure, but for reading the folder of the per-stream files.
 //!
 //! [`wrap`] makes the fields for what comes in through FHIR, a tus creation brings its own; either way
-//! [`ManifestFields::ingested`] adds what the server knows and [`verify()`] turns them into a
-//! [`SenderManifest`] by the rules in [`config`], those of version 1.0 by way of [`v1`], or into a [`RejectedManifest`]. Nothing here knows how an
-//! answer looks on the wire, beyond the messages that DEX clients match on.
+//! [`ManifestFields::ingested`] adds what the server knows and [`verify()`] turns them into a [`SenderManifest`] by the
+//! rules in [`config`], those of version 1.0 by way of [`v1`], or into a [`RejectedManifest`]. Nothing here knows how
+//! an answer looks on the wire, beyond the messages that DEX clients match on.
 
 mod config;
 mod dex_file;

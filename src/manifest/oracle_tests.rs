@@ -1,5 +1,5 @@
-//! Unseen configurations and manifests: random ones, and published ones with something changed, against a second opinion
-//! that is written down from the rules of DEX (dex-upload 3.4) as plainly as can be (W-27, W-36).
+//! Unseen configurations and manifests: random ones, and published ones with something changed, against a second
+//! opinion that is written down from the rules of DEX (dex-upload 3.4) as plainly as can be (W-27, W-36).
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;

@@ -1,5 +1,5 @@
-//! For tests: where DEX's published files are, and streams made of texts. The files lie beside the project and are never
-//! copied into it.
+//! For tests: where DEX's published files are, and streams made of texts. The files lie beside the project and are
+//! never copied into it.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Manifests of version 1.0, which DEX took until 2.6.0 (dex-upload 3.2 and 3.6): judged by rules of their own, then made
-//! manifests of today. What a sender wrote stays as it came, and what was made of it is added.
+//! Manifests of version 1.0, which DEX took until 2.6.0 (dex-upload 3.2 and 3.6): judged by rules of their own, then
+//! made manifests of today. What a sender wrote stays as it came, and what was made of it is added.
 
 use std::collections::BTreeMap;
 

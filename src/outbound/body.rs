@@ -1,5 +1,5 @@
-//! The body of a call while the line takes it: how far it is, and whether it moves at all. It knows blocks, not what is in
-//! them, and how long the answer may take afterwards is the call's to say.
+//! The body of a call while the line takes it: how far it is, and whether it moves at all. It knows blocks, not what is
+//! in them, and how long the answer may take afterwards is the call's to say.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -374,8 +374,8 @@ fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The wait that `Retry-After` asks for: in seconds, or until a date, which is the other side's as the `Date` beside it is
-/// (RFC 9110, 10.2.3).
+/// The wait that `Retry-After` asks for: in seconds, or until a date, which is the other side's as the `Date` beside it
+/// is (RFC 9110, 10.2.3).
 pub(super) fn wait_of(headers: &HeaderMap) -> Option<Duration> {
     let asked = text_of(headers, "retry-after")?.trim();
     let wait = if let Ok(seconds) = asked.parse() {

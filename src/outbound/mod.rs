@@ -1,9 +1,9 @@
 //! Every HTTP call that leaves the gateway: [`Client`].
 //!
-//! No redirect is followed and no proxy of the environment is used, so a call reaches the host it names or
-//! none; [`guard`] keeps names that lead into the gateway's own network from being called, and [`Base`] keeps calls to
-//! one server below its base URL. [`tus`] is a client of tus servers, [`nats`] one of NATS. Every wait has an end and every answer a limit. URLs, header fields and bodies are
-//! in no error text.
+//! No redirect is followed and no proxy of the environment is used, so a call reaches the host it names or none;
+//! [`guard`] keeps names that lead into the gateway's own network from being called, and [`Base`] keeps calls to one
+//! server below its base URL. [`tus`] is a client of tus servers, [`nats`] one of NATS. Every wait has an end and every
+//! answer a limit. URLs, header fields and bodies are in no error text.
 
 mod base;
 mod body;

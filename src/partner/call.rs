@@ -70,8 +70,8 @@ impl Partner {
         }
     }
 
-    /// Posts what a stream brings, `length` bytes in all, within `timeout`, or as long as a slow line may take. What was
-    /// read cannot be sent again: a token that is refused makes the call fail, and the next one brings another.
+    /// Posts what a stream brings, `length` bytes in all, within `timeout`, or as long as a slow line may take. What
+    /// was read cannot be sent again: a token that is refused makes the call fail, and the next one brings another.
     ///
     /// *Cancellation*: the other side may have acted.
     pub(crate) async fn post_stream<S>(

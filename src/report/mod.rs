@@ -1,8 +1,8 @@
 //! Processing status reports; a sink for all stages.
 //!
-//! A stage says what became true as a [`Report`] and [`record`]s it in the transaction that made it true.
-//! `model.rs` is the envelope, `stage.rs` the contents of each stage, `store` the rows. The caller passes the fields of the
-//! data stream; this module knows no manifest and no upload. The [`Publisher`] sends what was recorded to the
+//! A stage says what became true as a [`Report`] and [`record`]s it in the transaction that made it true. `model.rs` is
+//! the envelope, `stage.rs` the contents of each stage, `store` the rows. The caller passes the fields of the data
+//! stream; this module knows no manifest and no upload. The [`Publisher`] sends what was recorded to the
 //! [`sink`]s: the rows are the outbox, so that none is lost while a sink is down (`dex-upload W-19`).
 
 mod model;

@@ -1,6 +1,7 @@
-//! The worker that sends reports to the sinks: each sink gets all of them in one order, one after the other, and what it
-//! has is remembered in the database. A sink that is down holds up no other; nothing is skipped because of it, and it goes
-//! on where it stopped. What was sent and not yet remembered when the gateway ended is sent again under the same id.
+//! The worker that sends reports to the sinks: each sink gets all of them in one order, one after the other, and what
+//! it has is remembered in the database. A sink that is down holds up no other; nothing is skipped because of it, and
+//! it goes on where it stopped. What was sent and not yet remembered when the gateway ended is sent again under the
+//! same id.
 
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,8 @@ use crate::clock::SharedClock;
 use crate::db::{Db, DbError, Tx};
 use crate::telemetry::metrics::{count_reports, observe_report_lag};
 
-/// Reports that are sent before it is remembered that they were, and so at most as many as are sent again after a crash.
+/// Reports that are sent before it is remembered that they were, and so at most as many as are sent again after a
+/// crash.
 const BATCH: u32 = 100;
 
 /// Reports that get their places in one unit.

@@ -108,7 +108,8 @@ async fn a_report_that_is_never_taken_is_set_aside_and_holds_up_none() {
     .await;
 }
 
-/// W-19: whoever serves a sink next sends again what may not have been remembered, and whoever served it before nothing.
+/// W-19: whoever serves a sink next sends again what may not have been remembered, and whoever served it before
+/// nothing.
 #[tokio::test]
 async fn a_publisher_that_was_replaced_moves_nothing() {
     for_each_database(|db| async move {

@@ -1,5 +1,5 @@
-//! Answers searches from the resources themselves, value by value as FHIR R4 words it, without index, bytes or criteria:
-//! what the real answers are compared with. Compiled for tests only.
+//! Answers searches from the resources themselves, value by value as FHIR R4 words it, without index, bytes or
+//! criteria: what the real answers are compared with. Compiled for tests only.
 
 use std::cmp::Ordering;
 

@@ -90,8 +90,8 @@ impl UploadChecksum {
     }
 }
 
-/// What a trailer says (tus 1.0.0, checksum-trailer): the reader of a body puts it here before the body's end is seen. If
-/// nothing is there then, none came.
+/// What a trailer says (tus 1.0.0, checksum-trailer): the reader of a body puts it here before the body's end is seen.
+/// If nothing is there then, none came.
 pub(crate) type ChecksumTrailer = Arc<OnceLock<Result<UploadChecksum, ChecksumError>>>;
 
 /// Where the checksum of a body is to be had.

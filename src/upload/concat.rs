@@ -53,8 +53,8 @@ impl From<SourceError> for ConcatError {
 }
 
 impl Uploads {
-    /// Makes a final upload exist, without bytes; `false` if a part is not there to be used any more. Until it has their
-    /// bytes none of them expires or is removed.
+    /// Makes a final upload exist, without bytes; `false` if a part is not there to be used any more. Until it has
+    /// their bytes none of them expires or is removed.
     pub(crate) async fn insert_final(
         tx: &mut Tx<'_>,
         upload: &Upload,

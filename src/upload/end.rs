@@ -1,6 +1,6 @@
 //! How uploads end that are not, or no longer, wanted: they expire, or their sender removes them (tus 1.0.0, Expiration
-//! and Termination), or they have been kept for their time. The row stays and says so; the bytes go, unless a stored resource has them too. Whether a
-//! delivery needs them still is asked in `exchange`, in the same transaction.
+//! and Termination), or they have been kept for their time. The row stays and says so; the bytes go, unless a stored
+//! resource has them too. Whether a delivery needs them still is asked in `exchange`, in the same transaction.
 
 use super::append::PATIENCE;
 use super::lock::Lock;
@@ -75,8 +75,8 @@ impl Uploads {
         store::is_wanted(tx, id).await
     }
 
-    /// Removes the bytes of an upload that has ended. Those that a stored resource shares stay. What cannot be removed is
-    /// noted for [`Uploads::remove_left`]; if the gateway ends before, the next start sweeps it.
+    /// Removes the bytes of an upload that has ended. Those that a stored resource shares stay. What cannot be removed
+    /// is noted for [`Uploads::remove_left`]; if the gateway ends before, the next start sweeps it.
     pub(crate) async fn remove_bytes(&self, upload: &Upload) -> Result<(), UploadError> {
         let removed = self.remove_now(upload).await;
         match &removed {

@@ -72,7 +72,8 @@ impl Locks {
         Some(Lock { locks: self.clone(), id, held: mine })
     }
 
-    /// Takes the lock as soon as its holder lets go, or is stalled and stops. `None` if neither is so within `patience`.
+    /// Takes the lock as soon as its holder lets go, or is stalled and stops. `None` if neither is so within
+    /// `patience`.
     pub(crate) async fn take(self: &Arc<Self>, id: UploadId, patience: Duration) -> Option<Lock> {
         let taken = async {
             loop {
@@ -93,8 +94,8 @@ impl Locks {
         tokio::time::timeout(patience, taken).await.ok()
     }
 
-    /// Takes the lock, asking a holder to stop whatever it is at, and waiting at most `patience` for it. `None` if it did
-    /// not.
+    /// Takes the lock, asking a holder to stop whatever it is at, and waiting at most `patience` for it. `None` if it
+    /// did not.
     pub(crate) async fn seize(self: &Arc<Self>, id: UploadId, patience: Duration) -> Option<Lock> {
         let taken = async {
             loop {

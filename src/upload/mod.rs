@@ -4,8 +4,8 @@
 //!
 //! Bytes come in by [`append`](Uploads::append) (the tus door), through a [`UploadSpool`] (the FHIR door), or from
 //! other uploads ([`concatenate`](Uploads::concatenate)), and leave through a [`Source`]. An upload can [`end`] without
-//! ever being complete: it expires, or its sender removes it. This stage moves offsets; what it means that an upload is complete is
-//! `exchange`'s business, which calls [`Uploads::complete`] in the transaction that makes it true.
+//! ever being complete: it expires, or its sender removes it. This stage moves offsets; what it means that an upload is
+//! complete is `exchange`'s business, which calls [`Uploads::complete`] in the transaction that makes it true.
 
 mod append;
 pub(crate) mod blob;
@@ -112,11 +112,7 @@ impl Uploads {
     /// Makes uploads exist: open ones without bytes, or complete ones, whose bytes are one segment.
     pub(crate) async fn insert(tx: &mut Tx<'_>, uploads: &[Upload]) -> Result<(), DbError> {
         store::insert(tx, uploads).await?;
-        let whole = |upload: &Upload| {
-            let sha256 = upload.sha256.filter(|_| upload.offset > 0)?;
-            Some(Segment { first_byte: 0, length: upload.offset, sha256 })
-        };
-        let segments: Vec<_> = uploads.iter().filter_map(|upload| Some((upload, whole(upload)?))).collect();
+        let segments: Vec<_> = uploads.iter().filter_map(|upload| Some((upload, upload.whole()?))).collect();
         store::insert_segments(tx, &segments).await
     }
 
@@ -130,8 +126,8 @@ impl Uploads {
         StorageKey::new(tenant, owner, content.id)
     }
 
-    /// Writes all bytes of an upload that does not exist yet, and returns their SHA-256. Until a row names them the start
-    /// takes them for left over.
+    /// Writes all bytes of an upload that does not exist yet, and returns their SHA-256. Until a row names them the
+    /// start takes them for left over.
     ///
     /// # Errors
     /// The store failed; what it took is removed, then or later.
@@ -190,8 +186,8 @@ impl Uploads {
         if moved { Ok(()) } else { Err(UploadError::Locked) }
     }
 
-    /// Marks an upload complete, or ready if it is a partial one, whose last bytes are `tail`; `false` if it already is,
-    /// or if somebody else moved its offset.
+    /// Marks an upload complete, or ready if it is a partial one, whose last bytes are `tail`; `false` if it already
+    /// is, or if somebody else moved its offset.
     pub(crate) async fn complete(
         tx: &mut Tx<'_>,
         upload: &Upload,
@@ -290,8 +286,12 @@ impl Sources for Uploads {
         let rows = async {
             let mut reader = self.db.reader().await?;
             let upload = store::find(&mut reader.tx(), access, id).await?;
-            let segments = store::segments(&mut reader.tx(), access, id).await?;
-            Ok::<_, DbError>((upload.filter(|upload| upload.state == UploadState::Complete), segments))
+            let upload = upload.filter(|upload| upload.state == UploadState::Complete);
+            let segments = match upload.as_ref().and_then(Upload::whole) {
+                Some(whole) => vec![whole],
+                None => store::segments(&mut reader.tx(), access, id).await?,
+            };
+            Ok::<_, DbError>((upload, segments))
         };
         let (upload, segments) =
             rows.await.map_err(|error| SourceError::Storage(std::io::Error::other(error)))?;

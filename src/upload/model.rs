@@ -1,6 +1,6 @@
 //! An upload as the database knows it, and the states it goes through.
 
-use super::blob::StorageKey;
+use super::blob::{Segment, StorageKey};
 use crate::clock::Timestamp;
 use crate::id::UploadId;
 use crate::manifest::{ManifestFields, SenderManifest};
@@ -187,6 +187,12 @@ impl Upload {
             expires_at: None,
             ..self
         }
+    }
+
+    /// The one segment that all its bytes are, if they were stored in one go.
+    pub(super) fn whole(&self) -> Option<Segment> {
+        let sha256 = self.sha256.filter(|_| self.offset > 0)?;
+        Some(Segment { first_byte: 0, length: self.offset, sha256 })
     }
 
     /// Whether it is there to be concatenated.

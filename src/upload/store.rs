@@ -6,7 +6,7 @@ use super::blob::{Segment, StorageKey};
 use super::model::{Concat, Door, Upload, UploadState};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, ROWS_PER_INSERT, Tx, on_db};
+use crate::db::{DbError, ROWS_PER_INSERT, Tx, later_on_db, on_db};
 use crate::id::UploadId;
 use crate::manifest::SenderManifest;
 
@@ -159,9 +159,8 @@ fn column(bytes: u64) -> i64 {
 
 pub(super) async fn insert(tx: &mut Tx<'_>, uploads: &[Upload]) -> Result<(), DbError> {
     for uploads in uploads.chunks(ROWS_PER_INSERT) {
-        on_db!(&mut *tx, conn => {
-            let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT);
-            query.push_values(uploads, |mut row, upload| {
+        later_on_db!(&mut *tx, query => {
+            query.push(INSERT).push_values(uploads, |mut row, upload| {
                 row.push_bind(upload.id.to_string())
                     .push_bind(&upload.tenant)
                     .push_bind(&upload.owner)
@@ -182,7 +181,6 @@ pub(super) async fn insert(tx: &mut Tx<'_>, uploads: &[Upload]) -> Result<(), Db
                     .push_bind(upload.completed_at.map(Timestamp::as_nanos))
                     .push_bind(upload.expires_at.map(Timestamp::as_nanos));
             });
-            query.build().execute(conn).await.map(drop)
         })?;
     }
     Ok(())
@@ -190,9 +188,8 @@ pub(super) async fn insert(tx: &mut Tx<'_>, uploads: &[Upload]) -> Result<(), Db
 
 pub(super) async fn insert_segments(tx: &mut Tx<'_>, segments: &[(&Upload, Segment)]) -> Result<(), DbError> {
     for segments in segments.chunks(ROWS_PER_INSERT) {
-        on_db!(&mut *tx, conn => {
-            let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT_SEGMENT);
-            query.push_values(segments, |mut row, (upload, segment)| {
+        later_on_db!(&mut *tx, query => {
+            query.push(INSERT_SEGMENT).push_values(segments, |mut row, (upload, segment)| {
                 row.push_bind(upload.id.to_string())
                     .push_bind(column(segment.first_byte))
                     .push_bind(&upload.tenant)
@@ -200,7 +197,6 @@ pub(super) async fn insert_segments(tx: &mut Tx<'_>, segments: &[(&Upload, Segme
                     .push_bind(column(segment.length))
                     .push_bind(segment.sha256.to_vec());
             });
-            query.build().execute(conn).await.map(drop)
         })?;
     }
     Ok(())
@@ -331,8 +327,8 @@ pub(super) async fn remove_gone(tx: &mut Tx<'_>, ids: &[String]) -> Result<u64, 
     Ok(removed)
 }
 
-/// Up to `limit` uploads of every tenant that have expired and that no final upload needs any more, in the order of their
-/// end, behind the one that ended at the moment and has the id of `after`.
+/// Up to `limit` uploads of every tenant that have expired and that no final upload needs any more, in the order of
+/// their end, behind the one that ended at the moment and has the id of `after`.
 pub(super) async fn expired(
     tx: &mut Tx<'_>,
     now: Timestamp,
@@ -374,16 +370,14 @@ pub(super) async fn insert_parts(
 ) -> Result<(), DbError> {
     let numbered: Vec<(i64, &UploadId)> = (0..).zip(parts).collect();
     for parts in numbered.chunks(ROWS_PER_INSERT) {
-        on_db!(&mut *tx, conn => {
-            let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT_PART);
-            query.push_values(parts, |mut row, (position, part)| {
+        later_on_db!(&mut *tx, query => {
+            query.push(INSERT_PART).push_values(parts, |mut row, (position, part)| {
                 row.push_bind(upload.id.to_string())
                     .push_bind(*position)
                     .push_bind(&upload.tenant)
                     .push_bind(&upload.owner)
                     .push_bind(part.to_string());
             });
-            query.build().execute(conn).await.map(drop)
         })?;
     }
     Ok(())

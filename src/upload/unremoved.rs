@@ -1,5 +1,5 @@
-//! Uploads that have ended and whose bytes could not be removed, because the store was away. A list in memory, bounded: what
-//! is not on it is swept by the next start.
+//! Uploads that have ended and whose bytes could not be removed, because the store was away. A list in memory, bounded:
+//! what is not on it is swept by the next start.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

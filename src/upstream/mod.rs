@@ -3,8 +3,8 @@
 //! where [`Upstream::serves`] says so, and refuse writes with [`lives_upstream`].
 //!
 //! It calls with the gateway's own token, never with the caller's, and so sees more than the caller may: [`view`]
-//! decides what is shown, [`page`] lets nothing else through, [`cursor`] keeps clients from steering calls, [`mod@line`]
-//! makes them. It keeps nothing.
+//! decides what is shown, [`page`] lets nothing else through, [`cursor`] keeps clients from steering calls,
+//! [`mod@line`] makes them. It keeps nothing.
 
 mod cursor;
 mod error;

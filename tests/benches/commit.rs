@@ -87,8 +87,8 @@ impl BareDatabase {
         self.script(deliveries).await
     }
 
-    /// Puts `count` copies of a resource in place beside it, each one millisecond older than the one after it and the last
-    /// as old as the resource itself. All have its values: whatever finds one finds all of them.
+    /// Puts `count` copies of a resource in place beside it, each one millisecond older than the one after it and the
+    /// last as old as the resource itself. All have its values: whatever finds one finds all of them.
     #[allow(dead_code, reason = "not every bench searches")]
     pub(crate) async fn multiply(&mut self, id: &str, count: usize) -> sqlx::Result<()> {
         let resources = format!(

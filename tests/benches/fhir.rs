@@ -3,8 +3,8 @@
 //! search among many documents against the same search among few. Data requests are held against a plain Task and the
 //! search that it asks for, and polling what has changed among many Tasks against polling the same among few.
 //!
-//! `cargo bench --bench fhir`; `CDEX_BENCH_DOCUMENTS` and `CDEX_BENCH_TASKS` say how many are many (100,000 unless set).
-//! Client and gateway share the machine.
+//! `cargo bench --bench fhir`; `CDEX_BENCH_DOCUMENTS` and `CDEX_BENCH_TASKS` say how many are many (100,000 unless
+//! set). Client and gateway share the machine.
 
 mod commit;
 #[expect(dead_code, reason = "the benches need a part of what the tests share")]
@@ -136,7 +136,8 @@ fn answers() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What has changed since the last poll, taken page by page as a requester does it: the same Tasks, whatever else is stored.
+/// What has changed since the last poll, taken page by page as a requester does it: the same Tasks, whatever else is
+/// stored.
 fn polls() -> Result<(), Failure> {
     let many = environment::number("CDEX_BENCH_TASKS").map_or(Ok(100_000), usize::try_from)?;
     table::heading(&format!("{FEW} changed Tasks polled by _lastUpdated, pages of {OF_ONE_PAGE}"), "Task");

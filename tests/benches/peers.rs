@@ -2,8 +2,9 @@
 //! on the same disk in the same run. Ours answers when bytes and rows are on stable storage, and delivers each file
 //! behind that; theirs does neither.
 //!
-//! `cargo bench --bench peers` (Node.js installs the server). Promised are, for 1 GiB in 8 MiB chunks, 1 × the other
-//! server and 0.75 × `dd bs=8M oflag=dsync`, and for 1,000 files of 20 KB over one connection 4 × the other server.
+//! `cargo bench --bench peers` (Node.js installs the server; `-- large` or `-- small` runs one of the two). Promised
+//! are, for 1 GiB in 8 MiB chunks, 1 × the other server and 0.75 × `dd bs=8M oflag=dsync`, and for 1,000 files of 20 KB
+//! over one connection 4 × the other server.
 
 #[expect(dead_code, reason = "the benches need a part of what the tests share")]
 #[path = "../it/support/mod.rs"]
@@ -36,9 +37,16 @@ const FILE: usize = 20_000;
 const ROUNDS: usize = 3;
 
 fn main() -> Result<(), Failure> {
-    large()?;
-    small("each created with its bytes, one request", with_bytes)?;
-    small("each created, then sent, two requests", then_bytes)
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_asked = |word: &str| asked.is_empty() || asked.iter().any(|asked| asked == word);
+    if is_asked("large") {
+        large()?;
+    }
+    if is_asked("small") {
+        small("each created with its bytes, one request", with_bytes)?;
+        small("each created, then sent, two requests", then_bytes)?;
+    }
+    Ok(())
 }
 
 /// 1 GiB in one upload.

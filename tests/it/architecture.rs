@@ -48,6 +48,8 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
 
 /// The longest file, tests included.
 const LINES: usize = 500;
+/// The longest line of a comment, in characters; rustfmt leaves comments alone.
+const CHARACTERS: usize = 120;
 
 #[test]
 fn every_import_points_to_a_lower_rank() {
@@ -150,7 +152,7 @@ fn serde_shapes_that_break_on_numbers_carry_a_reason() {
 }
 
 #[test]
-fn no_file_is_longer_than_the_ceiling_and_each_begins_by_saying_what_it_is() {
+fn no_file_and_no_comment_is_too_long_and_each_file_begins_by_saying_what_it_is() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut findings = String::new();
     for folder in ["src", "tests", "examples"] {
@@ -164,6 +166,16 @@ fn no_file_is_longer_than_the_ceiling_and_each_begins_by_saying_what_it_is() {
             let lines = text.lines().count();
             if lines > LINES {
                 let _ = writeln!(findings, "{name}:{LINES}: {lines} lines, allowed are {LINES}");
+            }
+            for (number, line) in text.lines().enumerate() {
+                let length = line.chars().count();
+                if line.trim_start().starts_with("//") && length > CHARACTERS {
+                    let _ = writeln!(
+                        findings,
+                        "{name}:{}: a comment of {length} characters, allowed are {CHARACTERS}",
+                        number + 1
+                    );
+                }
             }
             if !text.starts_with("//!") {
                 let _ = writeln!(findings, "{name}:1: wanted a header that says what this is (`//!`)");

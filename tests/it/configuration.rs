@@ -1,5 +1,5 @@
-//! `check-config` and the start of a gateway, as an operator meets them: what is wrong is told all at once with its key,
-//! what is legal but surely not meant is a warning.
+//! `check-config` and the start of a gateway, as an operator meets them: what is wrong is told all at once with its
+//! key, what is legal but surely not meant is a warning.
 
 use std::process::{Command, Output, Stdio};
 

@@ -1,9 +1,9 @@
 //! A CDex Task Attachment Request as whoever answers it needs it, and the Parameters of `$submit-attachment` that
 //! answer it (CDex, "Mapping attachment request to submission").
 //!
-//! [`AttachmentRequest::read`] reads a Task completely or names what is missing; [`parameters`] writes the text around the
-//! contents, so that contents of any length can be written in between; [`content`] says which resource answers which
-//! input. Pure: who sends what, and when, is for the exchange to say.
+//! [`AttachmentRequest::read`] reads a Task completely or names what is missing; [`parameters`] writes the text around
+//! the contents, so that contents of any length can be written in between; [`content`] says which resource answers
+//! which input. Pure: who sends what, and when, is for the exchange to say.
 
 mod content;
 mod parameters;
@@ -51,8 +51,8 @@ pub(crate) struct AttachmentRequest {
     pub(crate) patient: Value,
     /// The input service-date.
     pub(crate) service_date: Option<String>,
-    /// The input payer-url, as received. Only where profiles are not enforced it may be missing: then the payer is known
-    /// by [`Self::payer_id`].
+    /// The input payer-url, as received. Only where profiles are not enforced it may be missing: then the payer is
+    /// known by [`Self::payer_id`].
     pub(crate) payer_url: Option<String>,
     /// What is asked for, in the order of the inputs.
     pub(crate) needed: Vec<Needed>,
@@ -102,8 +102,8 @@ impl AttachmentRequest {
         }
     }
 
-    /// Where the answer is sent by what the Task says: the input payer-url is the full URL, and the name of the operation
-    /// is added only where it is missing (cdex §10, row 27).
+    /// Where the answer is sent by what the Task says: the input payer-url is the full URL, and the name of the
+    /// operation is added only where it is missing (cdex §10, row 27).
     pub(crate) fn submit_url(&self) -> Option<String> {
         let payer_url = self.payer_url.as_deref()?;
         let (place, query) = match payer_url.split_once('?') {

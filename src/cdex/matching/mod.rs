@@ -1,7 +1,7 @@
-//! Which Patient a description means: how much speaks for a candidate, and where to look for candidates. The evidence of
-//! each field is weighed as record linkage does it since Fellegi and Sunter: an agreement counts as many bits as it is
-//! rarer among strangers than among records of one person, a disagreement counts against it, and what one side does not
-//! say counts nothing. Pure; [`compare`] judges single fields.
+//! Which Patient a description means: how much speaks for a candidate, and where to look for candidates. The evidence
+//! of each field is weighed as record linkage does it since Fellegi and Sunter: an agreement counts as many bits as it
+//! is rarer among strangers than among records of one person, a disagreement counts against it, and what one side does
+//! not say counts nothing. Pure; [`compare`] judges single fields.
 
 mod compare;
 #[cfg(test)]

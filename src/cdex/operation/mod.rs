@@ -1,6 +1,6 @@
-//! The operations of the gateway as data: what they are called, where and how they are called, what they take and
-//! give. Routing, the reading of their [`Inputs`] and what the gateway declares of itself all rest on [`OPERATIONS`], so
-//! that none can say what the others do not do.
+//! The operations of the gateway as data: what they are called, where and how they are called, what they take and give.
+//! Routing, the reading of their [`Inputs`] and what the gateway declares of itself all rest on [`OPERATIONS`], so that
+//! none can say what the others do not do.
 
 mod input;
 #[cfg(test)]

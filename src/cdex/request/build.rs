@@ -1,5 +1,5 @@
-//! Writes the Task of a request by its profile, and completes one that the caller wrote. What breaks the profile all the
-//! same, a patient without a name for one, is found when the Task is held to it.
+//! Writes the Task of a request by its profile, and completes one that the caller wrote. What breaks the profile all
+//! the same, a patient without a name for one, is found when the Task is held to it.
 
 use serde_json::{Map, Value, json};
 

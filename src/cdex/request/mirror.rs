@@ -79,8 +79,8 @@ pub(crate) fn absolute(target: &str, partner_base: &str) -> Option<String> {
     is_local.then(|| format!("{partner_base}/{target}"))
 }
 
-/// Where a Task is at a partner, as the `Location` of its creation says: `Task/12`. Whatever the host of that URL is, we
-/// ask below the base that we know.
+/// Where a Task is at a partner, as the `Location` of its creation says: `Task/12`. Whatever the host of that URL is,
+/// we ask below the base that we know.
 pub(crate) fn place_of(location: &str) -> Option<String> {
     let path = location.split(['?', '#']).next()?;
     let segments: Vec<&str> = path.split('/').collect();

@@ -1,6 +1,7 @@
 //! The Task by which a Data Consumer asks a Data Source for something (CDex Task Data Request, CDex Task Attachment
-//! Request): [`mod@read`] takes from the parameters of `Task/$request` what is wanted, [`mod@build`] writes the Task that
-//! asks for it, or [`complete`] one that the caller brought along. Pure: who is meant, and where we are, is given by
+//! Request): [`mod@read`] takes from the parameters of `Task/$request` what is wanted, [`mod@build`] writes the Task
+//! that asks for it, or [`complete`] one that the caller brought along. Pure: who is meant, and where we are, is given
+//! by
 //! [`RequestFacts`].
 //!
 //! [`mirror`] says how our copy of such a Task follows the one at the partner, [`schedule`] how often to look.

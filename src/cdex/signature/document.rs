@@ -71,8 +71,8 @@ pub(crate) fn sign_document(
     Ok(bundle)
 }
 
-/// A Bundle with the signature of the organisation that holds a resource: the resource itself if it is a document or the
-/// answer to a search, else a document with it (cdex.md 8.1).
+/// A Bundle with the signature of the organisation that holds a resource: the resource itself if it is a document or
+/// the answer to a search, else a document with it (cdex.md 8.1).
 ///
 /// # Errors
 /// As [`sign_document`].

@@ -90,8 +90,8 @@ impl TrustAnchors {
         Ok(())
     }
 
-    /// Also takes signatures as the published 2.1.0 has them: without `srCms`, `sigT`, `targetFormat` or `sigFormat`, and
-    /// made after `meta.profile` had been taken out of the entries of a Bundle.
+    /// Also takes signatures as the published 2.1.0 has them: without `srCms`, `sigT`, `targetFormat` or `sigFormat`,
+    /// and made after `meta.profile` had been taken out of the entries of a Bundle.
     pub(crate) fn accept_legacy(&mut self, accept: bool) {
         self.is_lenient = accept;
     }
@@ -160,8 +160,8 @@ impl TrustAnchors {
         lines.fail("CONF-050", Judgement::BadCertificate(fault), text);
     }
 
-    /// Looks for a path to an authority on which nothing was revoked. Where the lists do not tell, because there is none
-    /// of an authority or its next one is overdue, what they do tell still counts.
+    /// Looks for a path to an authority on which nothing was revoked. Where the lists do not tell, because there is
+    /// none of an authority or its next one is overdue, what they do tell still counts.
     fn find_path(
         &self,
         leaf: &Certificate,

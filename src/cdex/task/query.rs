@@ -6,8 +6,8 @@ use crate::fhir::datatype::Coding;
 use crate::fhir::search::{self, Kind, reference::Target};
 use crate::fhir::{address, resource_type};
 
-/// Parameters that concern how an answer is written and cut into pages, which is not theirs to say: resources come whole,
-/// all pages as one, and how many there are is always told.
+/// Parameters that concern how an answer is written and cut into pages, which is not theirs to say: resources come
+/// whole, all pages as one, and how many there are is always told.
 const OF_THE_ANSWER: [&str; 6] = ["_format", "_pretty", "_summary", "_elements", "_total", "_cursor"];
 
 /// Types whose resources name a patient and are not part of the record: requests, and who read what.

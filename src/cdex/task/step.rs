@@ -8,8 +8,8 @@ use super::{Output, TaskStatus, reference_of};
 use crate::clock::Timestamp;
 use crate::fhir::search::date;
 
-/// The versions that bring a Task to a status, each a step of its graph; `last` says what else the last one says. None if
-/// the Task says all of it, or has no status that it could come from.
+/// The versions that bring a Task to a status, each a step of its graph; `last` says what else the last one says. None
+/// if the Task says all of it, or has no status that it could come from.
 pub(crate) fn versions(
     task: &Value,
     to: TaskStatus,
@@ -77,8 +77,8 @@ impl Step {
         self
     }
 
-    /// An output that refers to what answers an attachment request, unless one does. The profile has room for one form in
-    /// its slice; others are of another type (cdex.md 10, row 12).
+    /// An output that refers to what answers an attachment request, unless one does. The profile has room for one form
+    /// in its slice; others are of another type (cdex.md 10, row 12).
     #[must_use]
     pub(crate) fn submitted(self, reference: &str, is_form: bool) -> Self {
         let has = |output: Output, is_it: &dyn Fn(&Value) -> bool| outputs(&self.0, output).any(is_it);

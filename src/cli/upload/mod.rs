@@ -1,7 +1,7 @@
 //! `upload`: sends files to any tus 1.0.0 server, and takes up again what an earlier run could not end.
 //!
-//! [`transfer`] sends one file, in parts at once where the server puts parts together; [`memory`] remembers between runs
-//! where its uploads are; [`shown`] tells a person, or a program, how it goes.
+//! [`transfer`] sends one file, in parts at once where the server puts parts together; [`memory`] remembers between
+//! runs where its uploads are; [`shown`] tells a person, or a program, how it goes.
 
 mod memory;
 mod shown;

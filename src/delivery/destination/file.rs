@@ -19,6 +19,8 @@ use crate::delivery::{ClashPolicy, DeliveryError};
 use crate::id::UploadId;
 use crate::upload::{Source, SourceError};
 
+/// Payloads up to this many bytes are read whole before they are written.
+const SHORT: u64 = 256 * 1024;
 /// Blocks on their way to the writing thread: enough to read and write at once, at most a few MiB a copy.
 const BLOCKS_AHEAD: usize = 2;
 
@@ -73,7 +75,13 @@ impl Destination for FileDestination {
             length: request.source.length(),
             manifest: self.settings.metadata_sidecar.then(|| request.manifest.to_vec()),
         };
-        let (blocks, arriving) = mpsc::channel(BLOCKS_AHEAD);
+        if copy.length <= SHORT {
+            // All of it is at hand before a thread is asked for, which then waits for nothing.
+            let arrived = gather(request.source).await?;
+            return in_thread(move || copy.run(arrived.into_iter())).await;
+        }
+        let (blocks, mut arriving) = mpsc::channel(BLOCKS_AHEAD);
+        let arriving = std::iter::from_fn(move || arriving.blocking_recv());
         // Both at once: the thread waits for blocks, and dropping this future ends it.
         let (fed, written) =
             tokio::join!(feed(request.source, blocks), in_thread(move || copy.run(arriving)));
@@ -93,6 +101,16 @@ enum Arriving {
     Block(Bytes),
     /// The source has ended, and says that its bytes have this SHA-256.
     End(Option<[u8; 32]>),
+}
+
+/// All that a source has.
+async fn gather(mut source: Box<dyn Source>) -> Result<Vec<Arriving>, SourceError> {
+    let mut arrived = Vec::new();
+    while let Some(block) = source.next().await? {
+        arrived.push(Arriving::Block(block));
+    }
+    arrived.push(Arriving::End(source.sha256()));
+    Ok(arrived)
 }
 
 /// Hands the source's blocks to the writing thread until either has had enough.
@@ -121,7 +139,7 @@ struct Copy {
 }
 
 impl Copy {
-    fn run(self, mut arriving: mpsc::Receiver<Arriving>) -> Result<Delivered, DeliveryError> {
+    fn run(self, arriving: impl Iterator<Item = Arriving>) -> Result<Delivered, DeliveryError> {
         let parents: Vec<&str> = self.parents.iter().map(String::as_str).collect();
         let directory = Directory::open(&self.settings.root, &parents, self.synced.as_deref())?;
         for earlier in 1..self.lease_epoch {
@@ -129,7 +147,7 @@ impl Copy {
             directory.remove(&sidecar_of(&self.staged(earlier)))?;
         }
         let mut staged = directory.stage(self.staged(self.lease_epoch))?;
-        let sha256 = self.fill(&mut staged, &mut arriving)?;
+        let sha256 = self.fill(&mut staged, arriving)?;
         staged.sync()?;
         let name = self.place(&directory, &mut staged, &sha256)?;
         if let Some(manifest) = &self.manifest {
@@ -146,11 +164,11 @@ impl Copy {
     fn fill(
         &self,
         staged: &mut Staged<'_>,
-        arriving: &mut mpsc::Receiver<Arriving>,
+        mut arriving: impl Iterator<Item = Arriving>,
     ) -> Result<[u8; 32], DeliveryError> {
         let (mut written, mut hash) = (0_u64, Sha256::new());
         let promised = loop {
-            match arriving.blocking_recv() {
+            match arriving.next() {
                 Some(Arriving::Block(block)) => {
                     hash.update(&block);
                     staged.file().write_all(&block)?;

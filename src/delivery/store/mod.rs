@@ -13,13 +13,11 @@ mod statement;
 
 use std::time::Duration;
 
-use sqlx::QueryBuilder;
-
 use super::model::{Attempt, AttemptOutcome, Delivery, DeliveryStatus, NewDelivery};
 use crate::agenda::{self, Errand, NewItem};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, on_db};
+use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, later_on_db, on_db};
 use crate::id::{AttemptId, DeliveryId, UploadId};
 use crate::report::{self, Report, StreamFields};
 #[cfg(test)]
@@ -31,8 +29,9 @@ use row::{AttemptRow, DeliveryRow, Header, UploadRow};
 pub(crate) use search::{DeliveryFilter, FoundDelivery, count, requeue, search};
 use statement::{
     ATTEMPTS, CALL_UP, CANCEL, CLAIM_POSTGRES, CLAIM_SQLITE, COUNTS, ENQUEUE, FIND, FREE_ALL_LEASES, HOLD,
-    INSERT_ATTEMPT, KEEP_PROGRESS, LIST, ON_CONFLICT_KEEP, PARK, PUT_OFF_POSTGRES, PUT_OFF_SQLITE, RELEASE,
-    RENEW_POSTGRES, RENEW_SQLITE, REPEAT, SETTLE, TARGETS_DUE_POSTGRES, TARGETS_DUE_SQLITE, UPLOAD,
+    INSERT_ATTEMPT, KEEP_PROGRESS, LIST, NEXT_NUMBER, ON_CONFLICT_KEEP, PARK, PUT_OFF_POSTGRES,
+    PUT_OFF_SQLITE, RELEASE, RENEW_POSTGRES, RENEW_SQLITE, REPEAT, SETTLE, TARGETS_DUE_POSTGRES,
+    TARGETS_DUE_SQLITE, UPLOAD,
 };
 
 /// How long a delivery is put off that waits for others of its order: so long it waits at most where nobody calls it up
@@ -88,9 +87,8 @@ pub(crate) async fn enqueue(
     now: Timestamp,
 ) -> Result<(), DbError> {
     for deliveries in deliveries.chunks(ROWS_PER_INSERT) {
-        on_db!(&mut *tx, conn => {
-            let mut insert = QueryBuilder::<Driver>::new(ENQUEUE);
-            insert.push_values(deliveries, |mut row, delivery| {
+        later_on_db!(&mut *tx, insert => {
+            insert.push(ENQUEUE).push_values(deliveries, |mut row, delivery| {
                 row.push_bind(DeliveryId::new().to_string())
                     .push_bind(&delivery.tenant)
                     .push_bind(&delivery.owner)
@@ -109,7 +107,6 @@ pub(crate) async fn enqueue(
                     .push_bind(&delivery.followed_by);
             });
             insert.push(ON_CONFLICT_KEEP);
-            insert.build().execute(conn).await.map(drop)
         })?;
     }
     Ok(())
@@ -210,9 +207,9 @@ pub(super) async fn renew(
 ) -> Result<bool, DbError> {
     let (id, epoch) = (delivery.id.to_string(), delivery.lease_epoch);
     let changed = match tx {
-        Tx::Sqlite(conn) => {
+        Tx::Sqlite(tx) => {
             let query = sqlx::query(RENEW_SQLITE).bind(id).bind(epoch).bind(now.as_nanos());
-            query.bind(nanos(lease)).execute(&mut **conn).await?.rows_affected()
+            query.bind(nanos(lease)).execute(tx.conn().await?).await?.rows_affected()
         }
         Tx::Postgres(conn) => {
             let query = sqlx::query(RENEW_POSTGRES).bind(id).bind(epoch).bind(nanos(lease));
@@ -251,27 +248,29 @@ pub(super) async fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Result<b
     if changed == 0 {
         return Ok(false);
     }
-    on_db!(tx, conn => {
-        sqlx::query(INSERT_ATTEMPT)
-            .bind(AttemptId::new().to_string())
-            .bind(&delivery.tenant)
-            .bind(&delivery.owner)
-            .bind(delivery.id.to_string())
-            .bind(delivery.upload_id.to_string())
-            .bind(&delivery.target)
-            .bind(delivery.cause.as_str())
-            .bind(status)
-            .bind(location)
-            .bind(issue)
-            .bind(size_bytes)
-            .bind(started_at.as_nanos())
-            .bind(ended_at.as_nanos())
-            .execute(conn)
-            .await
-            .map(drop)
+    let id = delivery.id.to_string();
+    later_on_db!(tx, insert => {
+        insert.push(INSERT_ATTEMPT).push_values([delivery], |mut row, delivery| {
+            row.push_bind(AttemptId::new().to_string())
+                .push_bind(&delivery.tenant)
+                .push_bind(&delivery.owner)
+                .push_bind(&id)
+                .push_bind(delivery.upload_id.to_string())
+                .push_bind(&delivery.target)
+                .push(NEXT_NUMBER)
+                .push_bind_unseparated(&id)
+                .push_unseparated(")")
+                .push_bind(delivery.cause.as_str())
+                .push_bind(status)
+                .push_bind(location)
+                .push_bind(issue)
+                .push_bind(size_bytes)
+                .push_bind(started_at.as_nanos())
+                .push_bind(ended_at.as_nanos());
+        });
     })?;
     if delivery.is_ordered && settled_at.is_some() {
-        call_up(tx, &delivery.id.to_string(), *ended_at).await?;
+        call_up(tx, &id, *ended_at).await?;
     }
     if let Some((stream, report)) = report {
         report::record(tx, stream, std::slice::from_ref(report)).await?;

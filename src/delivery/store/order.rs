@@ -1,6 +1,6 @@
-//! SQL of deliveries that go one after the other: all those of one sender of messages, by how their ordering keys begin.
-//! One that is dead and that somebody follows keeps its place until that was done: what comes after it must not go
-//! before whoever follows it could call it off.
+//! SQL of deliveries that go one after the other: all those of one sender of messages, by how their ordering keys
+//! begin. One that is dead and that somebody follows keeps its place until that was done: what comes after it must not
+//! go before whoever follows it could call it off.
 
 use super::statement::{CANCEL_ORDERED, FOLLOWED, IS_ORDERED_UNDER_WAY};
 use crate::auth::Access;

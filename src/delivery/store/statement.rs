@@ -142,9 +142,8 @@ pub(super) const FOLLOWED: &str = "UPDATE delivery SET settled_at = $3, due_at =
 pub(super) const KEEP_PROGRESS: &str =
     "UPDATE delivery SET progress = $3 WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
 pub(super) const INSERT_ATTEMPT: &str = "INSERT INTO attempt (id, tenant, owner, delivery_id, upload_id, target, number, \
-     cause, status, location, issue, size_bytes, started_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, \
-     (SELECT COALESCE(MAX(number), 0) + 1 FROM attempt WHERE delivery_id = $4), \
-     $7, $8, $9, $10, $11, $12, $13)";
+     cause, status, location, issue, size_bytes, started_at, ended_at) ";
+pub(super) const NEXT_NUMBER: &str = "(SELECT COALESCE(MAX(number), 0) + 1 FROM attempt WHERE delivery_id = ";
 pub(super) const PARK: &str = "UPDATE delivery SET status = CASE WHEN attempts = 0 THEN 'pending' ELSE 'waiting' END, \
      due_at = $3, lease_owner = NULL \
      WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
@@ -214,7 +213,6 @@ pub(in crate::delivery) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (SETTLE, None),
     (KEEP_PROGRESS, None),
     (FOLLOWED, None),
-    (INSERT_ATTEMPT, None),
     (PARK, None),
     (FREE_ALL_LEASES, None),
     (CANCEL, None),

@@ -1,6 +1,6 @@
 //! A CDex data request that the gateway can answer by itself: a search, or documents by their code, always of the one
-//! patient whom the Task is about (cdex.md 6.3). [`authorize`] looks at what the request rests on, [`patient`] finds out
-//! who is meant, [`find`] searches here or where the data live, [`output`] makes the answer what was agreed, and
+//! patient whom the Task is about (cdex.md 6.3). [`authorize`] looks at what the request rests on, [`patient`] finds
+//! out who is meant, [`find`] searches here or where the data live, [`output`] makes the answer what was agreed, and
 //! [`give`] makes it true: every step of the Task, the data and the audit rows in one transaction.
 //!
 //! Whatever needs a person stays in the work queue as it is; so does what must be signed where the gateway has no key.

@@ -1,6 +1,6 @@
 //! What was found becomes the outputs of a Task: a searchset Bundle of its own, one in the Task, or a reference to each
-//! resource; what must be signed, a signed document instead of the searchset. Documents that were asked for by their code come in the Task with their bytes, so that whoever may read
-//! the Task needs no further right.
+//! resource; what must be signed, a signed document instead of the searchset. Documents that were asked for by their
+//! code come in the Task with their bytes, so that whoever may read the Task needs no further right.
 
 use std::sync::Arc;
 
@@ -52,8 +52,8 @@ impl Exchange {
             let text = "The answer must be signed and cannot be put into one document: a person must answer";
             return Ok(Answer::without_data(TaskStatus::OnHold, text));
         }
-        // Of a number there is nothing to refer to; and what is too long for one Bundle (cdex.md 6.3 has all three forms)
-        // can be read one by one.
+        // Of a number there is nothing to refer to; and what is too long for one Bundle (cdex.md 6.3 has all three
+        // forms) can be read one by one.
         let is_referred = open.policy.task_output == TaskOutput::References && !is_signed;
         if (is_referred || found.is_too_long) && !found.entries.is_empty() {
             let outputs = found.entries.iter().map(|entry| format!("{}/{}", entry.resource_type, entry.id));

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::cdex::task::{CdexTask, TaskStatus, step};
 use crate::clock::Timestamp;
 
-/// The versions that a Task goes through when resources (as `Type/id`) were submitted for it, one a step; none if it has
-/// them all and stands where it should. The last submission completes it (cdex.md 5.3 and 6.1).
+/// The versions that a Task goes through when resources (as `Type/id`) were submitted for it, one a step; none if it
+/// has them all and stands where it should. The last submission completes it (cdex.md 5.3 and 6.1).
 pub(super) fn versions(task: &Value, resources: &[&str], is_last: bool, at: Timestamp) -> Vec<Value> {
     let Some(from) = CdexTask::read(task).and_then(|task| task.status) else { return Vec::new() };
     let to = match is_last {

@@ -1,6 +1,6 @@
 //! The Tasks and Claims that a submission may belong to, found by its tracking number. The payer's own resources are
-//! meant, whoever of its people or programs keeps them: a submission is no reader of theirs, so that the whole tenant is
-//! looked at, and only what [`association`](crate::cdex::association) chooses is ever touched.
+//! meant, whoever of its people or programs keeps them: a submission is no reader of theirs, so that the whole tenant
+//! is looked at, and only what [`association`](crate::cdex::association) chooses is ever touched.
 
 use super::super::match_patient::tree_of;
 use crate::auth::Access;

@@ -1,6 +1,6 @@
-//! What is kept of the attachments of a submission as resources: the content resources with ids of our own. The bytes of
-//! documents are Binaries that share the bytes of the uploads which the submission became, so that they lie in the store
-//! once; a resource that is too long for a row stays its upload, and a DocumentReference refers to that.
+//! What is kept of the attachments of a submission as resources: the content resources with ids of our own. The bytes
+//! of documents are Binaries that share the bytes of the uploads which the submission became, so that they lie in the
+//! store once; a resource that is too long for a row stays its upload, and a DocumentReference refers to that.
 
 use bytes::BytesMut;
 use serde_json::{Map, Value, json};

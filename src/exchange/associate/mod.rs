@@ -1,10 +1,10 @@
 //! What an accepted `$submit-attachment` belongs to, and what is made of it on the payer's side.
 //!
 //! The submission's own errand comes first: [`contents`] makes resources of its attachments, [`candidates`] finds the
-//! Task and the Claim that they belong to, [`answer`] moves the Task, and one unit keeps it all. What belongs to nothing
-//! yet is held: its resources are kept all the same, tagged so. A Task or a Claim that is kept later sends each submission
-//! that waits for its number through here again. Doing it twice is doing it once: what is there is not made again, and
-//! what was found is never given up.
+//! Task and the Claim that they belong to, [`answer`] moves the Task, and one unit keeps it all. What belongs to
+//! nothing yet is held: its resources are kept all the same, tagged so. A Task or a Claim that is kept later sends each
+//! submission that waits for its number through here again. Doing it twice is doing it once: what is there is not made
+//! again, and what was found is never given up.
 
 mod answer;
 mod candidates;

@@ -1,9 +1,9 @@
-//! What the gateway says of itself: its CapabilityStatement, and the definitions of the search parameters and operations
-//! that it serves. All of it is made from the tables that routing and search rest on ([`capability`], [`definition`]),
-//! once, when somebody first asks.
+//! What the gateway says of itself: its CapabilityStatement, and the definitions of the search parameters and
+//! operations that it serves. All of it is made from the tables that routing and search rest on ([`capability`],
+//! [`definition`]), once, when somebody first asks.
 //!
-//! Definitions are resources that nobody stored: they are read and found beside stored ones, and cannot be changed. Their
-//! ids are the last parts of their canonical URLs (`Task-owner`). What is stored under such an id does not show.
+//! Definitions are resources that nobody stored: they are read and found beside stored ones, and cannot be changed.
+//! Their ids are the last parts of their canonical URLs (`Task-owner`). What is stored under such an id does not show.
 
 mod capability;
 mod definition;

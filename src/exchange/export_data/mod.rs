@@ -2,8 +2,8 @@
 //! NDJSON files once they are made.
 //!
 //! An export is a row from the moment when it is acknowledged ([`request`] is what it says); [`run`] makes its files
-//! ([`mod@file`]), each of which counts once its bytes are durable and its row is there, so that a killed gateway goes on
-//! after the last of them. What is exported is the state at the moment of the request, as far as it is known: a
+//! ([`mod@file`]), each of which counts once its bytes are durable and its row is there, so that a killed gateway goes
+//! on after the last of them. What is exported is the state at the moment of the request, as far as it is known: a
 //! resource that was changed later comes as it was then.
 
 mod file;

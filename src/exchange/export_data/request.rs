@@ -1,5 +1,5 @@
-//! What a bulk export is asked for (Bulk Data Access 2.0, Query Parameters), read when it is asked for and kept with the
-//! job. All that is wrong is told at once, and no text repeats what a client sent.
+//! What a bulk export is asked for (Bulk Data Access 2.0, Query Parameters), read when it is asked for and kept with
+//! the job. All that is wrong is told at once, and no text repeats what a client sent.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! Read, version read, history and search. Nothing is parsed here: what was stored goes out as it is.
 //!
-//! [`search`] answers searches page by page with what comes along ([`mod@include`]), [`history`] histories; [`cursor`] is
-//! what their `next` links carry. All of it works on a connection that is given, so that a transaction sees its own
+//! [`search`] answers searches page by page with what comes along ([`mod@include`]), [`history`] histories; [`cursor`]
+//! is what their `next` links carry. All of it works on a connection that is given, so that a transaction sees its own
 //! writes.
 
 mod cursor;

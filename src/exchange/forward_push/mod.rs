@@ -1,10 +1,10 @@
 //! A resource that was pushed goes on: each payload of it becomes an upload with a manifest, complete and on its way,
 //! as if its sender had come by `$submit-attachment` (cdex §9.5).
 //!
-//! [`rules`] says which resources and whereto, [`piece`] what they carry, [`gather`] has the bytes, [`mod@unit`] makes it
-//! all true in one transaction, together with what the push means for the request that it answers. A payload goes on
-//! once for its bytes, however often and under whichever id its message is sent; [`store`] remembers that. A [`task`] may
-//! name what is pushed instead.
+//! [`rules`] says which resources and whereto, [`piece`] what they carry, [`gather`] has the bytes, [`mod@unit`] makes
+//! it all true in one transaction, together with what the push means for the request that it answers. A payload goes on
+//! once for its bytes, however often and under whichever id its message is sent; [`store`] remembers that. A [`task`]
+//! may name what is pushed instead.
 
 mod gather;
 mod piece;

@@ -177,7 +177,8 @@ impl Exchange {
         Ok((found, is_unknown))
     }
 
-    /// The next version of a resource, if `before` is the present one. It begets no errand: what it carries is the same.
+    /// The next version of a resource, if `before` is the present one. It begets no errand: what it carries is the
+    /// same.
     fn next_version(&self, push: &Push<'_>, before: &StoredResource, tree: &Value) -> (Draft, Precondition) {
         // A stored resource has a type that there is.
         let resource_type = resource_type(&before.resource_type).unwrap_or_default();

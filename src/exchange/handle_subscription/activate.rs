@@ -1,5 +1,5 @@
-//! A Subscription was asked for: its endpoint is offered a handshake, and events are notified once it has answered. What
-//! the client asked for before is over: notifications to the former endpoint are called back.
+//! A Subscription was asked for: its endpoint is offered a handshake, and events are notified once it has answered.
+//! What the client asked for before is over: notifications to the former endpoint are called back.
 
 use std::sync::Arc;
 

@@ -1,9 +1,10 @@
 //! Subscriptions, from the resource to the last notification.
 //!
-//! [`check`](mod@check) holds a Subscription to what is served before it is kept, and makes `requested` of what a client calls
-//! active. Once it is kept, [`activate`](mod@activate) offers its endpoint a handshake. [`notify`](mod@notify) counts the events that a version of
-//! a Task is, and tells them; [`tend`](mod@tend) sends heartbeats and ends what is over; [`follow`](mod@follow) draws the consequences of
-//! notifications that arrived or did not; [`status`](mod@status) answers `$status` and `$events`.
+//! [`check`](mod@check) holds a Subscription to what is served before it is kept, and makes `requested` of what a
+//! client calls active. Once it is kept, [`activate`](mod@activate) offers its endpoint a handshake.
+//! [`notify`](mod@notify) counts the events that a version of a Task is, and tells them; [`tend`](mod@tend) sends
+//! heartbeats and ends what is over; [`follow`](mod@follow) draws the consequences of notifications that arrived or did
+//! not; [`status`](mod@status) answers `$status` and `$events`.
 //!
 //! Every notification is a message (`send_message`): a delivery of the one pipeline, in order for each subscription and
 //! repeated by the schedule of all deliveries. What belongs to one asking (a *generation*: the version of the resource

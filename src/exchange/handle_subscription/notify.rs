@@ -1,8 +1,8 @@
 //! Events, in two steps that each are one unit: a version of a Task is counted as an event of every subscription that
 //! it concerns, and events that wait are put into notifications. As long as a subscription is active and events of it
-//! wait, there is an errand to tell them: so none is lost, and as none is told that is told already, none is sent twice.
-//! Notifications go in the order of their events: one that cannot arrive holds back the next ones until they are called
-//! off, and what is told anew waits for what may still arrive.
+//! wait, there is an errand to tell them: so none is lost, and as none is told that is told already, none is sent
+//! twice. Notifications go in the order of their events: one that cannot arrive holds back the next ones until they are
+//! called off, and what is told anew waits for what may still arrive.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Subscriptions inside the gateway, with a clock that is turned by hand: timers, isolation, and what each errand leaves.
+//! Subscriptions inside the gateway, with a clock that is turned by hand: timers, isolation, and what each errand
+//! leaves.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! A Task at a partner is completed: its outputs become resources of ours, with the Provenance that says where they come
-//! from, in the unit that completes our copy.
+//! A Task at a partner is completed: its outputs become resources of ours, with the Provenance that says where they
+//! come from, in the unit that completes our copy.
 
 use std::sync::Arc;
 

@@ -199,8 +199,8 @@ impl<'a> Gatherer<'a> {
         Ok(results)
     }
 
-    /// Looks at the signatures of what came, as it came. They decide nothing: what is wrong with data that were pulled is
-    /// for people to settle (cdex §6.8).
+    /// Looks at the signatures of what came, as it came. They decide nothing: what is wrong with data that were pulled
+    /// is for people to settle (cdex §6.8).
     async fn verify(&mut self, resource: &Value) -> Result<(), FollowError> {
         if !has_signature(resource) {
             return Ok(());

@@ -2,9 +2,10 @@
 //!
 //! `Task/$request` builds the Task, keeps our own copy of it and sends it as a message of the one pipeline, all in one
 //! unit ([`send`]); [`settle`] goes on once the partner has it or has refused it. From then on a timer looks after the
-//! Task ([`poll`], by [`look`]; at once where a notification says so, [`notify`]) and lets the copy follow; once it is completed, [`collect`] fetches the outputs
-//! ([`gather`]) and makes them resources of ours with their Provenance, in the unit that completes the copy. Each step
-//! is an item of the agenda that goes in the unit of its effect: a crash repeats a step and never its effect.
+//! Task ([`poll`], by [`look`]; at once where a notification says so, [`notify`]) and lets the copy follow; once it is
+//! completed, [`collect`] fetches the outputs ([`gather`]) and makes them resources of ours with their Provenance, in
+//! the unit that completes the copy. Each step is an item of the agenda that goes in the unit of its effect: a crash
+//! repeats a step and never its effect.
 
 mod collect;
 mod gather;

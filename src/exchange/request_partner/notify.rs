@@ -1,5 +1,5 @@
-//! A partner tells that Tasks have changed (R5 Backport notification, cdex §6.5): they are looked at now and not when the
-//! timer would. What a notification says is not believed; it names what to look at, and nothing more.
+//! A partner tells that Tasks have changed (R5 Backport notification, cdex §6.5): they are looked at now and not when
+//! the timer would. What a notification says is not believed; it names what to look at, and nothing more.
 
 use serde_json::Value;
 

@@ -1,5 +1,6 @@
 //! The timer of a request: the Task at the partner is looked at, with those of other requests that are due too, and
-//! each copy follows what was seen. A Task that is over is not looked at again; one that has outputs has them collected.
+//! each copy follows what was seen. A Task that is over is not looked at again; one that has outputs has them
+//! collected.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -116,8 +116,8 @@ pub(super) async fn sent(
     Ok(())
 }
 
-/// Takes the requests to a partner whose Tasks are to be looked at by `now`, that of `id` first, at most `limit`. Nobody
-/// else gets them before `until`, which their `poll_at` is until then.
+/// Takes the requests to a partner whose Tasks are to be looked at by `now`, that of `id` first, at most `limit`.
+/// Nobody else gets them before `until`, which their `poll_at` is until then.
 pub(super) async fn claim(
     tx: &mut Tx<'_>,
     access: &Access,

@@ -1,5 +1,5 @@
-//! The rows of requests on both databases: who looks at a Task has it alone, and what comes too late changes nothing. And
-//! outputs that are not to be had: for how long they are waited for.
+//! The rows of requests on both databases: who looks at a Task has it alone, and what comes too late changes nothing.
+//! And outputs that are not to be had: for how long they are waited for.
 
 use std::path::Path;
 

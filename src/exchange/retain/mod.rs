@@ -1,7 +1,7 @@
-//! Periodic work that looks at several stages: answers kept for an `Idempotency-Key` go when their time is
-//! over, and so do exports with their files and uploads that nobody went on with; the state of all deliveries and scans is
-//! shown as metrics. Less often it is looked for what has been done with for so long that it may go: [`policy`] is how long
-//! what is kept, [`removal`] how it goes.
+//! Periodic work that looks at several stages: answers kept for an `Idempotency-Key` go when their time is over, and so
+//! do exports with their files and uploads that nobody went on with; the state of all deliveries and scans is shown as
+//! metrics. Less often it is looked for what has been done with for so long that it may go: [`policy`] is how long what
+//! is kept, [`removal`] how it goes.
 
 mod policy;
 mod removal;

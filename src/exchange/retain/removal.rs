@@ -1,6 +1,6 @@
-//! How what has been done with goes (dex-upload W-23): page by page, a few in each unit, each looked at again in the unit
-//! that removes it. First the row says that bytes are gone, then they go: a crash in between leaves them to the sweep of the
-//! next start.
+//! How what has been done with goes (dex-upload W-23): page by page, a few in each unit, each looked at again in the
+//! unit that removes it. First the row says that bytes are gone, then they go: a crash in between leaves them to the
+//! sweep of the next start.
 
 use std::time::Duration;
 

@@ -1,10 +1,11 @@
-//! SQL of what has been done with: pages of candidates, oldest first, of every tenant. What must not go whatever its age is
-//! left out here; its age is the policy's business. Rows are removed by the stages that own them.
+//! SQL of what has been done with: pages of candidates, oldest first, of every tenant. What must not go whatever its
+//! age is left out here; its age is the policy's business. Rows are removed by the stages that own them.
 
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx, on_db};
 
-/// That every sink has the reports of upload `u`: all have a place that is not after `$published`, or there are no sinks.
+/// That every sink has the reports of upload `u`: all have a place that is not after `$published`, or there are no
+/// sinks.
 macro_rules! is_published {
     ($published:literal) => {
         concat!(
@@ -17,9 +18,9 @@ macro_rules! is_published {
         )
     };
 }
-/// That upload `u` has its bytes, and nothing here needs them: no delivery that is not settled or is held back, no Binary
-/// that shares them (their name is the end of the key), no pushed resource that names the upload, no scan that waits, no
-/// submission that resources must still be made of.
+/// That upload `u` has its bytes, and nothing here needs them: no delivery that is not settled or is held back, no
+/// Binary that shares them (their name is the end of the key), no pushed resource that names the upload, no scan that
+/// waits, no submission that resources must still be made of.
 macro_rules! is_source_free {
     ($published:literal) => {
         concat!(
@@ -87,8 +88,8 @@ pub(super) struct Candidate {
     /// Its place among the candidates.
     at: i64,
     settled_at: Option<i64>,
-    /// Of an upload: whether it went to all targets, of which there is one at least. Of a delivery: whether the bytes that it
-    /// was about are gone.
+    /// Of an upload: whether it went to all targets, of which there is one at least. Of a delivery: whether the bytes
+    /// that it was about are gone.
     pub(super) is_delivered: bool,
 }
 

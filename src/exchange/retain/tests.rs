@@ -1,5 +1,5 @@
-//! What goes after its time and what stays whatever its age, over real files and both databases, with a clock that is turned
-//! by hand.
+//! What goes after its time and what stays whatever its age, over real files and both databases, with a clock that is
+//! turned by hand.
 
 use serde_json::{Value, json};
 
@@ -228,8 +228,8 @@ async fn what_a_submission_is_made_of_stays() {
     .await;
 }
 
-/// W-23: rows, deliveries and reports go after their own times, each run leaves a line in the audit trail, and what is still
-/// on its way keeps all that it has.
+/// W-23: rows, deliveries and reports go after their own times, each run leaves a line in the audit trail, and what is
+/// still on its way keeps all that it has.
 #[tokio::test]
 async fn w_23_what_is_left_of_an_upload_goes_in_its_turn() {
     for_each_database(|db| async move {

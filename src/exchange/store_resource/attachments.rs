@@ -1,6 +1,7 @@
 //! Attachments that are too long to stand in a resource (design 4.1). The scanner has put their bytes into the upload
 //! store; here each becomes a Binary of its own, which a DocumentReference or Communication refers to, or the content
-//! of the Binary that was sent. The unit that keeps the resource keeps them too, so that there is never one without the other.
+//! of the Binary that was sent. The unit that keeps the resource keeps them too, so that there is never one without the
+//! other.
 
 use std::collections::HashMap;
 use std::fmt;

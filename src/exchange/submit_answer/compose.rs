@@ -208,8 +208,8 @@ impl Writing<'_> {
         Ok(marks.split(&tree.to_string()))
     }
 
-    /// Puts the bytes of the attachments of a document where their URLs are, as [`Self::fill`] does. Other resources stay
-    /// as they are.
+    /// Puts the bytes of the attachments of a document where their URLs are, as [`Self::fill`] does. Other resources
+    /// stay as they are.
     async fn fill_all(&self, document: &mut Value, marks: &mut Marks) -> Result<bool, ComposeError> {
         if document["resourceType"] != "DocumentReference" {
             return Ok(true);

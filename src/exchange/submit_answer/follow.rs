@@ -154,8 +154,8 @@ fn given_up(settled: &Settled) -> Advance {
     Advance::to(TaskStatus::OnHold, Stage::new("unreachable", text))
 }
 
-/// Whether an attempt ended because the payer refused what was sent, and would again: not because it let nobody in or had
-/// no time. One that sends us elsewhere does so every time, and no redirect is followed.
+/// Whether an attempt ended because the payer refused what was sent, and would again: not because it let nobody in or
+/// had no time. One that sends us elsewhere does so every time, and no redirect is followed.
 fn is_refusal(issue: &str) -> bool {
     let status = issue.strip_prefix(ANSWERED).and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
     status

@@ -1,7 +1,8 @@
 //! Which resources answer what is asked for, and what is still missing.
 //!
-//! What somebody has linked answers first: outputs of the Task, then documents that refer to it (`context.related`). For
-//! a document type that nobody has linked anything for, the patient's documents of the type are looked for. Responses to Questionnaires are never looked for: whoever fills one in says for which Task it is.
+//! What somebody has linked answers first: outputs of the Task, then documents that refer to it (`context.related`).
+//! For a document type that nobody has linked anything for, the patient's documents of the type are looked for.
+//! Responses to Questionnaires are never looked for: whoever fills one in says for which Task it is.
 
 use serde_json::Value;
 

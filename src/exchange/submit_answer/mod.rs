@@ -1,10 +1,11 @@
-//! A payer asks for attachments by a Task, and the gateway answers with `$submit-attachment` as soon as what is asked for
-//! is there: linked to the Task by a person or the EHR, or found by its type (CDex, "Requesting attachments").
+//! A payer asks for attachments by a Task, and the gateway answers with `$submit-attachment` as soon as what is asked
+//! for is there: linked to the Task by a person or the EHR, or found by its type (CDex, "Requesting attachments").
 //!
-//! Each version of such a Task comes here by its errand. [`mod@gather`] says what is there, [`records`] where that is looked
-//! up, [`mod@compose`] writes the body, [`endpoint`] says where it goes, and one unit makes true that it is sent: the message, the row by which it is sent
-//! once, the next versions of the Task ([`progress`]). [`mod@follow`] tells the Task what came of it. A Task that waits is
-//! known by the names of what it waits for ([`wait`]), so that a document that comes later finds it.
+//! Each version of such a Task comes here by its errand. [`mod@gather`] says what is there, [`records`] where that is
+//! looked up, [`mod@compose`] writes the body, [`endpoint`] says where it goes, and one unit makes true that it is
+//! sent: the message, the row by which it is sent once, the next versions of the Task ([`progress`]). [`mod@follow`]
+//! tells the Task what came of it. A Task that waits is known by the names of what it waits for ([`wait`]), so that a
+//! document that comes later finds it.
 
 mod compose;
 mod endpoint;

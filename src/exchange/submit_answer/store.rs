@@ -5,7 +5,7 @@ use sqlx::QueryBuilder;
 
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, ROWS_PER_INSERT, Tx, on_db};
+use crate::db::{DbError, ROWS_PER_INSERT, Tx, later_on_db, on_db};
 use crate::id::UploadId;
 
 const INSERT: &str = "INSERT INTO attachment_answer \
@@ -173,16 +173,14 @@ pub(super) async fn wait_for(
     names: &[[u8; 32]],
 ) -> Result<(), DbError> {
     for names in names.chunks(ROWS_PER_INSERT) {
-        on_db!(&mut *tx, conn => {
-            let mut insert = QueryBuilder::<Driver>::new(AWAIT);
-            insert.push_values(names, |mut row, name| {
+        later_on_db!(&mut *tx, insert => {
+            insert.push(AWAIT).push_values(names, |mut row, name| {
                 row.push_bind(access.tenant())
                     .push_bind(access.owner().unwrap_or_default())
                     .push_bind(task)
                     .push_bind(name.to_vec());
             });
             insert.push(UNLESS_KNOWN);
-            insert.build().execute(conn).await.map(drop)
         })?;
     }
     Ok(())

@@ -1,6 +1,7 @@
-//! Tasks that wait for documents. A Task waits under names: its tracking id, the patient's identifiers and birth date, the
-//! Patient. A document or Patient that is kept goes by the same names and so finds the Tasks that it may be meant for; and
-//! after growing pauses a waiting Task looks around by itself, for what nothing here could tell (another server).
+//! Tasks that wait for documents. A Task waits under names: its tracking id, the patient's identifiers and birth date,
+//! the Patient. A document or Patient that is kept goes by the same names and so finds the Tasks that it may be meant
+//! for; and after growing pauses a waiting Task looks around by itself, for what nothing here could tell (another
+//! server).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -197,7 +198,8 @@ fn names_of_patient(id: &str, patient: &Value) -> Names {
     names
 }
 
-/// The names under which a Task waits, but for that of its own id: what it asks about, and what is linked and not ready.
+/// The names under which a Task waits, but for that of its own id: what it asks about, and what is linked and not
+/// ready.
 pub(super) fn names(request: &AttachmentRequest, patient: Option<&str>, task: &Value) -> Names {
     let tracking = &request.tracking_id;
     let tracking = Identifier { system: tracking.system.as_deref(), value: Some(&tracking.value) };

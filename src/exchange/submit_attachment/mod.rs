@@ -1,9 +1,9 @@
 //! `$submit-attachment`: from a body that is still arriving to uploads that are complete and on their way.
 //!
 //! [`receive`] reads the body once and spools what is large, [`read`] makes a submission with its payloads of
-//! what stays or names everything that is wrong with it, [`signatures`] verifies what is signed, [`keep`] turns payloads into uploads and writes, in
-//! one transaction, the submission, its uploads, their deliveries and reports, and the audit row. Until that
-//! commit nothing is visible to anyone; a refusal leaves one audit row and no bytes.
+//! what stays or names everything that is wrong with it, [`signatures`] verifies what is signed, [`keep`] turns
+//! payloads into uploads and writes, in one transaction, the submission, its uploads, their deliveries and reports, and
+//! the audit row. Until that commit nothing is visible to anyone; a refusal leaves one audit row and no bytes.
 
 mod answer;
 mod keep;

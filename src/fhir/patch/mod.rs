@@ -1,9 +1,9 @@
 //! Patches of a resource (FHIR R4, RESTful API, patch): from a body of one of four media types to a [`Patch`], and
 //! from that and the present resource to the new one, or to issues that name the operation.
 //!
-//! [`json_patch`] is RFC 6902 on the places of [`mod@pointer`], [`merge_patch`] RFC 7396, and [`fhirpath`] the Parameters
-//! resource of FHIR. A patch is applied whole or not at all, and never changes what a resource is. Whether the
-//! new resource is a right one is for the checks to say, after; which version is patched is for the caller to know.
+//! [`json_patch`] is RFC 6902 on the places of [`mod@pointer`], [`merge_patch`] RFC 7396, and [`fhirpath`] the
+//! Parameters resource of FHIR. A patch is applied whole or not at all, and never changes what a resource is. Whether
+//! the new resource is a right one is for the checks to say, after; which version is patched is for the caller to know.
 
 mod equal;
 mod fhirpath;

@@ -1,5 +1,5 @@
-//! Reads `profiles/r4/elements.tsv` into the model. The table is ours and a test derives it, so a line that says nothing
-//! readable is left out here and found there.
+//! Reads `profiles/r4/elements.tsv` into the model. The table is ours and a test derives it, so a line that says
+//! nothing readable is left out here and found there.
 //!
 //! | Line | Columns |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! The links and images in a narrative (FHIR R4, Narrative: XHTML, well-formed): the values of `href` and `src` in tags.
-//! It changes those values and nothing else, and leaves alone what only looks like one in text or comments.
+//! The links and images in a narrative (FHIR R4, Narrative: XHTML, well-formed): the values of `href` and `src` in
+//! tags. It changes those values and nothing else, and leaves alone what only looks like one in text or comments.
 
 use std::borrow::Cow;
 

@@ -3,8 +3,9 @@
 //! references may have, and the invariants that R4 publishes. One walk names every offending element at once, before
 //! profiles are looked at.
 //!
-//! [`walk`] goes through the resource with the facts of [`super::r4`]; [`mod@reference`] and [`invariant`] judge what one
-//! element does not show alone; [`problem`] says what each problem is called. Nesting is bounded before, by the scanner.
+//! [`walk`] goes through the resource with the facts of [`super::r4`]; [`mod@reference`] and [`invariant`] judge what
+//! one element does not show alone; [`problem`] says what each problem is called. Nesting is bounded before, by the
+//! scanner.
 
 mod invariant;
 mod place;

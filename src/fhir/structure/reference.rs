@@ -1,5 +1,5 @@
-//! References: whether one points to a type that its element allows, and whether what a resource contains is pointed to.
-//! Only the text of a reference is read; nothing is resolved outside the resource.
+//! References: whether one points to a type that its element allows, and whether what a resource contains is pointed
+//! to. Only the text of a reference is read; nothing is resolved outside the resource.
 
 use std::collections::HashSet;
 

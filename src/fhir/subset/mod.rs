@@ -66,8 +66,8 @@ impl Subset {
         Self::Elements(names.collect())
     }
 
-    /// The text of this part of a resource. `facts` tells about the element at a place, the JSON names from the resource
-    /// type on; what it does not know stays.
+    /// The text of this part of a resource. `facts` tells about the element at a place, the JSON names from the
+    /// resource type on; what it does not know stays.
     ///
     /// # Errors
     /// The text is no JSON object with a `resourceType`.
@@ -146,8 +146,8 @@ impl View<'_> {
         (self.facts)(place).is_none_or(|facts| facts.is_summary || facts.is_mandatory)
     }
 
-    /// Appends what of a member's value belongs into a summary, and says whether there is anything. What says more about a
-    /// plain value, or changes the meaning of all beside it, is not cut.
+    /// Appends what of a member's value belongs into a summary, and says whether there is anything. What says more
+    /// about a plain value, or changes the meaning of all beside it, is not cut.
     fn append_summary_of(
         &self,
         member: &Member<'_>,
@@ -161,8 +161,8 @@ impl View<'_> {
         self.append_summary(member.value, place, out)
     }
 
-    /// Appends what of a value belongs into a summary, and says whether there is anything. How deep it goes is bounded by
-    /// the scanner.
+    /// Appends what of a value belongs into a summary, and says whether there is anything. How deep it goes is bounded
+    /// by the scanner.
     fn append_summary(&self, value: &[u8], place: &[&str], out: &mut Vec<u8>) -> Result<bool, Malformed> {
         match value.first() {
             Some(b'{') if !is_resource(value, place) => {

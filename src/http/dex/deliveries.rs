@@ -1,5 +1,5 @@
-//! `GET /deliveries`: which deliveries stand where; `POST /deliveries/redeliver`: many of them again. Both are beyond DEX
-//! (D-06), which leaves its operators to derive such a list from reports.
+//! `GET /deliveries`: which deliveries stand where; `POST /deliveries/redeliver`: many of them again. Both are beyond
+//! DEX (D-06), which leaves its operators to derive such a list from reports.
 
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;

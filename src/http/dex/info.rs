@@ -21,8 +21,8 @@ pub(super) struct View {
     view: Option<String>,
 }
 
-/// Answers with the DEX shape; `?view=reports` with the reports about the upload, oldest first; `?view=summary` with a line
-/// for each delivery.
+/// Answers with the DEX shape; `?view=reports` with the reports about the upload, oldest first; `?view=summary` with a
+/// line for each delivery.
 pub(super) async fn read(
     State(state): State<DoorState>,
     Authenticated(caller): Authenticated,
@@ -139,7 +139,8 @@ impl<'a> InfoWire<'a> {
 }
 
 /// DEX's three words, from what is stored and not from file times (dex-upload W-20), and two of our own for uploads
-/// that are gone without having been complete. One that lost bytes never completes, nor does a part of another by itself.
+/// that are gone without having been complete. One that lost bytes never completes, nor does a part of another by
+/// itself.
 pub(super) fn status(upload: &Upload) -> &'static str {
     match upload.state {
         UploadState::Complete | UploadState::Retired => "Complete",

@@ -1,6 +1,6 @@
-//! The DEX Upload API beside tus: what is known of an upload, deliveries and their repetition, and the gateway's health and
-//! version in DEX's shapes. Each path answers with and without CDC's `/upload` in front. `/oauth` is that of the gateway
-//! in front of DEX.
+//! The DEX Upload API beside tus: what is known of an upload, deliveries and their repetition, and the gateway's health
+//! and version in DEX's shapes. Each path answers with and without CDC's `/upload` in front. `/oauth` is that of the
+//! gateway in front of DEX.
 
 mod deliveries;
 mod health;

@@ -1,6 +1,6 @@
-//! `/oauth` and `/oauth/refresh`: where clients of DEX get their tokens (dex-upload 1.6). The form goes on to the identity
-//! provider that is configured; without one there is nothing here. Nothing of a form, a query string or an answer is in
-//! any log.
+//! `/oauth` and `/oauth/refresh`: where clients of DEX get their tokens (dex-upload 1.6). The form goes on to the
+//! identity provider that is configured; without one there is nothing here. Nothing of a form, a query string or an
+//! answer is in any log.
 
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};

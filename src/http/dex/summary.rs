@@ -1,5 +1,5 @@
-//! `GET /info/{id}?view=summary`: where an upload stands at each of its targets (D-11), beside the list of attempts that
-//! DEX shows.
+//! `GET /info/{id}?view=summary`: where an upload stands at each of its targets (D-11), beside the list of attempts
+//! that DEX shows.
 
 use axum::http::StatusCode;
 use axum::response::Response;

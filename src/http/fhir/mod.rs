@@ -1,9 +1,9 @@
 //! The FHIR door: the REST API under `/fhir`. Answers are JSON; errors are OperationOutcomes. A request
 //! that cannot be answered in JSON is refused before anything happens.
 //!
-//! [`interaction`] reads requests of the REST API and [`respond`] writes its answers, [`bundle`] those that are Bundles;
-//! [`binary`] moves raw bytes, [`operation`] serves what begins with `$`, [`export`] exports
-//! and their files, [`metadata`] says what there is, [`error`] what went wrong.
+//! [`interaction`] reads requests of the REST API and [`respond`] writes its answers, [`bundle`] those that are
+//! Bundles; [`binary`] moves raw bytes, [`operation`] serves what begins with `$`, [`export`] exports and their files,
+//! [`metadata`] says what there is, [`error`] what went wrong.
 
 mod binary;
 mod bundle;

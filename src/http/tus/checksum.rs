@@ -42,8 +42,8 @@ pub(super) fn body(request: Request, expected: Option<&ExpectedChecksum>) -> (Bo
     (body, trailer)
 }
 
-/// Whether no checksum came that nobody had announced: of a body that was acknowledged on its way nobody can say any more
-/// whether it agrees.
+/// Whether no checksum came that nobody had announced: of a body that was acknowledged on its way nobody can say any
+/// more whether it agrees.
 pub(super) fn was_announced(expected: bool, trailer: &ChecksumTrailer) -> Result<(), TusError> {
     if expected || trailer.get().is_none() {
         Ok(())

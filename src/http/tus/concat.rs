@@ -47,8 +47,8 @@ fn hosts(field: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The names by which this gateway is known to the client: as it called us, as somebody between us says that it did, and
-/// as the settings say.
+/// The names by which this gateway is known to the client: as it called us, as somebody between us says that it did,
+/// and as the settings say.
 fn own_hosts<'r>(state: &'r DoorState, request: &'r Request) -> Vec<&'r str> {
     let said = [header::HOST.as_str(), "x-forwarded-host"].into_iter();
     let said = said.flat_map(|name| request.headers().get_all(name)).filter_map(|host| host.to_str().ok());
@@ -57,8 +57,8 @@ fn own_hosts<'r>(state: &'r DoorState, request: &'r Request) -> Vec<&'r str> {
     said.chain(called).chain(set.flat_map(hosts)).collect()
 }
 
-/// A part is named by its URL, absolute or not. Of its path only the last segment counts: gateways in front of us rewrite the
-/// rest (dex-upload F-03), and an id names an upload of the same caller or none.
+/// A part is named by its URL, absolute or not. Of its path only the last segment counts: gateways in front of us
+/// rewrite the rest (dex-upload F-03), and an id names an upload of the same caller or none.
 pub(super) fn parse(field: &str) -> Option<Wanted> {
     if field == "partial" {
         return Some(Wanted::Partial);

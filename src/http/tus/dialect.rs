@@ -1,5 +1,5 @@
-//! Which protocol a request speaks: tus 1.0.0, or the IETF draft "Resumable Uploads for HTTP" in one of the versions that
-//! clients speak (dex-upload 2.7). The draft's own fields are read and written here.
+//! Which protocol a request speaks: tus 1.0.0, or the IETF draft "Resumable Uploads for HTTP" in one of the versions
+//! that clients speak (dex-upload 2.7). The draft's own fields are read and written here.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 

@@ -1,6 +1,6 @@
-//! The IETF draft "Resumable Uploads for HTTP" on the same resources, for clients that do not speak tus (dex-upload 2.7).
-//! Its creation knows no metadata; `Upload-Metadata` is honoured all the same, because a sender manifest is needed.
-//! Interim responses (104) cannot be sent through hyper, so a client learns the URL from the final answer.
+//! The IETF draft "Resumable Uploads for HTTP" on the same resources, for clients that do not speak tus (dex-upload
+//! 2.7). Its creation knows no metadata; `Upload-Metadata` is honoured all the same, because a sender manifest is
+//! needed. Interim responses (104) cannot be sent through hyper, so a client learns the URL from the final answer.
 
 use axum::body::HttpBody;
 use axum::extract::Request;

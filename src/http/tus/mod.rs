@@ -1,6 +1,6 @@
-//! The tus door: resumable upload protocol 1.0.0 with all its extensions, under three prefixes, which are the DEX Upload
-//! API's own (`/files`), the same behind its gateway (`/upload/files`) and CDC's public one (`/upload`). The IETF draft
-//! that follows tus is a second [`dialect`] on the same resources.
+//! The tus door: resumable upload protocol 1.0.0 with all its extensions, under three prefixes, which are the DEX
+//! Upload API's own (`/files`), the same behind its gateway (`/upload/files`) and CDC's public one (`/upload`). The
+//! IETF draft that follows tus is a second [`dialect`] on the same resources.
 //!
 //! One entry takes every method, because `X-HTTP-Method-Override` may change it and because the version
 //! check comes before any other. Bodies are handed on as streams; nothing is read here.
@@ -137,8 +137,8 @@ fn finish(answer: Result<Response, TusError>, method: &Method, dialect: Option<D
 
 /// The URL under which uploads are created that this request went to, without a slash at its end; the uploads lie below
 /// it. Absolute where a public URL is configured, otherwise relative to the server, because only the client knows by
-/// which name it came (dex-upload W-09) — unless it came by the very address that we listen on: aiotus takes no relative
-/// URL, and there is nothing between it and us that would have another name.
+/// which name it came (dex-upload W-09) — unless it came by the very address that we listen on: aiotus takes no
+/// relative URL, and there is nothing between it and us that would have another name.
 fn collection_url(state: &DoorState, headers: &HeaderMap, uri: &Uri) -> String {
     let base = match &state.public_url {
         Some(url) => url,

@@ -1,7 +1,8 @@
 //! Buckets of S3 and containers of Azure Blob Storage: [`Bucket`], by which uploads are kept and delivered.
 //!
-//! It is the one place that names the client crate. What that crate cannot do is signed by hand ([`signed`]): committing
-//! Azure blocks together with their metadata, and copying within a bucket with metadata of its own. Calls go through
+//! It is the one place that names the client crate. What that crate cannot do is signed by hand ([`signed`]):
+//! committing Azure blocks together with their metadata, and copying within a bucket with metadata of its own. Calls go
+//! through
 //! [`service`], so they have the limits of every other call that leaves the gateway.
 
 mod error;

@@ -141,8 +141,8 @@ impl TusClient {
         Ok(Standing { offset, length: number("upload-length") })
     }
 
-    /// Appends bytes at an offset (PATCH) and gives the offset that was reached. They are told with their checksum where
-    /// the server looks at it.
+    /// Appends bytes at an offset (PATCH) and gives the offset that was reached. They are told with their checksum
+    /// where the server looks at it.
     pub(super) async fn patch(
         &self,
         (url, offset): (&str, u64),

@@ -1,5 +1,5 @@
-//! One upload on its way over a line that breaks: chunk after chunk, and after a failure from where the server says that
-//! it is (dex-upload F-04, F-05). How long it goes on without progress is the caller's patience.
+//! One upload on its way over a line that breaks: chunk after chunk, and after a failure from where the server says
+//! that it is (dex-upload F-04, F-05). How long it goes on without progress is the caller's patience.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -24,8 +24,8 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// The wait after so many failures in a row. `seed` spreads those who were cut off at the same moment; that needs no
-    /// source of randomness.
+    /// The wait after so many failures in a row. `seed` spreads those who were cut off at the same moment; that needs
+    /// no source of randomness.
     pub(crate) fn wait(&self, failures: u32, seed: &str) -> Duration {
         let doubled = self.first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(self.longest);
         let mut spread = DefaultHasher::new();

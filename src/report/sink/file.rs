@@ -1,5 +1,5 @@
-//! Reports as lines of files, `{upload_id}_{stage}` in one folder (dex-upload 5.2). A file holds whole lines only: what a
-//! crash left of one is cut off before the next is written, and a line that is there already is not written again.
+//! Reports as lines of files, `{upload_id}_{stage}` in one folder (dex-upload 5.2). A file holds whole lines only: what
+//! a crash left of one is cut off before the next is written, and a line that is there already is not written again.
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};

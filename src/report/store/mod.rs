@@ -9,10 +9,10 @@ use sqlx::QueryBuilder;
 use super::{Report, StreamFields};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, ROWS_PER_INSERT, Tx, on_db};
+use crate::db::{DbError, ROWS_PER_INSERT, Tx, later_on_db, on_db};
 use crate::id::UploadId;
 
-const FORGET: &str = "DELETE FROM report WHERE upload_id = $1 AND stage = $2 AND tenant = $3";
+const FORGET: &str = "DELETE FROM report WHERE upload_id = ";
 const INSERT: &str = "INSERT INTO report (tenant, owner, upload_id, stage, body, created_at) ";
 const LIST: &str = "SELECT sequence, stage, body, created_at FROM report \
      WHERE upload_id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) ORDER BY sequence";
@@ -21,7 +21,7 @@ const REMOVE: &str = "DELETE FROM report WHERE sequence IN (";
 
 /// Every fixed statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[FORGET, LIST];
+pub(super) const STATEMENTS: &[&str] = &[LIST];
 
 /// A report as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,19 +61,14 @@ pub(super) async fn record(
     }
     let upload_id = stream.upload_id.to_string();
     for report in reports.iter().filter(|report| report.stage.replaces()) {
-        on_db!(tx, conn => {
-            sqlx::query(FORGET)
-                .bind(&upload_id)
-                .bind(report.stage.name())
-                .bind(&stream.tenant)
-                .execute(conn)
-                .await
-                .map(drop)
+        later_on_db!(tx, forget => {
+            forget.push(FORGET).push_bind(&upload_id);
+            forget.push(" AND stage = ").push_bind(report.stage.name());
+            forget.push(" AND tenant = ").push_bind(&stream.tenant);
         })?;
     }
-    on_db!(tx, conn => {
-        let mut insert = QueryBuilder::<Driver>::new(INSERT);
-        insert.push_values(reports, |mut row, report| {
+    later_on_db!(tx, insert => {
+        insert.push(INSERT).push_values(reports, |mut row, report| {
             row.push_bind(&stream.tenant)
                 .push_bind(&stream.owner)
                 .push_bind(&upload_id)
@@ -81,7 +76,6 @@ pub(super) async fn record(
                 .push_bind(report.to_wire(stream))
                 .push_bind(report.ended_at.as_nanos());
         });
-        insert.build().execute(conn).await.map(drop)
     })?;
     Ok(())
 }
@@ -103,8 +97,8 @@ pub(crate) async fn list(
     Ok(rows.into_iter().map(StoredReport::from).collect())
 }
 
-/// Removes reports by their numbers; returns how many there were. Whether nobody needs them any more is for the caller to
-/// know.
+/// Removes reports by their numbers; returns how many there were. Whether nobody needs them any more is for the caller
+/// to know.
 pub(crate) async fn remove(tx: &mut Tx<'_>, sequences: &[i64]) -> Result<u64, DbError> {
     let mut removed = 0;
     for sequences in sequences.chunks(ROWS_PER_INSERT) {

@@ -1,8 +1,8 @@
 //! SQL of what the sinks have: reports get places in one order, and each sink has all up to one of them.
 //!
-//! A place is given once a report is committed, by whoever holds the one row of `report_order`; so nothing with a smaller
-//! place ever appears later, however transactions overlap. What a publisher writes names its epoch; no row changed means
-//! that another one serves the sink now. Looks at all tenants: for the publisher and retention only.
+//! A place is given once a report is committed, by whoever holds the one row of `report_order`; so nothing with a
+//! smaller place ever appears later, however transactions overlap. What a publisher writes names its epoch; no row
+//! changed means that another one serves the sink now. Looks at all tenants: for the publisher and retention only.
 
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx, on_db};

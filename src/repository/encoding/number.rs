@@ -84,8 +84,8 @@ pub(in crate::repository) fn around(text: &str) -> Option<Range<Decimal>> {
     Some(Decimal::scaled(mantissa - 5, scale)..Decimal::scaled(mantissa + 5, scale))
 }
 
-/// The numbers that are about a number in a search: within a tenth of it (FHIR R4 search, `ap`), and at least those that
-/// it is equal to.
+/// The numbers that are about a number in a search: within a tenth of it (FHIR R4 search, `ap`), and at least those
+/// that it is equal to.
 pub(in crate::repository) fn near(text: &str) -> Option<Range<Decimal>> {
     let (mantissa, scale, has_exponent) = parts(text)?;
     let tenth = mantissa.abs();

@@ -1,5 +1,5 @@
-//! The values of composite parameters: those of the components of one element, joined, so that they are found only where
-//! they stand together.
+//! The values of composite parameters: those of the components of one element, joined, so that they are found only
+//! where they stand together.
 
 use serde_json::Value;
 

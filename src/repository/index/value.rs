@@ -1,5 +1,5 @@
-//! The values of one element, for each kind of parameter. An element that is not what its definition says has none: what
-//! is stored need not have been validated.
+//! The values of one element, for each kind of parameter. An element that is not what its definition says has none:
+//! what is stored need not have been validated.
 
 use serde_json::Value;
 

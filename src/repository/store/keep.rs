@@ -11,7 +11,7 @@ use super::{change_of, column_of, number_of};
 use crate::agenda::{self, NewItem};
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, on_db};
+use crate::db::{DbError, Dialect, ROWS_PER_INSERT, Tx, later_on_db, on_db};
 use crate::fhir::resource;
 use crate::repository::entry::{Entry, Space};
 use crate::repository::model::{Change, Deleted, Draft, Kept, Precondition, StoredResource};
@@ -244,9 +244,8 @@ impl<'d> Successions<'d> {
             between.extend(versions.iter().zip(versions.iter().skip(1)).map(|pair| (&current.owner, pair)));
         }
         for some in between.chunks(ROWS_PER_INSERT) {
-            on_db!(&mut *tx, conn => {
-                let mut insert = QueryBuilder::<Driver>::new(RECORD);
-                insert.push_values(some, |mut row, (owner, (version, next))| {
+            later_on_db!(&mut *tx, insert => {
+                insert.push(RECORD).push_values(some, |mut row, (owner, (version, next))| {
                     row.push_bind(version.key)
                         .push_bind(number_of(version.version))
                         .push_bind(Space::of_type(access.tenant(), &version.resource_type).as_i64())
@@ -258,7 +257,6 @@ impl<'d> Successions<'d> {
                         .push_bind(version.bytes.map(|id| id.to_string()))
                         .push_bind(version.content.as_deref());
                 });
-                insert.build().execute(conn).await.map(drop)
             })?;
         }
         Ok(())
@@ -359,14 +357,12 @@ async fn insert<'d>(
 
 async fn forget(tx: &mut Tx<'_>, keys: &[i64]) -> Result<(), DbError> {
     for keys in keys.chunks(ROWS_PER_INSERT) {
-        on_db!(&mut *tx, conn => {
-            let mut delete = QueryBuilder::<Driver>::new(FORGET);
-            let mut listed = delete.separated(", ");
+        later_on_db!(&mut *tx, delete => {
+            let mut listed = delete.push(FORGET).separated(", ");
             for key in keys {
                 listed.push_bind(*key);
             }
             delete.push(")");
-            delete.build().execute(conn).await.map(drop)
         })?;
     }
     Ok(())
@@ -376,16 +372,14 @@ async fn remember(tx: &mut Tx<'_>, found_by: &[(i64, &Draft)]) -> Result<(), DbE
     let rows = found_by.iter().flat_map(|(key, draft)| draft.entries.iter().map(|entry| (*key, entry)));
     let rows: Vec<(i64, &Entry)> = rows.collect();
     for rows in rows.chunks(ROWS_PER_INSERT) {
-        on_db!(&mut *tx, conn => {
-            let mut insert = QueryBuilder::<Driver>::new(REMEMBER);
-            insert.push_values(rows, |mut row, (key, entry)| {
+        later_on_db!(&mut *tx, insert => {
+            insert.push(REMEMBER).push_values(rows, |mut row, (key, entry)| {
                 row.push_bind(entry.space.as_i64())
                     .push_bind(&*entry.value)
                     .push_bind(*key)
                     .push_bind(entry.extra.as_deref().unwrap_or_default());
             });
             insert.push(ONCE);
-            insert.build().execute(conn).await.map(drop)
         })?;
     }
     Ok(())

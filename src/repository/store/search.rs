@@ -13,8 +13,8 @@ use crate::repository::query::{self, Branch, Source, Sql};
 /// resources in the order wanted is no worse than gathering them, unless few of them match.
 const PROBES: [u64; 2] = [256, 8192];
 
-/// What has changed since a moment is counted up to this where all sets are larger than that: who polls asks for what has
-/// changed of what a party has, and passing all that the party has would cost by how much is stored.
+/// What has changed since a moment is counted up to this where all sets are larger than that: who polls asks for what
+/// has changed of what a party has, and passing all that the party has would cost by how much is stored.
 const PROBE_OF_CHANGES: u64 = 131_072;
 
 /// Until the unit ends nobody else changes, or looks whether to create, a resource of the type.

@@ -82,10 +82,10 @@ pub(super) async fn values(tx: &mut Tx<'_>, sql: &Sql) -> Result<Vec<Vec<u8>>, D
 #[cfg(test)]
 pub(in crate::repository) async fn explain(tx: &mut Tx<'_>, sql: &Sql) -> Vec<String> {
     let explained: Result<Vec<String>, sqlx::Error> = match tx {
-        Tx::Sqlite(conn) => {
+        Tx::Sqlite(tx) => {
+            let conn = tx.conn().await.expect("nothing was put off");
             let text = format!("EXPLAIN QUERY PLAN {}", sql.text());
-            let rows =
-                bound!(sqlx::query::<sqlx::Sqlite>(AssertSqlSafe(text)), sql).fetch_all(&mut **conn).await;
+            let rows = bound!(sqlx::query::<sqlx::Sqlite>(AssertSqlSafe(text)), sql).fetch_all(conn).await;
             rows.and_then(|rows| rows.iter().map(|row| row.try_get("detail")).collect())
         }
         Tx::Postgres(conn) => {

@@ -97,8 +97,8 @@ impl Clamd {
     async fn answer<S: AsyncRead + Unpin>(&self, socket: &mut S) -> Result<Finding, ScannerError> {
         let mut answer = Vec::new();
         let mut limited = socket.take(ANSWER_BYTES);
-        // One that hung up on what it did not read resets the connection, and a local socket tells that before the answer
-        // that came first. Half an answer has no end, and is none.
+        // One that hung up on what it did not read resets the connection, and a local socket tells that before the
+        // answer that came first. Half an answer has no end, and is none.
         if within(self.timeout, limited.read_to_end(&mut answer)).await.is_err() {
             let _ = within(self.timeout, limited.read_to_end(&mut answer)).await;
         }

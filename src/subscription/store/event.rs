@@ -1,6 +1,6 @@
-//! SQL of events: counted when they happen, told when they are put into a notification, and waiting again if that did not
-//! arrive. As long as a subscription is active and events wait, somebody has to tell them: who counts the first one is
-//! told so, and whoever tells some is told how many wait still.
+//! SQL of events: counted when they happen, told when they are put into a notification, and waiting again if that did
+//! not arrive. As long as a subscription is active and events wait, somebody has to tell them: who counts the first one
+//! is told so, and whoever tells some is told how many wait still.
 
 use super::stored;
 use crate::auth::Access;

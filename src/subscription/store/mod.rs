@@ -1,5 +1,6 @@
-//! SQL of subscriptions; [`mod@event`] has that of their events. Every change of a subscription names the generation that
-//! it is about: once the client has asked for something else, or has deleted it, what was under way changes nothing.
+//! SQL of subscriptions; [`mod@event`] has that of their events. Every change of a subscription names the generation
+//! that it is about: once the client has asked for something else, or has deleted it, what was under way changes
+//! nothing.
 
 mod event;
 

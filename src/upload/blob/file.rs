@@ -23,6 +23,8 @@ use super::{BlobError, BlobReader, BlobStore, BlobWriter, Segment, StorageKey};
 const PROBE: &[u8] = &[0; 4096];
 /// Bytes written after which a long write is synced, so that the last sync of a large payload is short.
 const SYNC_EVERY: u64 = 64 * 1024 * 1024;
+/// Bytes that are read when a blob is opened.
+const AHEAD: usize = 64 * 1024;
 /// Bytes gathered before a blocking thread is asked to write them.
 const BLOCK: usize = 1024 * 1024;
 
@@ -135,7 +137,7 @@ impl BlobStore for FileBlobs {
 
     async fn read(&self, key: &StorageKey, offset: u64) -> Result<Box<dyn BlobReader>, BlobError> {
         let path = self.path(key);
-        let file = self
+        let reader = self
             .run(move |_| {
                 let mut file = match File::open(&path) {
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -144,10 +146,13 @@ impl BlobStore for FileBlobs {
                     opened => opened?,
                 };
                 file.seek(SeekFrom::Start(offset))?;
-                Ok(file)
+                // All of a small blob comes with this one call of a thread.
+                let mut ahead = Vec::with_capacity(AHEAD);
+                (&mut file).take(AHEAD as u64).read_to_end(&mut ahead)?;
+                Ok(FileReader { file: Some(file), ahead: ahead.into() })
             })
             .await?;
-        Ok(Box::new(FileReader { file: Some(file) }))
+        Ok(Box::new(reader))
     }
 
     async fn remove(&self, key: &StorageKey) -> Result<(), BlobError> {
@@ -297,8 +302,8 @@ impl Core {
         if self.durable
             && let Some(length) = NonZeroU64::new(self.position - first_byte)
         {
-            // It will be synced in a moment: Linux begins to write what it is told is not needed, so that the disk works
-            // while the next bytes arrive. Where it does not, the sync only takes longer.
+            // It will be synced in a moment: Linux begins to write what it is told is not needed, so that the disk
+            // works while the next bytes arrive. Where it does not, the sync only takes longer.
             let _ = fadvise(&self.file, first_byte, Some(length), Advice::DontNeed);
         }
         for block in blocks {
@@ -404,11 +409,16 @@ impl BlobWriter for FileWriter {
 
 struct FileReader {
     file: Option<File>,
+    /// Bytes that were read and not asked for yet.
+    ahead: Bytes,
 }
 
 #[async_trait]
 impl BlobReader for FileReader {
     async fn next(&mut self, max: usize) -> Result<Bytes, BlobError> {
+        if !self.ahead.is_empty() {
+            return Ok(self.ahead.split_to(max.min(self.ahead.len())));
+        }
         let mut file = self.file.take().ok_or_else(interrupted)?;
         let (file, block) = spawn_blocking(move || {
             let mut block = Vec::with_capacity(max);

@@ -80,7 +80,8 @@ impl ContentReader {
 }
 
 impl Uploads {
-    /// Makes bytes belong to a resource that the same transaction keeps. Bytes that belong to one already stay as they are.
+    /// Makes bytes belong to a resource that the same transaction keeps. Bytes that belong to one already stay as they
+    /// are.
     pub(crate) async fn insert_contents(
         tx: &mut Tx<'_>,
         access: &Access,

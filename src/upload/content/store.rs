@@ -3,7 +3,7 @@
 use super::Content;
 use crate::auth::Access;
 use crate::clock::Timestamp;
-use crate::db::{DbError, ROWS_PER_INSERT, Tx, on_db};
+use crate::db::{DbError, ROWS_PER_INSERT, Tx, later_on_db, on_db};
 use crate::id::UploadId;
 
 const INSERT: &str = "INSERT INTO binary_content (id, tenant, owner, length, sha256, created_at) ";
@@ -22,9 +22,8 @@ pub(super) async fn insert(
     now: Timestamp,
 ) -> Result<(), DbError> {
     for contents in contents.chunks(ROWS_PER_INSERT) {
-        on_db!(&mut *tx, conn => {
-            let mut query = sqlx::QueryBuilder::<Driver>::new(INSERT);
-            query.push_values(contents, |mut row, content| {
+        later_on_db!(&mut *tx, query => {
+            query.push(INSERT).push_values(contents, |mut row, content| {
                 row.push_bind(content.id.to_string())
                     .push_bind(access.tenant())
                     .push_bind(access.owner().unwrap_or_default())
@@ -34,7 +33,6 @@ pub(super) async fn insert(
             });
             // Several resources may share the bytes of one upload.
             query.push(" ON CONFLICT (id) DO NOTHING");
-            query.build().execute(conn).await.map(drop)
         })?;
     }
     Ok(())

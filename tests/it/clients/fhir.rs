@@ -1,6 +1,6 @@
 //! fhir-kit-client (npm), fhirpy and fhirclient (`PyPI`) use the REST API, and @medplum/core (npm) validates every kind
-//! of answer against the definitions of R4; schemathesis (`PyPI`) tries what the OpenAPI description promises. What each
-//! does is in its script; a script that finds something wrong says so and fails.
+//! of answer against the definitions of R4; schemathesis (`PyPI`) tries what the OpenAPI description promises. What
+//! each does is in its script; a script that finds something wrong says so and fails.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

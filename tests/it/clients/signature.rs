@@ -1,5 +1,5 @@
-//! A second implementation of signatures, in Python with its own libraries: what it signs is judged by the gateway as it
-//! should be, and what the gateway signs it verifies.
+//! A second implementation of signatures, in Python with its own libraries: what it signs is judged by the gateway as
+//! it should be, and what the gateway signs it verifies.
 
 use std::path::PathBuf;
 use std::process::Command;

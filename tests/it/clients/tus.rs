@@ -1,5 +1,5 @@
-//! tus-js-client and Uppy's tus plugin (npm), tuspy and aiotus (`PyPI`) and curl upload a file: interrupted and resumed,
-//! in parts side by side, and removed again; each into a folder, into S3 and into Azure.
+//! tus-js-client and Uppy's tus plugin (npm), tuspy and aiotus (`PyPI`) and curl upload a file: interrupted and
+//! resumed, in parts side by side, and removed again; each into a folder, into S3 and into Azure.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

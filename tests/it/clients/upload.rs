@@ -1,4 +1,5 @@
-//! The command `upload` from outside: against our gateway and `@tus/server`, over lines that break, killed and run again.
+//! The command `upload` from outside: against our gateway and `@tus/server`, over lines that break, killed and run
+//! again.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

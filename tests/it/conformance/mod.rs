@@ -1,5 +1,5 @@
-//! The requirements of CDex and those of a DEX Upload API, each with the tests that name it. The README's tables are made
-//! of this: run the tests with `CDEX_REWRITE_TABLES=1` to write them anew.
+//! The requirements of CDex and those of a DEX Upload API, each with the tests that name it. The README's tables are
+//! made of this: run the tests with `CDEX_REWRITE_TABLES=1` to write them anew.
 
 mod dex;
 mod naming;

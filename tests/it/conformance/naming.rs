@@ -1,5 +1,5 @@
-//! Which test names which requirement: in its name (`conf_001_022_…`, `d_01_w_37_…`) or in its text, the comments above it
-//! included (`/// T-26`).
+//! Which test names which requirement: in its name (`conf_001_022_…`, `d_01_w_37_…`) or in its text, the comments above
+//! it included (`/// T-26`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! The 86 numbered requirements of CDex (its text labelled 2.1.0), in our own words, and how the gateway stands to each.
+//! The 86 numbered requirements of CDex (its text labelled 2.1.0), in our own words, and how the gateway stands to
+//! each.
 
 /// One requirement.
 pub(super) struct Requirement {

@@ -1,6 +1,6 @@
 //! The delivery engine from outside: lists of deliveries, their repetition by the API and at the command line, and
-//! targets in trouble beside others. A file where the folder of a target should be breaks it for the moment, one where a
-//! folder below it should be breaks the path for good.
+//! targets in trouble beside others. A file where the folder of a target should be breaks it for the moment, one where
+//! a folder below it should be breaks the path for good.
 
 mod letters;
 mod trouble;

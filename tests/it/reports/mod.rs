@@ -1,5 +1,5 @@
-//! Reports out (dex-upload 5.2, W-17 to W-19): what a folder, an HTTP endpoint and a stream of NATS get, while gateway and
-//! sink are killed. Each report arrives, under the same id whenever it comes again, and in order for each upload.
+//! Reports out (dex-upload 5.2, W-17 to W-19): what a folder, an HTTP endpoint and a stream of NATS get, while gateway
+//! and sink are killed. Each report arrives, under the same id whenever it comes again, and in order for each upload.
 
 mod health;
 

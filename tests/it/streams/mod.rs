@@ -1,5 +1,5 @@
-//! The files of DEX from outside: followed while the gateway runs, manifests of version 1.0, and a deployment of DEX that
-//! is moved with its environment. The published files are read where they lie.
+//! The files of DEX from outside: followed while the gateway runs, manifests of version 1.0, and a deployment of DEX
+//! that is moved with its environment. The published files are read where they lie.
 
 mod moving;
 mod reloading;

@@ -41,8 +41,8 @@ fn configuration(gateway: &Gateway) -> (String, String) {
     )
 }
 
-/// W-26: what DEX reads once, however wrong it has become. An upload that was accepted stays so, and goes where its stream
-/// goes when it is complete.
+/// W-26: what DEX reads once, however wrong it has become. An upload that was accepted stays so, and goes where its
+/// stream goes when it is complete.
 #[test]
 fn w_26_files_are_followed_when_asked_and_what_is_wrong_changes_nothing() {
     let mut gateway = prepared("0");

@@ -1,5 +1,5 @@
-//! A NATS server with JetStream that others have written, as a process that can be killed and started again on the same port
-//! and folder, and what its stream holds.
+//! A NATS server with JetStream that others have written, as a process that can be killed and started again on the same
+//! port and folder, and what its stream holds.
 
 use std::net::TcpListener;
 use std::path::PathBuf;

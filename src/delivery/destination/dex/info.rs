@@ -1,5 +1,5 @@
-//! What another DEX says of an upload at `/info/{id}` (dex-upload F-09). Nothing of it goes into a log: names of targets
-//! and issues are the other side's.
+//! What another DEX says of an upload at `/info/{id}` (dex-upload F-09). Nothing of it goes into a log: names of
+//! targets and issues are the other side's.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ pub(super) enum Reached {
     Delivered,
 }
 
-/// What an answer says. Every target of `expected` must have it; where none is expected, every one that is named, and at
-/// least one.
+/// What an answer says. Every target of `expected` must have it; where none is expected, every one that is named, and
+/// at least one.
 pub(super) fn reached(body: &[u8], expected: &[String]) -> Reached {
     let info: Value = serde_json::from_slice(body).unwrap_or_default();
     if info.pointer("/upload_status/status").and_then(Value::as_str) != Some("Complete") {

@@ -1,10 +1,10 @@
-//! Another DEX Upload API, or any tus 1.0.0 server: the upload is sent there in chunks and taken up again where the line
-//! broke, by this attempt or a later one.
+//! Another DEX Upload API, or any tus 1.0.0 server: the upload is sent there in chunks and taken up again where the
+//! line broke, by this attempt or a later one.
 //!
 //! [`outgoing`] reads the upload and compares it with what was promised before its last byte leaves, [`metadata`] says
-//! what goes along, [`info`] understands what the other side says of it afterwards. DEX knows no idempotency key, so that
-//! sending something once is ours to see to (dex-upload F-11): the URL of the upload over there is remembered before its
-//! first byte is sent, and an upload that may be complete is asked after before another one is begun.
+//! what goes along, [`info`] understands what the other side says of it afterwards. DEX knows no idempotency key, so
+//! that sending something once is ours to see to (dex-upload F-11): the URL of the upload over there is remembered
+//! before its first byte is sent, and an upload that may be complete is asked after before another one is begun.
 
 mod info;
 pub(super) mod metadata;
@@ -121,8 +121,8 @@ impl DexDestination {
         kept.keep(progress).await
     }
 
-    /// The upload is not there any more: it may have been taken away because it was complete; else another one is begun,
-    /// once (dex-upload F-05, F-11). Only an answer of the other side says that it was not.
+    /// The upload is not there any more: it may have been taken away because it was complete; else another one is
+    /// begun, once (dex-upload F-05, F-11). Only an answer of the other side says that it was not.
     async fn after_loss(
         &self,
         kept: &mut Kept,
@@ -169,7 +169,8 @@ impl DexDestination {
         }
     }
 
-    /// Asks until the other side says of an upload what is waited for, or has been asked for long enough: its last answer.
+    /// Asks until the other side says of an upload what is waited for, or has been asked for long enough: its last
+    /// answer.
     async fn poll(
         &self,
         url: &str,

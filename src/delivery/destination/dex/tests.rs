@@ -323,7 +323,8 @@ async fn f_11_info_is_asked_before_a_lost_upload_is_begun_anew() {
     assert!(!fake.methods().contains(&"POST".to_owned()));
 }
 
-/// A DEX that has an upload in whole and does not show it any more, where `/info` is asked `hidden` times before it says so.
+/// A DEX that has an upload in whole and does not show it any more, where `/info` is asked `hidden` times before it
+/// says so.
 async fn dex_that_is_slow_to_tell(hidden: usize, status: u16) -> (FakeTus, Job) {
     let asked = AtomicUsize::new(0);
     let fake = FakeTus::start_with(move |request, state| {

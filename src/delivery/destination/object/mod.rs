@@ -336,7 +336,8 @@ fn holder(bucket: &Bucket) -> Holder {
     if bucket.is_azure() { Holder::Azure } else { Holder::S3 }
 }
 
-/// How an object says which delivery made it, and when: whether it was asked for before, and how often it was delivered.
+/// How an object says which delivery made it, and when: whether it was asked for before, and how often it was
+/// delivered.
 fn delivery_label(id: DeliveryId, delivered_before: u32) -> String {
     if delivered_before == 0 { id.to_string() } else { format!("{id}/{delivered_before}") }
 }

@@ -41,8 +41,8 @@ impl Begun {
     }
 }
 
-/// Drops what was begun, as it was kept, where the service would keep it for ever; at Azure, which forgets it by itself,
-/// a repeat goes on with it.
+/// Drops what was begun, as it was kept, where the service would keep it for ever; at Azure, which forgets it by
+/// itself, a repeat goes on with it.
 pub(super) async fn give_up(bucket: &Bucket, kept: &[u8]) -> bool {
     match serde_json::from_slice::<Begun>(kept) {
         Ok(begun) if !bucket.is_azure() => {

@@ -2,8 +2,8 @@
 //! names. They know nothing of JSON: a plain value moves together with its extensions, a list appears with
 //! its first element and goes with its last, and a choice is written by its type.
 //!
-//! [`operation`] reads them, [`path`] their paths, [`resolve`] finds the elements, [`element`] changes them, and [`model`]
-//! says what R4 has where.
+//! [`operation`] reads them, [`path`] their paths, [`resolve`] finds the elements, [`element`] changes them, and
+//! [`model`] says what R4 has where.
 
 mod element;
 mod model;

@@ -144,8 +144,8 @@ pub(super) fn members_mut<'a>(resource: &'a mut Members, node: &[Segment]) -> Op
     node.iter().try_fold(resource, |members, segment| element::inside_mut(members, segment))
 }
 
-/// Where an element is in the model: the names that lead to it from the resource that it is in, which may be a contained
-/// one.
+/// Where an element is in the model: the names that lead to it from the resource that it is in, which may be a
+/// contained one.
 pub(super) fn place<'a>(resource: &'a Members, node: &'a [Segment]) -> Vec<&'a str> {
     let type_of = |members: &'a Members| members.get("resourceType").and_then(Value::as_str);
     let mut place: Vec<&str> = type_of(resource).into_iter().collect();

@@ -1,8 +1,8 @@
 //! Derives `profiles/r4/elements.tsv` from the published StructureDefinitions.
 //!
-//! The published collection holds more than R4: elements of later releases and of a vendor stand among those of
-//! 4.0.1. fhirbolt's tables, made from 4.0.1 as well, decide: what they do not know is left out, and what they know alone
-//! is in [`MISSING`].
+//! The published collection holds more than R4: elements of later releases and of a vendor stand among those of 4.0.1.
+//! fhirbolt's tables, made from 4.0.1 as well, decide: what they do not know is left out, and what they know alone is
+//! in [`MISSING`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;

@@ -8,7 +8,8 @@ use jiff::{Span, Timestamp};
 /// No zone is further from UTC.
 const WIDEST_OFFSET_SECONDS: i64 = 14 * 3600;
 
-/// Whether a `date`, `dateTime` or `instant` is later than another whatever is left open. What has no right form is not.
+/// Whether a `date`, `dateTime` or `instant` is later than another whatever is left open. What has no right form is
+/// not.
 pub(super) fn is_certainly_after(one: &str, other: &str) -> bool {
     let (Some(one), Some(other)) = (Range::of(one), Range::of(other)) else { return false };
     // Two texts without a zone are taken to be of the same one.

@@ -1,5 +1,5 @@
-//! What a payer wants signed: the provider's gateway attests what nobody has to sign in person, and the payer's verifies
-//! it.
+//! What a payer wants signed: the provider's gateway attests what nobody has to sign in person, and the payer's
+//! verifies it.
 
 use super::*;
 use crate::exchange::{search, settle};
