@@ -49,7 +49,7 @@ macro_rules! on_db {
 pub(crate) use on_db;
 
 /// Writes a statement into `$query`, the builder of its text and values, whose outcome nobody looks at. SQLite may run
-/// it later (`together.rs`), PostgreSQL runs it now. Values are pushed, never numbered.
+/// it later (`together.rs`), PostgreSQL runs it now. Values are pushed, never numbered, and it returns no rows.
 macro_rules! later_on_db {
     ($tx:expr, $query:ident => $body:expr) => {
         match $tx {

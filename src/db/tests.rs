@@ -99,6 +99,29 @@ async fn what_is_put_off_and_fails_harms_its_unit_and_no_neighbour() {
 }
 
 #[tokio::test]
+async fn what_is_put_off_and_refused_for_any_reason_leaves_no_lock() {
+    for_each_database(|db| async move {
+        for _ in 0..3 {
+            // No constraint that is told apart from others: a column that must have a value.
+            let refused = db.write::<_, (), DbError, _>((), |(), tx| {
+                Box::pin(async move {
+                    add_later(tx, "gone").await?;
+                    Ok(later_on_db!(tx, insert => {
+                        insert.push("INSERT INTO audit (id, tenant, owner, at, action, outcome) VALUES ('x', NULL, 'o', 1, 'a', 'b')");
+                    })?)
+                })
+            });
+            assert!(refused.await.is_err());
+            let next: Result<(), DbError> =
+                db.write((), |(), tx| Box::pin(async move { add(tx, "next").await?; Err(DbError::Closed) })).await;
+            assert!(matches!(next, Err(DbError::Closed)), "{next:?}");
+        }
+        assert_eq!(count(&db).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_unit_that_fails_forgets_what_it_put_off() {
     for_each_database(|db| async move {
         let outcome: Result<(), DbError> = db

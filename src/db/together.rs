@@ -7,17 +7,21 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 /// Bytes of text after which what was put off is run.
 const LONG: usize = 64 * 1024;
 
-/// Statements that wait to be run, with bare placeholders: `$1` would be the first value of them all. Dropping them
-/// forgets them.
+/// Statements that wait to be run, with bare placeholders (`$1` would be the first value of them all), and without
+/// rows to return. Dropping them forgets them.
 pub(crate) struct Later {
     waiting: Option<QueryBuilder<Sqlite>>,
     has_run: bool,
+    has_failed: bool,
 }
+
+/// The row that says that a commit was made.
+const COMMITTED: &str = "committed";
 
 impl Later {
     /// The begin of a transaction, which is put off too.
     pub(super) fn begin() -> Self {
-        Self { waiting: Some(QueryBuilder::new("BEGIN IMMEDIATE")), has_run: false }
+        Self { waiting: Some(QueryBuilder::new("BEGIN IMMEDIATE")), has_run: false, has_failed: false }
     }
 
     /// Where the next one is written.
@@ -37,7 +41,9 @@ impl Later {
         match self.waiting.take() {
             Some(mut waiting) => {
                 self.has_run = true;
-                waiting.build().execute(conn).await.map(drop)
+                let run = waiting.build().execute(conn).await.map(drop);
+                self.has_failed |= run.is_err();
+                run
             }
             None => Ok(()),
         }
@@ -54,13 +60,16 @@ impl Later {
     /// Runs them all and commits. After an error other than that of a constraint nobody knows how the connection
     /// stands.
     pub(super) async fn commit(&mut self, conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        if self.has_failed {
+            return Err(sqlx::Error::Configuration("a statement that was put off has failed".into()));
+        }
         // A connection whose thread has died answers a statement as if it returned nothing. The row says that this one
         // was run, and all before it.
-        self.next().push("COMMIT; SELECT 1");
+        self.next().push("COMMIT; SELECT '").push(COMMITTED).push("'");
         let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
         self.has_run = true;
-        let done: Option<i32> = waiting.build_query_scalar().fetch_optional(conn).await?;
-        done.map(drop).ok_or(sqlx::Error::WorkerCrashed)
+        let said: Option<String> = waiting.build_query_scalar().fetch_optional(conn).await?;
+        if said.as_deref() == Some(COMMITTED) { Ok(()) } else { Err(sqlx::Error::WorkerCrashed) }
     }
 }
 

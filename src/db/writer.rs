@@ -204,7 +204,9 @@ async fn run_in_transaction(
 /// Takes back a group after a statement that was put off, or the commit, has failed.
 async fn undo(later: Later, conn: &mut SqliteConnection, error: sqlx::Error) -> (Undone, bool) {
     let error = DbError::from(error);
-    // A constraint leaves the transaction open; whatever else it is may have ended it.
-    let is_sound = matches!(error, DbError::Constraint(_)) && later.rollback(conn).await.is_ok();
+    // Whatever it was, the lock must not be held on to until the connection is replaced.
+    let is_rolled_back = later.rollback(conn).await.is_ok();
+    // A constraint leaves the transaction as it was; of the rest nobody knows.
+    let is_sound = is_rolled_back && matches!(error, DbError::Constraint(_));
     (Undone::Database(error), !is_sound)
 }

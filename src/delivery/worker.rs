@@ -125,7 +125,7 @@ impl Deliveries {
             let lane = self.lane(&target);
             let mut slots = lane.free_slots(&self.shared, self.clock.now());
             if slots.is_empty() {
-                claimed.is_all = false;
+                claimed.is_all &= lane.is_open();
                 continue;
             }
             let limit = u32::try_from(slots.len()).unwrap_or(u32::MAX);

@@ -175,7 +175,7 @@ impl Exchange {
             })
             .await;
         if let Err(error) = written {
-            // If nobody knows whether there is a row, the next start looks.
+            // If nobody can say whether there is a row, the next start looks.
             if !error.leaves_commit_unknown() {
                 let _ = self.uploads.remove_bytes(&upload).await;
             }

@@ -75,8 +75,9 @@ impl Uploads {
         store::is_wanted(tx, id).await
     }
 
-    /// Removes the bytes of an upload that has ended. Those that a stored resource shares stay. What cannot be removed
-    /// is noted for [`Uploads::remove_left`]; if the gateway ends before, the next start sweeps it.
+    /// Removes the bytes of an upload that has ended or never was. Those of one that is there, and those that a stored
+    /// resource shares, stay. What cannot be removed is noted for [`Uploads::remove_left`]; if the gateway ends before,
+    /// the next start sweeps it.
     pub(crate) async fn remove_bytes(&self, upload: &Upload) -> Result<(), UploadError> {
         let removed = self.remove_now(upload).await;
         match &removed {
@@ -104,10 +105,12 @@ impl Uploads {
     }
 
     async fn remove_now(&self, upload: &Upload) -> Result<(), UploadError> {
-        let is_shared = {
+        let is_needed = {
             let mut reader = self.db.reader().await?;
-            content::exists(&mut reader.tx(), upload.id).await?
+            let mut tx = reader.tx();
+            // An upload that nobody was sure of may exist after all.
+            content::exists(&mut tx, upload.id).await? || store::exists(&mut tx, upload.id).await?
         };
-        if is_shared { Ok(()) } else { Ok(self.blobs.remove(&upload.key).await?) }
+        if is_needed { Ok(()) } else { Ok(self.blobs.remove(&upload.key).await?) }
     }
 }

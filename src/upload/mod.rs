@@ -32,7 +32,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -43,6 +42,7 @@ use crate::id::UploadId;
 use crate::report::{self, Report, Stage};
 
 pub(crate) use append::{AppendRequest, Appended, Ended};
+use blob::BlobError;
 pub(crate) use blob::{BlobStore, FileBlobs, ObjectBlobs, Segment, StorageKey};
 pub(crate) use checksum::{
     CHECKSUM_ALGORITHMS, ChecksumError, ChecksumTrailer, ExpectedChecksum, UploadChecksum,
@@ -132,6 +132,7 @@ impl Uploads {
     /// # Errors
     /// The store failed; what it took is removed, then or later.
     pub(crate) async fn store_whole(&self, upload: &Upload, bytes: Bytes) -> Result<[u8; 32], UploadError> {
+        let expected = bytes.len() as u64;
         let stored = async {
             let mut writer = self.blobs.append(&upload.key, 0).await?;
             let written = match writer.write(bytes).await {
@@ -139,12 +140,13 @@ impl Uploads {
                 Err(error) => Err(error),
             };
             writer.abandon().await;
-            written
+            written?.ok_or(BlobError::Short { expected, found: 0 })
         };
         match stored.await {
-            Ok(segment) => Ok(segment.map_or_else(|| Sha256::digest(b"").into(), |segment| segment.sha256)),
+            Ok(segment) => Ok(segment.sha256),
             Err(error) => {
-                let _ = self.remove_bytes(upload).await;
+                // Not remembered for later: an upload may begin under the same key.
+                let _ = self.blobs.remove(&upload.key).await;
                 Err(error.into())
             }
         }

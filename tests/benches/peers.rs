@@ -2,9 +2,9 @@
 //! on the same disk in the same run. Ours answers when bytes and rows are on stable storage, and delivers each file
 //! behind that; theirs does neither.
 //!
-//! `cargo bench --bench peers` (Node.js installs the server; `-- large` or `-- small` runs one of the two). Promised
+//! `cargo bench --bench peers` (Node.js installs the server; `-- large` or `-- small` runs one of the two). Wanted
 //! are, for 1 GiB in 8 MiB chunks, 1 × the other server and 0.75 × `dd bs=8M oflag=dsync`, and for 1,000 files of 20 KB
-//! over one connection 4 × the other server.
+//! over one connection 4 × the other server, which is not reached (README, "How fast").
 
 #[expect(dead_code, reason = "the benches need a part of what the tests share")]
 #[path = "../it/support/mod.rs"]

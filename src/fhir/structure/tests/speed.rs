@@ -1,5 +1,5 @@
-//! How long a check takes; run by hand, in release: `cargo test --release --lib structure::tests::speed -- --ignored
-//! --nocapture`.
+//! How long a check takes; run by hand, in release:
+//! `cargo test --release --lib structure::tests::speed -- --ignored --nocapture`.
 
 use std::io::Write as _;
 use std::time::Instant;
