@@ -140,6 +140,22 @@ fn piece(bytes: &[u8]) -> Result<Bytes, ()> {
     Ok(Bytes::copy_from_slice(bytes))
 }
 
+/// What was noted for removal while nobody was sure of it stays if it has come to be.
+#[tokio::test]
+async fn bytes_of_an_upload_that_is_there_are_not_removed() {
+    for_each_database(|db| async move {
+        let store = fresh(&db, 4);
+        let id = store.create(3).await;
+        let upload = store.uploads.find(&access(), id).await.expect("it reads").expect("it exists");
+        store.append(id, 0, vec![piece(b"abc")]).await.expect("it is taken");
+        store.uploads.remove_later(&upload);
+        store.uploads.remove_left().await;
+        store.uploads.remove_bytes(&upload).await.expect("there is nothing to do");
+        assert_eq!(store.content(id).await.expect("it reads").0, b"abc");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn every_statement_prepares_on_both_databases() {
     for_each_database(|db| async move { assert_prepares(&db, store::STATEMENTS).await }).await;
