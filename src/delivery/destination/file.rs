@@ -76,8 +76,8 @@ impl Destination for FileDestination {
             manifest: self.settings.metadata_sidecar.then(|| request.manifest.to_vec()),
         };
         if copy.length <= SHORT {
-            // All of it is at hand before a thread is asked for, which then waits for nothing. Dropping this future does
-            // not end a copy that has begun: as after a crash, the next attempt finds what it left.
+            // All of it is at hand before a thread is asked for, which then waits for nothing. Dropping this future
+            // does not end a copy that has begun: as after a crash, the next attempt finds what it left.
             let arrived = gather(request.source).await?;
             return in_thread(move || copy.run(arrived.into_iter())).await;
         }
