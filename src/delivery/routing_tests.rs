@@ -184,10 +184,8 @@ routing_groups:
     ];
     assert_eq!(problems, expected);
     assert_eq!(routing("[]").unwrap_err(), ["d.yml: must be a map with targets and routing_groups"]);
-    assert_eq!(
-        routing("targets: $UNSET").unwrap_err()[0],
-        "d.yml: the environment variable UNSET is not set"
-    );
+    let unset = "targets: {a: {name: a, type: file, path: $UNSET}}";
+    assert_eq!(routing(unset).unwrap_err(), ["d.yml: the environment variable UNSET is not set"]);
     assert_eq!(routing("a: [").unwrap_err().len(), 1);
 }
 
