@@ -72,6 +72,9 @@ pub enum AppError {
     /// The upload store cannot be used.
     #[error("upload.store_url: {0}")]
     UploadStore(String),
+    /// The journal of uploads cannot be opened.
+    #[error("data_dir: the journal of uploads cannot be opened: {0}")]
+    Journal(io::Error),
     /// The upstream FHIR server cannot be called.
     #[error("fhir.upstream: {0}")]
     Upstream(String),
@@ -263,14 +266,21 @@ async fn exchange(
 ) -> Result<Arc<Exchange>, AppError> {
     let Files { dex, upstream, partners, signatures, store } = files;
     let is_shared = db.dialect() != Dialect::Sqlite;
-    let uploads = Arc::new(Uploads::new(
+    // What may be lost with this machine, or is seen by other gateways, is not acknowledged from a file of ours.
+    let is_ours_alone = !is_shared && matches!(store, storage::Store::Folder(_));
+    let takes_entries = config.upload.journal && is_ours_alone;
+    let mut uploads = Uploads::new(
         db.clone(),
         clock.clone(),
         storage::blob_store(config, store, clock, is_shared)?,
         wiring::upload_settings(config),
         lifecycle.tracker().clone(),
-    ));
+    );
     uploads.tie_store().await?;
+    if let Some(journal) = storage::journal(config, db, takes_entries).await? {
+        uploads = uploads.with_journal(journal);
+    }
+    let uploads = Arc::new(uploads);
     let routing = &dex.rules.routing;
     let folders = storage::file_targets(config, routing);
     for (name, target) in &folders {
@@ -344,12 +354,17 @@ fn start_workers(exchange: &Arc<Exchange>, lifecycle: &Lifecycle) {
     lifecycle.spawn("delivery worker", deliveries.run(lifecycle.tracker().clone(), lifecycle.soft().clone()));
     lifecycle.spawn("agenda worker", exchange.clone().follow_agenda(lifecycle.soft().clone()));
     lifecycle.spawn("export worker", exchange.clone().run_exports(lifecycle.soft().clone()));
+    lifecycle.spawn("upload journal", exchange.clone().redeem_uploads(lifecycle.soft().clone()));
     lifecycle.spawn("retention worker", exchange.clone().retain(lifecycle.soft().clone()));
     lifecycle.spawn("report publisher", exchange.reports.clone().run(lifecycle.soft().clone()));
-    let uploads = exchange.uploads.clone();
+    let (uploads, stopping) = (exchange.uploads.clone(), lifecycle.soft().clone());
     // Looking at every file may take long; nobody has to wait for it.
     lifecycle.tracker().spawn(async move {
-        match uploads.sweep().await {
+        let swept = tokio::select! {
+            swept = uploads.sweep() => swept,
+            () = stopping.cancelled() => return,
+        };
+        match swept {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "removed bytes that no upload names"),
             Err(error) => tracing::warn!(%error, "the upload store cannot be swept"),

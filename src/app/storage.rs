@@ -5,18 +5,21 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::AppError;
 use super::wiring::is_durable;
 use crate::clock::{SharedClock, Timestamp};
 use crate::config::{Config, Secret, StoreConfig, StorePlace, environment};
+use crate::db::Db;
 use crate::delivery::{
     ClashPolicy, FileDestination, FileSettings, ObjectDestination, ObjectSettings, Routing, TargetConfig,
 };
+use crate::id::UploadId;
 use crate::manifest::ConfigProblem;
 use crate::outbound::Reach;
 use crate::outbound::bucket::{
     AzureCredential, AzureSettings, Bucket, BucketProblem, BucketSettings, Place, S3Settings,
 };
-use crate::upload::{BlobStore, FileBlobs, ObjectBlobs, UploadError};
+use crate::upload::{BlobStore, FileBlobs, Journal, ObjectBlobs, UploadError, Uploads};
 
 /// A day in nanoseconds. No request takes longer to come in: what is older and known to nobody was left by a crash.
 const LONGEST_REQUEST: i64 = 24 * 60 * 60 * 1_000_000_000;
@@ -112,6 +115,38 @@ pub(super) fn blob_store(
             Ok(Arc::new(ObjectBlobs::new(bucket, &prefix, is_shared.then_some(a_day_ago))))
         }
     }
+}
+
+/// The gateway's journal of small uploads. One that takes no new entries is only there if an earlier gateway left one.
+pub(super) async fn journal(
+    config: &Config,
+    db: &Db,
+    takes_entries: bool,
+) -> Result<Option<Journal>, AppError> {
+    let root = config.data_dir.join("journal");
+    let known = Uploads::journals(&mut db.reader().await?.tx()).await?;
+    let found = known.into_iter().find(|(id, _)| root.join(id).is_dir());
+    for other in std::fs::read_dir(&root).into_iter().flatten().flatten() {
+        if found.as_ref().is_none_or(|(id, _)| other.file_name() != **id) {
+            // Whatever it holds was acknowledged for another database, or for this one as it was before a restore.
+            tracing::warn!(journal = ?other.file_name(), "a journal that this database does not know is left alone");
+        }
+    }
+    let (id, redeemed) = match found {
+        Some(found) => found,
+        None if takes_entries => {
+            let id = UploadId::new().to_string();
+            db.write(id.clone(), |id, tx| Box::pin(Uploads::insert_journal(tx, id))).await?;
+            (id, 0)
+        }
+        None => return Ok(None),
+    };
+    let journal = Journal::open(root.join(&id), &id, is_durable(config), redeemed);
+    let journal = journal.map_err(AppError::Journal)?;
+    if !takes_entries {
+        journal.close();
+    }
+    Ok(Some(journal))
 }
 
 fn s3_store(

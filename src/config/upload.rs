@@ -24,6 +24,9 @@ pub struct UploadConfig {
     /// … or after this time, whichever comes first.
     #[serde(rename = "checkpoint_interval_ms", deserialize_with = "unit::milliseconds")]
     pub checkpoint_interval: Duration,
+    /// Whether small uploads are acknowledged from a journal, before they have rows; only where one gateway has a
+    /// database and a folder for itself.
+    pub journal: bool,
     /// How long an upload that is not complete is kept after its last byte; zero is for ever.
     #[serde(rename = "expiry_hours", deserialize_with = "unit::hours")]
     pub expiry: Duration,

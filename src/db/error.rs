@@ -55,6 +55,13 @@ impl DbError {
         matches!(self, Self::Unavailable(_) | Self::Closed)
     }
 
+    /// The disk failed under something that the database answers for.
+    pub(crate) fn disk(error: std::io::Error) -> Self {
+        let is_full = error.kind() == std::io::ErrorKind::StorageFull;
+        let error = SharedError::new(sqlx::Error::Io(error));
+        if is_full { Self::Full(error) } else { Self::Unavailable(error) }
+    }
+
     /// A stored value that cannot be read.
     pub(crate) fn inconsistent(table: &'static str, column: &'static str, row: impl Display) -> Self {
         Self::Inconsistent { table, column, row: row.to_string() }

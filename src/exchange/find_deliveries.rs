@@ -22,6 +22,7 @@ impl Exchange {
         access: &Access,
         filter: &DeliveryFilter,
     ) -> Result<u64, DbError> {
+        self.uploads.rows_of_all(access).await;
         let mut reader = self.db.reader().await?;
         delivery::count(&mut reader.tx(), access, filter).await
     }
@@ -34,6 +35,7 @@ impl Exchange {
         after: Option<DeliveryId>,
         limit: u32,
     ) -> Result<DeliveryPage, DbError> {
+        self.uploads.rows_of_all(access).await;
         let mut reader = self.db.reader().await?;
         let mut found =
             delivery::search(&mut reader.tx(), access, filter, after, limit.saturating_add(1)).await?;

@@ -40,6 +40,7 @@ impl Exchange {
         access: &Access,
         id: UploadId,
     ) -> Result<Vec<Delivery>, DbError> {
+        self.uploads.row_of(access, id).await?;
         let mut reader = self.db.reader().await?;
         delivery::list(&mut reader.tx(), access, id).await
     }
@@ -50,6 +51,7 @@ impl Exchange {
         access: &Access,
         id: UploadId,
     ) -> Result<Vec<StoredReport>, DbError> {
+        self.uploads.row_of(access, id).await?;
         let mut reader = self.db.reader().await?;
         report::list(&mut reader.tx(), access, id).await
     }

@@ -53,6 +53,7 @@ pub(crate) mod operation;
 pub(crate) mod precondition;
 pub(crate) mod read_binary;
 pub(crate) mod receive_upload;
+mod redeem_upload;
 pub(crate) mod redeliver;
 pub(crate) mod redeliver_many;
 mod remind_task;

@@ -3,6 +3,7 @@
 //! a refused creation leaves its two reports and nothing else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
@@ -16,13 +17,15 @@ use crate::delivery::Routing;
 use crate::id::UploadId;
 use crate::manifest::{FieldError, ManifestFields, RejectedManifest, SenderManifest, verify};
 use crate::report::{self, Report, ReportIssue, ReportStatus, Stage};
+use crate::screening::Screened;
 use crate::upload::{
-    AppendRequest, Appended, Concat, Door, Ended, ExpectedChecksum, Upload, UploadError, UploadState,
+    AppendRequest, Appended, Concat, Door, Ended, ExpectedChecksum, SMALL, Upload, UploadError, UploadState,
     Uploads, progress, stream_fields,
 };
 
-/// The most bytes of an upload that is gathered before it is created, so that one commit makes all of it true.
-const SMALL: u64 = 64 * 1024;
+/// How long the bytes of a small upload are gathered that exists already. Those of a slower line are acknowledged as
+/// they come.
+const PROMPT: Duration = Duration::from_millis(50);
 
 /// An upload that a sender wants.
 #[derive(Debug)]
@@ -119,12 +122,8 @@ impl Exchange {
         let FirstBytes { declared, checksum, mut body } = first;
         let may_be_small = checksum.is_none() && !upload.is_partial();
         if let Some(length) = upload.length.filter(|length| may_be_small && (1..=SMALL).contains(length)) {
-            body = match self.take_small(body, length).await {
-                Ok(bytes) => {
-                    let exchange = self.clone();
-                    let created = self.outlive(async move { exchange.create_whole(upload, bytes).await });
-                    return created.await.unwrap_or(Err(DbError::Closed));
-                }
+            body = match self.take_small(body, length, None).await {
+                Ok(bytes) => return self.create_whole(upload, bytes).await,
                 Err(body) => body,
             };
         }
@@ -134,13 +133,21 @@ impl Exchange {
         Ok((creation, Some(self.append_upload(append, body).await)))
     }
 
-    /// All of a body that has `length` bytes; any other comes back as if nothing had been read of it.
-    async fn take_small(&self, mut body: Body, length: u64) -> Result<Bytes, Body> {
+    /// All of a body that has `length` bytes, and comes `within` this time; any other comes back as if nothing had been
+    /// read of it.
+    async fn take_small(&self, mut body: Body, length: u64, within: Option<Duration>) -> Result<Bytes, Body> {
         let mut gathered = BytesMut::new();
+        let mut late = std::pin::pin!(async {
+            match within {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        });
         let next = loop {
             let next = tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => break None,
+                () = &mut late => break None,
                 next = body.next() => next,
             };
             match next {
@@ -157,6 +164,21 @@ impl Exchange {
     /// Creates an upload that is complete; without bytes if the store does not take them.
     async fn create_whole(self: &Arc<Self>, upload: Upload, bytes: Bytes) -> Result<CreatedWith, DbError> {
         let screened = self.screen_whole(&upload, &bytes);
+        if self.may_enter(&upload) && self.uploads.enter_whole(&upload, &bytes, self.clock.now()).await? {
+            return Ok(created_whole(upload.id, bytes.len() as u64));
+        }
+        let exchange = self.clone();
+        let created = self.outlive(async move { exchange.store_whole(upload, bytes, screened).await });
+        created.await.unwrap_or(Err(DbError::Closed))
+    }
+
+    /// The same without the journal.
+    async fn store_whole(
+        self: &Arc<Self>,
+        upload: Upload,
+        bytes: Bytes,
+        screened: Option<Screened>,
+    ) -> Result<CreatedWith, DbError> {
         let offset = bytes.len() as u64;
         let sha256 = match self.uploads.store_whole(&upload, bytes).await {
             Ok(sha256) => sha256,
@@ -182,8 +204,7 @@ impl Exchange {
             return Err(error);
         }
         self.announce_finished();
-        let reception = Reception { offset, is_complete: true, expires_at: None, ended: Ended::Whole };
-        Ok((Creation::Created { id: upload.id, expires_at: None }, Some(Ok(reception))))
+        Ok(created_whole(upload.id, offset))
     }
 
     /// What an upload begins as, unless its manifest is refused.
@@ -213,6 +234,9 @@ impl Exchange {
     async fn insert_upload(self: &Arc<Self>, upload: Upload) -> Result<Creation, DbError> {
         let (id, now, mut expires_at) = (upload.id, upload.created_at, upload.expires_at);
         let (length, is_partial) = (upload.length, upload.is_partial());
+        if self.may_enter(&upload) && self.uploads.enter(&upload).await? {
+            return Ok(Creation::Created { id, expires_at });
+        }
         let unit = NewUpload { upload, now };
         if length == Some(0) {
             // An upload without bytes is complete at once (T-14).
@@ -263,18 +287,44 @@ impl Exchange {
 
     /// Appends a body to an upload and, if that was the last of it, finishes the upload.
     ///
-    /// *Cancellation*: the append goes on; what arrived counts.
+    /// *Cancellation*: the append goes on; what arrived counts, unless it is the beginning of a small upload that
+    /// arrived a moment ago.
     pub(crate) async fn append_upload(
         self: &Arc<Self>,
         request: AppendRequest,
         body: Body,
     ) -> Result<Reception, UploadError> {
+        let body = match self.enter_bytes(&request, body).await? {
+            Ok(reception) => return Ok(reception),
+            Err(body) => body,
+        };
         let exchange = self.clone();
         self.outlive(async move {
             let appended = exchange.uploads.append(request, body, &exchange.stopping).await?;
             exchange.acknowledge(appended).await
         })
         .await?
+    }
+
+    /// Enters a body that is all of a small upload and comes at once; any other comes back as if nothing had been read
+    /// of it.
+    async fn enter_bytes(
+        &self,
+        request: &AppendRequest,
+        body: Body,
+    ) -> Result<Result<Reception, Body>, DbError> {
+        let Some(upload) = self.uploads.awaits_all_of(request) else { return Ok(Err(body)) };
+        let length = upload.length.unwrap_or_default();
+        let bytes = match self.take_small(body, length, Some(PROMPT)).await {
+            Ok(bytes) => bytes,
+            Err(body) => return Ok(Err(body)),
+        };
+        // What cannot be looked at is not taken either.
+        self.screen_whole(&upload, &bytes);
+        if !self.uploads.enter_bytes(&request.access, upload, &bytes).await? {
+            return Ok(Err(stream::iter([Ok(bytes)]).boxed()));
+        }
+        Ok(Ok(Reception { offset: length, is_complete: true, expires_at: None, ended: Ended::Whole }))
     }
 
     async fn acknowledge(self: &Arc<Self>, appended: Appended<BodyError>) -> Result<Reception, UploadError> {
@@ -301,6 +351,12 @@ impl Exchange {
         Ok(Reception { offset, is_complete, expires_at, ended })
     }
 
+    /// Whether an upload may be acknowledged before its deliveries exist: not where one must keep its place behind
+    /// others that come another way.
+    fn may_enter(&self, upload: &Upload) -> bool {
+        self.deliveries_of(upload).iter().all(|delivery| delivery.ordering_key.is_none())
+    }
+
     /// Whether an upload with this manifest goes anywhere.
     pub(crate) fn is_routed(&self, manifest: &SenderManifest) -> bool {
         let (id, route) = (manifest.data_stream_id(), manifest.data_stream_route());
@@ -322,6 +378,12 @@ impl Exchange {
             .write((stream, reports), |(stream, reports), tx| Box::pin(report::record(tx, stream, reports)))
             .await
     }
+}
+
+/// What a creation comes to whose bytes all came with it.
+fn created_whole(id: UploadId, offset: u64) -> CreatedWith {
+    let reception = Reception { offset, is_complete: true, expires_at: None, ended: Ended::Whole };
+    (Creation::Created { id, expires_at: None }, Some(Ok(reception)))
 }
 
 /// Refuses a manifest that a target could not keep with the object: after the last byte it would be too late.

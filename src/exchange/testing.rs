@@ -24,7 +24,7 @@ use crate::delivery::{
 };
 use crate::id::UploadId;
 use crate::manifest::{ManifestFields, StreamConfigs};
-use crate::upload::{AppendRequest, Ended, Expiry, FileBlobs, UploadSettings, Uploads};
+use crate::upload::{AppendRequest, Ended, Expiry, FileBlobs, Journal, UploadSettings, Uploads};
 
 /// A gateway without its edge.
 pub(super) struct Gateway {
@@ -39,7 +39,33 @@ impl Gateway {
     }
 
     pub(super) fn with(db: &Db, change: impl FnOnce(&mut Exchange)) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::within(tempfile::tempdir().expect("a temporary folder"), db, None, change)
+    }
+
+    /// One whose small uploads go through a journal, which is redeemed up to the number that the database says.
+    pub(super) async fn with_journal(folder: tempfile::TempDir, db: &Db) -> Self {
+        let mut reader = db.reader().await.expect("a reader");
+        let known = Uploads::journals(&mut reader.tx()).await.expect("it reads");
+        drop(reader);
+        let found = known.into_iter().find(|(id, _)| folder.path().join(id).is_dir());
+        let (id, redeemed) = if let Some(found) = found {
+            found
+        } else {
+            let id = UploadId::new().to_string();
+            let inserted = db.write(id.clone(), |id, tx| Box::pin(Uploads::insert_journal(tx, id)));
+            inserted.await.map_err(|error: DbError| error).expect("it is inserted");
+            (id, 0)
+        };
+        let journal = Journal::open(folder.path().join(&id), &id, false, redeemed).expect("it opens");
+        Self::within(folder, db, Some(journal), |_| {})
+    }
+
+    fn within(
+        folder: tempfile::TempDir,
+        db: &Db,
+        journal: Option<Journal>,
+        change: impl FnOnce(&mut Exchange),
+    ) -> Self {
         let start = Timestamp::parse_rfc3339("2026-05-05T14:03:22Z").expect("an instant");
         let clock = Arc::new(ManualClock::new(start));
         let blobs = FileBlobs::open(folder.path().join("uploads"), false).expect("the store opens");
@@ -50,8 +76,11 @@ impl Gateway {
             checkpoint_interval: Duration::from_hours(1),
             expiry: Expiry::new(Duration::from_hours(24), &std::collections::BTreeMap::new()),
         };
-        let uploads =
-            Arc::new(Uploads::new(db.clone(), clock.clone(), Arc::new(blobs), settings, tracker.clone()));
+        let uploads = Uploads::new(db.clone(), clock.clone(), Arc::new(blobs), settings, tracker.clone());
+        let uploads = Arc::new(match journal {
+            Some(journal) => uploads.with_journal(journal),
+            None => uploads,
+        });
         let local = FileDestination::new(FileSettings {
             root: folder.path().join("delivered"),
             clash_policy: crate::delivery::ClashPolicy::SuffixUploadId,
@@ -166,7 +195,9 @@ impl Gateway {
     }
 
     pub(super) async fn append(&self, id: UploadId, offset: u64, bytes: &[u8]) -> u64 {
-        let request = AppendRequest::new(Caller::anonymous().access(), id, offset);
+        let declared = Some(bytes.len() as u64);
+        let request =
+            AppendRequest { declared, ..AppendRequest::new(Caller::anonymous().access(), id, offset) };
         let reception = self.exchange.append_upload(request, body_of(bytes)).await.expect("it appends");
         assert!(matches!(reception.ended, Ended::Whole));
         reception.offset

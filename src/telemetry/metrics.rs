@@ -36,6 +36,9 @@ const SCANS_WAITING: &str = "cdex_scans_waiting";
 /// Bulk exports that have ended, by `result` (`complete`, `failed`, `removed`) (counter).
 const EXPORTS: &str = "cdex_exports_total";
 
+/// Uploads that were acknowledged from the journal and cannot be stored yet (gauge): above 0 it needs somebody.
+const JOURNAL_STUCK: &str = "cdex_journal_stuck";
+
 /// Uploads that have ended without being complete, or were removed, by `reason` (`expired`, `terminated`) (counter).
 const ENDED_UPLOADS: &str = "cdex_uploads_ended_total";
 
@@ -110,6 +113,11 @@ pub(crate) fn count_scans(verdict: &'static str) {
 /// Shows how many uploads wait for the scanner.
 pub(crate) fn observe_scans_waiting(count: u64) {
     metrics::gauge!(SCANS_WAITING).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+/// Shows how many uploads were acknowledged from the journal and cannot be stored yet.
+pub(crate) fn observe_journal_stuck(count: usize) {
+    metrics::gauge!(JOURNAL_STUCK).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }
 
 /// Counts bulk exports that have ended.

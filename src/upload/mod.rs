@@ -6,6 +6,9 @@
 //! other uploads ([`concatenate`](Uploads::concatenate)), and leave through a [`Source`]. An upload can [`end`] without
 //! ever being complete: it expires, or its sender removes it. This stage moves offsets; what it means that an upload is
 //! complete is `exchange`'s business, which calls [`Uploads::complete`] in the transaction that makes it true.
+//!
+//! Small uploads are acknowledged from a [`Journal`], where there is one, and [`enter`] it before they are anything
+//! else.
 
 mod append;
 pub(crate) mod blob;
@@ -13,10 +16,12 @@ mod checksum;
 mod concat;
 mod content;
 mod end;
+mod enter;
 mod error;
 mod expiry;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod journal;
 mod lock;
 mod metadata;
 mod model;
@@ -32,6 +37,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -42,15 +48,16 @@ use crate::id::UploadId;
 use crate::report::{self, Report, Stage};
 
 pub(crate) use append::{AppendRequest, Appended, Ended};
-use blob::BlobError;
 pub(crate) use blob::{BlobStore, FileBlobs, ObjectBlobs, Segment, StorageKey};
 pub(crate) use checksum::{
     CHECKSUM_ALGORITHMS, ChecksumError, ChecksumTrailer, ExpectedChecksum, UploadChecksum,
 };
 pub(crate) use concat::{ConcatError, Concatenated};
 pub(crate) use content::{Content, ContentReader};
+pub(crate) use enter::SMALL;
 pub(crate) use error::UploadError;
 pub(crate) use expiry::Expiry;
+pub(crate) use journal::{Group, Journal};
 pub(crate) use lock::Lock;
 pub(crate) use metadata::{MetadataMode, UploadMetadata};
 pub(crate) use model::{Concat, Door, Upload, UploadState, stream_fields};
@@ -82,6 +89,7 @@ pub(crate) struct Uploads {
     settings: UploadSettings,
     tracker: TaskTracker,
     unremoved: Unremoved,
+    journal: Option<Journal>,
 }
 
 impl Uploads {
@@ -95,7 +103,7 @@ impl Uploads {
         tracker: TaskTracker,
     ) -> Self {
         let (locks, unremoved) = (Arc::default(), Unremoved::default());
-        Self { db, clock, blobs, locks, settings, tracker, unremoved }
+        Self { db, clock, blobs, locks, settings, tracker, unremoved, journal: None }
     }
 
     /// The most bytes that an upload may have.
@@ -105,8 +113,18 @@ impl Uploads {
 
     /// Looks an upload up.
     pub(crate) async fn find(&self, access: &Access, id: UploadId) -> Result<Option<Upload>, DbError> {
+        self.row_of(access, id).await?;
         let mut reader = self.db.reader().await?;
         store::find(&mut reader.tx(), access, id).await
+    }
+
+    /// Looks an upload up as it was acknowledged, without waiting for it to be redeemed: whoever asks the database
+    /// about it next may find less.
+    pub(crate) async fn look(&self, access: &Access, id: UploadId) -> Result<Option<Upload>, DbError> {
+        match self.journal.as_ref().and_then(|journal| journal.find(access, id)) {
+            Some(upload) => Ok(Some(upload)),
+            None => self.find(access, id).await,
+        }
     }
 
     /// Makes uploads exist: open ones without bytes, or complete ones, whose bytes are one segment.
@@ -132,18 +150,9 @@ impl Uploads {
     /// # Errors
     /// The store failed; what it took is removed, then or later.
     pub(crate) async fn store_whole(&self, upload: &Upload, bytes: Bytes) -> Result<[u8; 32], UploadError> {
-        let expected = bytes.len() as u64;
-        let stored = async {
-            let mut writer = self.blobs.append(&upload.key, 0).await?;
-            let written = match writer.write(bytes).await {
-                Ok(()) => writer.checkpoint().await,
-                Err(error) => Err(error),
-            };
-            writer.abandon().await;
-            written?.ok_or(BlobError::Short { expected, found: 0 })
-        };
-        match stored.await {
-            Ok(segment) => Ok(segment.sha256),
+        let sha256 = Sha256::digest(&bytes).into();
+        match self.blobs.store(vec![(upload.key.clone(), bytes)]).await {
+            Ok(()) => Ok(sha256),
             Err(error) => {
                 // Not remembered for later: an upload may begin under the same key.
                 let _ = self.blobs.remove(&upload.key).await;
@@ -255,8 +264,13 @@ impl Uploads {
         store::full_but_open(&mut reader.tx()).await
     }
 
-    /// Removes bytes that a crash left without a row to name them; returns how many blobs.
+    /// Removes bytes that a crash left without a row to name them; returns how many blobs. It waits until what the
+    /// crash left in the journal is redeemed.
     pub(crate) async fn sweep(&self) -> Result<usize, UploadError> {
+        // The blobs of what is redeemed just now have no row yet.
+        if let Some(journal) = &self.journal {
+            journal.wait_for_left_over().await;
+        }
         let mut removed = 0;
         for key in self.blobs.left_over().await? {
             let Some(id) = key.upload_id() else { continue };

@@ -80,6 +80,12 @@ const SEGMENTS: &str = "SELECT first_byte, length, sha256 FROM segment WHERE upl
 const EXISTS: &str =
     "SELECT COUNT(*) FROM upload WHERE id = $1 AND state NOT IN ('expired', 'terminated', 'retired')";
 
+const IS_KNOWN: &str = "SELECT COUNT(*) FROM upload WHERE id = $1";
+const JOURNALS: &str = "SELECT id, redeemed FROM upload_journal";
+const INSERT_JOURNAL: &str =
+    "INSERT INTO upload_journal (id, tenant, owner, redeemed) VALUES ($1, '', '', 0)";
+const REDEEM: &str = "UPDATE upload_journal SET redeemed = $2 WHERE redeemed < $1 AND id = $3";
+
 const STORE_ID: &str = "SELECT id FROM upload_store";
 const INSERT_STORE_ID: &str = "INSERT INTO upload_store (id, tenant, owner) VALUES ($1, '', '')";
 
@@ -100,6 +106,10 @@ pub(super) const STATEMENTS: &[&str] = &[
     MARK_DAMAGED,
     SEGMENTS,
     EXISTS,
+    IS_KNOWN,
+    JOURNALS,
+    INSERT_JOURNAL,
+    REDEEM,
     STORE_ID,
     INSERT_STORE_ID,
 ];
@@ -442,6 +452,40 @@ pub(super) async fn exists(tx: &mut Tx<'_>, id: UploadId) -> Result<bool, DbErro
     let count: i64 =
         on_db!(tx, conn => sqlx::query_scalar(EXISTS).bind(id.to_string()).fetch_one(conn).await)?;
     Ok(count > 0)
+}
+
+/// Whether any tenant has a row of this id, whatever it says; only the redemption of a crashed gateway's journal asks
+/// without an owner.
+pub(super) async fn is_known(tx: &mut Tx<'_>, id: UploadId) -> Result<bool, DbError> {
+    let count: i64 =
+        on_db!(tx, conn => sqlx::query_scalar(IS_KNOWN).bind(id.to_string()).fetch_one(conn).await)?;
+    Ok(count > 0)
+}
+
+/// The journals that the database knows, and up to which number the entries of each are redeemed; they belong to no
+/// tenant.
+pub(super) async fn journals(tx: &mut Tx<'_>) -> Result<Vec<(String, u64)>, DbError> {
+    let rows: Vec<(String, i64)> = on_db!(tx, conn => sqlx::query_as(JOURNALS).fetch_all(conn).await)?;
+    rows.into_iter()
+        .map(|(id, redeemed)| match redeemed.try_into() {
+            Ok(redeemed) => Ok((id, redeemed)),
+            Err(_) => Err(DbError::inconsistent("upload_journal", "redeemed", id)),
+        })
+        .collect()
+}
+
+pub(super) async fn insert_journal(tx: &mut Tx<'_>, id: &str) -> Result<(), DbError> {
+    on_db!(tx, conn => sqlx::query(INSERT_JOURNAL).bind(id).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
+/// Moves the number of a journal behind the entries from `first` to `last`; `false` if it is there already.
+pub(super) async fn redeem(tx: &mut Tx<'_>, id: &str, (first, last): (u64, u64)) -> Result<bool, DbError> {
+    let moved = on_db!(tx, conn => {
+        let query = sqlx::query(REDEEM).bind(column(first)).bind(column(last)).bind(id);
+        query.execute(conn).await.map(|done| done.rows_affected())
+    })?;
+    Ok(moved == 1)
 }
 
 /// The mark of the store that the rows belong to; belongs to no tenant.

@@ -4,7 +4,7 @@
 //!
 //! `cargo bench --bench peers` (Node.js installs the server; `-- large` or `-- small` runs one of the two). Wanted
 //! are, for 1 GiB in 8 MiB chunks, 1 × the other server and 0.75 × `dd bs=8M oflag=dsync`, and for 1,000 files of 20 KB
-//! over one connection 4 × the other server, which is not reached (README, "How fast").
+//! over one connection 4 × the other server, which not every run reaches (README, "How fast").
 
 #[expect(dead_code, reason = "the benches need a part of what the tests share")]
 #[path = "../it/support/mod.rs"]

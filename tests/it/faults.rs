@@ -84,6 +84,49 @@ fn a_full_disk_is_507_and_everything_goes_on_when_there_is_space_again() {
     assert_eq!(rows::count(&gateway, "upload"), 2, "the refused submission left nothing");
 }
 
+/// W-38, D-01: small uploads are acknowledged before they have a file of their own.
+#[test]
+fn small_uploads_that_a_full_disk_took_are_delivered_when_there_is_space_again() {
+    let mut gateway = Gateway::prepare(&[IMPATIENT]);
+    let Some(_disk) = Disk::mount(&gateway.data_dir(), 40) else { return };
+    gateway.launch();
+    let content = Random::new(32).bytes(20_000);
+    let create = || {
+        let creation = tus::request("POST", "/upload/files")
+            .header("Upload-Length", &content.len().to_string())
+            .header("Upload-Metadata", &tus::metadata(tus::MANIFEST))
+            .header("Content-Type", "application/offset+octet-stream");
+        gateway.ask(&creation.body(content.as_slice()))
+    };
+    gateway.wait_delivered(&tus::created(&create()).id, 1);
+    let ballast = gateway.data_dir().join("ballast");
+    let full = std::fs::write(&ballast, vec![0; 40 * MIB]);
+    assert!(full.is_err(), "nothing is left of the disk");
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        let answer = create();
+        // Who is told that there is an upload is told how much of it.
+        if answer.status != 201 || tus::offset_of(&answer) < content.len() as u64 {
+            break answer;
+        }
+        acknowledged.push(tus::created(&answer));
+        assert!(acknowledged.len() < 2_000, "a full disk takes for ever");
+    };
+    assert!([201, 503, 507].contains(&refused.status), "{}", refused.text());
+
+    std::fs::remove_file(&ballast).expect("the ballast is there");
+    for upload in &acknowledged {
+        // Until its row can be written, nobody says that there is none.
+        wait::until("an upload to have its row", || {
+            let status = gateway.get(&format!("/upload/info/{}", upload.id)).status;
+            assert!([200, 503].contains(&status), "{status}");
+            (status == 200).then_some(())
+        });
+        gateway.wait_delivered(&upload.id, 1);
+        assert!(gateway.delivered_bytes(&upload.id) == content, "other bytes arrived");
+    }
+}
+
 /// D-05
 #[test]
 fn a_target_in_the_way_waits_and_the_other_one_does_not() {

@@ -40,7 +40,7 @@ pub(super) async fn head(state: &DoorState, caller: &Caller, id: UploadId) -> Re
 
 /// An upload that is there, whole or in part.
 pub(super) async fn look(state: &DoorState, caller: &Caller, id: UploadId) -> Result<Upload, TusError> {
-    let upload = state.exchange.uploads.find(&caller.access(), id).await?.ok_or(TusError::NotFound)?;
+    let upload = state.exchange.uploads.look(&caller.access(), id).await?.ok_or(TusError::NotFound)?;
     if upload.is_gone(state.exchange.clock.now()) {
         return Err(TusError::Gone);
     }

@@ -12,6 +12,7 @@ pub(crate) async fn all<S: BlobStore>(open: impl Fn() -> S) {
     an_unacknowledged_tail_is_cut_off(&open()).await;
     an_abandoned_writer_writes_no_more(&open()).await;
     lost_bytes_are_noticed(&open()).await;
+    blobs_that_are_whole_come_back_and_replace_what_was_there(&open()).await;
     only_what_was_there_before_the_start_is_left_over(&open).await;
     open().check().await.expect("a store that works says so");
 }
@@ -58,6 +59,23 @@ async fn appended_bytes_come_back(store: &impl BlobStore) {
     store.remove(&key).await.expect("it goes");
     assert!(store.read(&key, 0).await.is_err());
     store.remove(&key).await.expect("removing what is gone is no error");
+}
+
+async fn blobs_that_are_whole_come_back_and_replace_what_was_there(store: &impl BlobStore) {
+    let all: Vec<(StorageKey, Bytes)> = (1..40).map(|n| (key(), bytes(n * 1_000).into())).collect();
+    // What an earlier try left, shorter or longer than it should be.
+    add(store, &all[0].0, 0, &bytes(10)).await;
+    add(store, &all[1].0, 0, &bytes(1_000_000)).await;
+    for _ in 0..2 {
+        store.store(all.clone()).await.expect("they are written");
+        for (key, bytes) in &all {
+            assert!(content(store, key, 0).await == **bytes);
+        }
+    }
+    store.store(Vec::new()).await.expect("none is no error");
+    for (key, _) in &all {
+        store.remove(key).await.expect("it goes");
+    }
 }
 
 async fn an_unacknowledged_tail_is_cut_off(store: &impl BlobStore) {

@@ -135,6 +135,30 @@ impl BlobStore for FileBlobs {
         }))
     }
 
+    async fn store(&self, blobs: Vec<(StorageKey, Bytes)>) -> Result<(), BlobError> {
+        self.run(move |store| {
+            // All are on their way to the disk before the first is waited for.
+            let mut cores = Vec::with_capacity(blobs.len());
+            for (key, bytes) in blobs {
+                let mut core = store.open_to_append(&store.path(&key), 0)?;
+                core.write_out(&[bytes])?;
+                cores.push(core);
+            }
+            let mut folders = HashSet::new();
+            for mut core in cores {
+                folders.extend(core.folder_to_sync.take());
+                if store.durable {
+                    core.file.sync_all()?;
+                }
+            }
+            for folder in folders.iter().filter(|_| store.durable) {
+                File::open(folder)?.sync_all()?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn read(&self, key: &StorageKey, offset: u64) -> Result<Box<dyn BlobReader>, BlobError> {
         let path = self.path(key);
         let reader = self
@@ -236,7 +260,7 @@ fn collect(
 }
 
 /// Makes a folder and its ancestors, each durable in its parent.
-fn make_folders(folder: &Path, durable: bool) -> std::io::Result<()> {
+pub(in crate::upload) fn make_folders(folder: &Path, durable: bool) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -294,6 +318,14 @@ struct Core {
 
 impl Core {
     fn write(&mut self, blocks: &[Bytes]) -> std::io::Result<()> {
+        self.write_out(blocks)?;
+        for block in blocks {
+            self.segment_sha256.update(block);
+        }
+        Ok(())
+    }
+
+    fn write_out(&mut self, blocks: &[Bytes]) -> std::io::Result<()> {
         let first_byte = self.position;
         for block in blocks {
             self.file.write_all(block)?;
@@ -305,9 +337,6 @@ impl Core {
             // It will be synced in a moment: Linux begins to write what it is told is not needed, so that the disk
             // works while the next bytes arrive. Where it does not, the sync only takes longer.
             let _ = fadvise(&self.file, first_byte, Some(length), Advice::DontNeed);
-        }
-        for block in blocks {
-            self.segment_sha256.update(block);
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::id::UploadId;
 use crate::outbound::bucket::Bucket;
 
 pub(crate) use file::FileBlobs;
+pub(super) use file::make_folders;
 pub(crate) use object::ObjectBlobs;
 
 /// The name of a blob: `tenant/owner/upload`, so that access rules of the storage can follow tenants.
@@ -106,6 +107,21 @@ pub(crate) trait BlobStore: Send + Sync {
     /// # Errors
     /// [`BlobError::Short`] if acknowledged bytes are gone.
     async fn append(&self, key: &StorageKey, offset: u64) -> Result<Box<dyn BlobWriter>, BlobError>;
+
+    /// Writes blobs that are whole, each anew; all of them are durable when this returns. If it fails, some may be
+    /// there and some in part.
+    async fn store(&self, blobs: Vec<(StorageKey, Bytes)>) -> Result<(), BlobError> {
+        for (key, bytes) in blobs {
+            let mut writer = self.append(&key, 0).await?;
+            let written = match writer.write(bytes).await {
+                Ok(()) => writer.checkpoint().await,
+                Err(error) => Err(error),
+            };
+            writer.abandon().await;
+            written?;
+        }
+        Ok(())
+    }
 
     /// Opens a blob to read from `offset` on.
     async fn read(&self, key: &StorageKey, offset: u64) -> Result<Box<dyn BlobReader>, BlobError>;

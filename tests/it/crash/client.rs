@@ -15,6 +15,8 @@ use crate::support::wait;
 
 /// The longest upload.
 const UPLOAD: u64 = 4 << 20;
+/// The longest that is acknowledged before it has a row.
+const SMALL: u64 = 64 << 10;
 /// The longest piece of one PATCH.
 const PIECE: u64 = 512 << 10;
 /// The longest attachment: small ones stay in the JSON, large ones are spooled.
@@ -129,7 +131,8 @@ impl Client {
 
     fn create(&mut self, address: SocketAddr) -> io::Result<()> {
         // At least one byte: an empty upload is finished without another request, and its answer may be lost.
-        let length = usize::try_from(self.random.below(UPLOAD) + 1).expect("small");
+        let longest = if self.random.below(2) == 0 { SMALL } else { UPLOAD };
+        let length = usize::try_from(self.random.below(longest) + 1).expect("small");
         let content = self.random.bytes(length);
         let with_upload = self.random.below(3) == 0;
         let first = if with_upload { self.piece(length) } else { 0 };
@@ -177,9 +180,12 @@ impl Client {
         Ok(())
     }
 
-    /// A random length up to this and up to a piece.
+    /// A random length up to this and up to a piece; often all of what is small.
     fn piece(&mut self, limit: usize) -> usize {
         let limit = PIECE.min(limit as u64);
+        if limit <= SMALL && self.random.below(2) == 0 {
+            return usize::try_from(limit).expect("small");
+        }
         usize::try_from(self.random.below(limit + 1)).expect("small")
     }
 }

@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 
 use super::gateway::Gateway;
+use super::http::Request;
 
 /// How many rows a table of the gateway holds.
 pub(crate) fn count(gateway: &Gateway, table: &str) -> i64 {
@@ -35,6 +36,9 @@ pub(crate) fn execute(gateway: &Gateway, statement: &str) {
 
 /// The first column of what a statement finds.
 pub(crate) fn texts(gateway: &Gateway, statement: &str) -> Vec<String> {
+    // Who lists deliveries waits until all that was acknowledged has its rows. A gateway that is stopped cannot be
+    // asked.
+    let _ = gateway.try_ask(&Request::new("GET", "/deliveries"));
     let statement = AssertSqlSafe(statement.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

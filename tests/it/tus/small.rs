@@ -47,6 +47,45 @@ fn what_came_with_a_creation_survives_a_kill() {
     assert_eq!(gateway.delivered_bytes(&upload.id), b"acknowledged");
 }
 
+/// D-01: neither is there a row of what was created, nor of what came behind it.
+#[test]
+fn what_was_created_and_sent_at_once_survives_a_kill() {
+    let mut gateway = Gateway::start();
+    let begun = tus::create(&gateway, 12);
+    let whole = tus::create(&gateway, 12);
+    append(&gateway, &whole.path, 0, b"acknowledged");
+    gateway.kill();
+    gateway.launch();
+    assert_eq!(head(&gateway, &begun.path), 0);
+    assert_eq!(head(&gateway, &whole.path), 12);
+    append(&gateway, &begun.path, 0, b"gone on with");
+    for (upload, content) in [(&begun, b"gone on with"), (&whole, b"acknowledged")] {
+        gateway.wait_delivered(&upload.id, 1);
+        assert_eq!(gateway.delivered_bytes(&upload.id), content);
+    }
+}
+
+/// What is known of an upload is complete as soon as it is acknowledged, whoever asks for it and how.
+#[test]
+fn an_upload_that_was_just_acknowledged_is_found_everywhere() {
+    for_each_database(&[], |gateway| {
+        for _ in 0..5 {
+            let upload = created(&gateway.ask(&creation_with(5).body("bytes")).expect(201));
+            assert_eq!(head(&gateway, &upload.path), 5);
+            let again = gateway.ask(&tus::patch(&upload.path, 5).body(""));
+            assert_eq!(again.status, 204, "{}", again.text());
+            let listed = gateway.get("/upload/deliveries").expect(200).text();
+            assert!(listed.contains(&upload.id), "{listed}");
+            let upload = created(&gateway.ask(&creation_with(5).body("bytes")).expect(201));
+            assert_eq!(gateway.info(&upload.id)["upload_status"]["status"], "Complete");
+            let upload = created(&gateway.ask(&creation_with(5).body("bytes")).expect(201));
+            gateway.wait_delivered(&upload.id, 1);
+            gateway.ask(&tus::request("DELETE", &upload.path)).expect(204);
+            assert_eq!(gateway.ask(&tus::request("HEAD", &upload.path)).status, 410);
+        }
+    });
+}
+
 /// T-22: fewer bytes than the upload has are its beginning, however few it has.
 #[test]
 fn a_beginning_that_comes_with_the_creation_is_gone_on_with() {
