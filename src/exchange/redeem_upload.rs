@@ -88,6 +88,10 @@ impl Exchange {
             tracing::error!(%error, uploads = journal.unredeemed(), "acknowledged uploads cannot be stored yet");
             let is_stopping = stopping.cancelled();
             if tokio::time::timeout(pause, is_stopping).await.is_ok() {
+                tracing::warn!(
+                    uploads = journal.unredeemed(),
+                    "acknowledged uploads wait in the journal for the next start"
+                );
                 return false;
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
