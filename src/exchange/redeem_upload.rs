@@ -57,8 +57,8 @@ impl Exchange {
         loop {
             let group = tokio::select! {
                 biased;
-                group = journal.due() => group,
                 () = stopping.cancelled() => break,
+                group = journal.due() => group,
             };
             if !self.redeem_in_the_end(&journal, &group, &stopping).await {
                 return;

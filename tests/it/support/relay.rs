@@ -78,20 +78,22 @@ fn carry(client: &TcpStream, server: &TcpStream, state: &Mutex<State>) {
     let (mut reader, mut writer) = (client, server);
     let mut buffer = [0; 16 * 1024];
     let mut carried = 0;
-    let mut end = None;
+    let (mut end, mut limit) = (None, usize::MAX);
     let mut is_broken = false;
     loop {
         let read = match reader.read(&mut buffer) {
             Ok(0) | Err(_) => break,
             Ok(read) => read,
         };
-        // A connection that is opened and not used takes none of the breaks.
-        let taken = || state.lock().expect("no thread panics in here").breaks.pop_front();
-        let end = *end.get_or_insert_with(taken);
-        let limit = match end {
-            Some(Break::Cut(limit) | Break::Stall(limit)) => limit,
-            None => usize::MAX,
-        };
+        // A connection that is opened and not used takes none of the breaks; one that found none takes what another
+        // gives back while it goes on.
+        if end.is_none() {
+            end = state.lock().expect("no thread panics in here").breaks.pop_front();
+            limit = match end {
+                Some(Break::Cut(length) | Break::Stall(length)) => carried + length,
+                None => usize::MAX,
+            };
+        }
         let passed = read.min(limit - carried);
         if writer.write_all(&buffer[..passed]).is_err() {
             break;
@@ -108,7 +110,7 @@ fn carry(client: &TcpStream, server: &TcpStream, state: &Mutex<State>) {
         }
     }
     // A connection that one of the sides has ended before leaves its break to the next one.
-    if let (Some(Some(left)), false) = (end, is_broken) {
+    if let (Some(left), false) = (end, is_broken) {
         state.lock().expect("no thread panics in here").breaks.push_front(left);
     }
     let _ = client.shutdown(Shutdown::Both);
