@@ -18,6 +18,7 @@ use super::{Delivered, Deliveries, Delivery, DeliveryError, DeliveryRequest, Del
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::DbError;
+use crate::id::DeliveryId;
 use crate::report::{Report, Stage};
 use crate::telemetry::metrics::DELIVERY_ATTEMPTS;
 use crate::upload::SourceError;
@@ -32,6 +33,8 @@ pub(super) enum Ended {
     Settled(DeliveryStatus),
     /// Somebody else has the delivery now; nothing was written.
     LeaseLost,
+    /// The delivery was called off before the target had it; nothing was written.
+    CalledOff,
     /// The gateway is stopping; the lease was given back and no attempt counted.
     Parked,
 }
@@ -59,7 +62,7 @@ impl Deliveries {
             biased;
             sent = AssertUnwindSafe(self.send(&delivery, upload.as_ref(), &meter)).catch_unwind() => sent,
             () = stop.cancelled() => return self.park(delivery).await,
-            () = self.lease_lost(&delivery) => return Ok(Ended::LeaseLost),
+            () = self.lease_lost(&delivery) => return self.lost((&delivery.tenant, delivery.id)).await,
             () = meter.stalled(patience) => Ok(Err(DeliveryError::Stalled)),
         };
         let sent = sent.unwrap_or(Err(DeliveryError::Panicked));
@@ -120,14 +123,22 @@ impl Deliveries {
     }
 
     async fn park(&self, delivery: Delivery) -> Result<Ended, DbError> {
-        let now = self.clock.now();
+        let (now, tenant, id) = (self.clock.now(), delivery.tenant.clone(), delivery.id);
         let parked: Result<bool, DbError> = self
             .db
             .write(delivery, move |delivery, tx| {
                 Box::pin(async move { store::park(tx, delivery, now).await })
             })
             .await;
-        Ok(if parked? { Ended::Parked } else { Ended::LeaseLost })
+        if parked? { Ok(Ended::Parked) } else { self.lost((&tenant, id)).await }
+    }
+
+    /// What became of a delivery whose lease is lost.
+    async fn lost(&self, (tenant, id): (&str, DeliveryId)) -> Result<Ended, DbError> {
+        let mut reader = self.db.reader().await?;
+        let found = store::find(&mut reader.tx(), &Access::of_worker(tenant), id).await?;
+        let is_cancelled = found.is_some_and(|found| found.status == DeliveryStatus::Cancelled);
+        Ok(if is_cancelled { Ended::CalledOff } else { Ended::LeaseLost })
     }
 
     async fn settle(
@@ -142,9 +153,18 @@ impl Deliveries {
             Ok(_) => (DeliveryStatus::Delivered, delivery.due_at),
             Err(error) => self.after_failure(&delivery, error, ended_at),
         };
-        log(&delivery, &sent, next);
+        let (tenant, id) = (delivery.tenant.clone(), delivery.id);
+        // The bytes go behind the commit that calls their delivery off.
+        let is_missing = matches!(sent, Err(DeliveryError::Source(SourceError::Missing)));
+        let is_called_off = is_missing && self.lost((&tenant, id)).await? == Ended::CalledOff;
+        if !is_called_off {
+            log(&delivery, &sent, next);
+        }
         if next == DeliveryStatus::Dead {
             self.give_up(&delivery).await;
+        }
+        if is_called_off {
+            return Ok(Ended::CalledOff);
         }
         let Ok(next) = delivery.status.settle(next) else {
             return Ok(Ended::LeaseLost);
@@ -176,7 +196,7 @@ impl Deliveries {
         if settled && is_followed {
             self.agenda.wake();
         }
-        Ok(if settled { Ended::Settled(next) } else { Ended::LeaseLost })
+        if settled { Ok(Ended::Settled(next)) } else { self.lost((&tenant, id)).await }
     }
 
     /// Has the target take away what the attempts of a delivery left that is dead. Whatever fails here, it stays dead.

@@ -78,13 +78,18 @@ impl DeliveryStatus {
         self.into(Self::Leased, free)
     }
 
-    /// Its worker ends an attempt, or gives the lease back, with `outcome`.
+    /// Its worker ends an attempt, or gives the lease back, with `outcome`. One that was called off while the target
+    /// took it is delivered all the same: whoever looks must not be told that nothing went out.
     pub(crate) fn settle(self, outcome: Self) -> Result<Self, TransitionRefused> {
-        let possible = !matches!(outcome, Self::Leased | Self::Cancelled | Self::Held);
-        self.into(outcome, self == Self::Leased && possible)
+        let possible = match self {
+            Self::Leased => !matches!(outcome, Self::Leased | Self::Cancelled | Self::Held),
+            Self::Cancelled => outcome == Self::Delivered,
+            _ => false,
+        };
+        self.into(outcome, possible)
     }
 
-    /// Somebody calls it off. A worker that has it will find its lease lost.
+    /// Somebody calls it off. A worker that has it will find its lease lost, unless the target has it already.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "store.rs decides it in SQL; the tests hold that to this")

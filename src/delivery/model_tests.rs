@@ -23,7 +23,8 @@ fn only_these_changes_are_allowed() {
     assert!(after(|s| s.hold().is_ok()).eq([Pending]));
     assert!(after(|s| s.release().is_ok()).eq([Held]));
     assert!(after(|s| Leased.settle(s).is_ok()).eq([Pending, Waiting, Delivered, Dead]));
-    assert!(after(|s| s.settle(Delivered).is_ok()).eq([Leased]));
+    assert!(after(|s| s.settle(Delivered).is_ok()).eq([Leased, Cancelled]));
+    assert!(after(|s| s.settle(Waiting).is_ok()).eq([Leased]));
     for status in DeliveryStatus::ALL {
         assert_eq!(DeliveryStatus::parse(status.as_str()), Some(status));
     }

@@ -241,7 +241,7 @@ async fn a_cancelled_delivery_is_lost_to_the_worker_that_has_it() {
         let leased = claim(&db, "a", at(0), 1, LEASE).await.remove(0);
         assert_eq!(write!(db, (), |(), tx| cancel(tx, &Access::of_worker("other"), upload, at(1))), 0);
         assert_eq!(write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1))), 1);
-        assert!(!succeed(&db, &leased).await);
+        assert!(!fail(&db, &leased, DeliveryStatus::Waiting).await);
         assert_eq!(status(&db, upload).await, DeliveryStatus::Cancelled);
     })
     .await;

@@ -99,6 +99,7 @@ impl Deliveries {
                 Ok(Ended::Settled(status)) => return Some(status),
                 Ok(Ended::Parked) => tracing::info!("parked: the gateway is stopping"),
                 Ok(Ended::LeaseLost) => tracing::warn!("the lease was lost"),
+                Ok(Ended::CalledOff) => tracing::info!("called off"),
                 Err(error) => tracing::warn!(%error, "not settled; it is due again when its lease ends"),
             }
             None

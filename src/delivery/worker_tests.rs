@@ -262,7 +262,41 @@ async fn an_attempt_whose_lease_is_lost_stops_and_writes_nothing() {
         let leased = claim(&db, "local", at(0), 1, LEASE).await.remove(0);
         write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1)));
         let ended = bench.deliveries.attempt(leased, 0, &CancellationToken::new()).await;
-        assert_eq!(ended.expect("it ends"), Ended::LeaseLost);
+        assert_eq!(ended.expect("it ends"), Ended::CalledOff);
+        assert!(attempts_of(&db, upload).await.is_empty());
+        assert_eq!(status(&db, upload).await, DeliveryStatus::Cancelled);
+    })
+    .await;
+}
+
+/// T-28: what the target has is not said to be called off.
+#[tokio::test]
+async fn a_delivery_that_is_called_off_too_late_is_delivered() {
+    for_each_database(|db| async move {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let bench = bench(&db, vec![("local", folder(root.path()))]);
+        let upload = enqueue_uploads(&db, "local", 1).await[0];
+        let leased = claim(&db, "local", at(0), 1, LEASE).await.remove(0);
+        assert_eq!(write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1))), 1);
+        let ended = bench.deliveries.attempt(leased, 0, &CancellationToken::new()).await;
+        assert_eq!(ended.expect("it ends"), Ended::Settled(DeliveryStatus::Delivered));
+        assert_eq!(attempts_of(&db, upload).await.len(), 1);
+        assert_eq!(status(&db, upload).await, DeliveryStatus::Delivered);
+    })
+    .await;
+}
+
+/// T-28
+#[tokio::test]
+async fn a_delivery_whose_bytes_went_when_it_was_called_off_stays_so() {
+    for_each_database(|db| async move {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let bench = bench_with(&db, NoBytes, LEASE, vec![("local", folder(root.path()))]);
+        let upload = enqueue_uploads(&db, "local", 1).await[0];
+        let leased = claim(&db, "local", at(0), 1, LEASE).await.remove(0);
+        assert_eq!(write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1))), 1);
+        let ended = bench.deliveries.attempt(leased, 0, &CancellationToken::new()).await;
+        assert_eq!(ended.expect("it ends"), Ended::CalledOff);
         assert!(attempts_of(&db, upload).await.is_empty());
         assert_eq!(status(&db, upload).await, DeliveryStatus::Cancelled);
     })

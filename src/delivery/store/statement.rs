@@ -128,6 +128,7 @@ macro_rules! blocks {
     };
 }
 // One that blocks is due never, and settled once its outcome was followed: until then it keeps its place in the order.
+// One that was called off too late is delivered, unless somebody follows it, who was told otherwise.
 pub(super) const SETTLE: &str = concat!(
     "UPDATE delivery SET status = $3, due_at = CASE WHEN ",
     blocks!(),
@@ -135,7 +136,8 @@ pub(super) const SETTLE: &str = concat!(
     blocks!(),
     " THEN NULL ELSE COALESCE($6, settled_at) END, attempts = attempts + 1, lease_owner = NULL, \
      progress = CASE WHEN $3 <> 'delivered' THEN progress END \
-     WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'"
+     WHERE id = $1 AND lease_epoch = $2 AND (status = 'leased' \
+     OR (status = 'cancelled' AND $3 = 'delivered' AND followed_by IS NULL))"
 );
 pub(super) const FOLLOWED: &str = "UPDATE delivery SET settled_at = $3, due_at = $3 \
      WHERE id = $1 AND tenant = $2 AND status = 'dead' AND settled_at IS NULL";

@@ -9,6 +9,7 @@
 //! An upload that was created without bytes and gets all of them within a moment is one entry more and one upload
 //! less: its second entry replaces the first.
 
+mod blocks;
 mod record;
 mod state;
 mod volumes;
@@ -359,7 +360,6 @@ impl Shared {
             volumes.write(entries, redeemed)
         };
         let answers = self.account_for(queue, &outcome);
-        self.due.notify_one();
         for (done, answer) in answers {
             // Whoever asked may be gone; what is entered is redeemed all the same.
             let _ = done.send(answer);
@@ -399,6 +399,11 @@ impl Shared {
             answers.push((done, answer));
         }
         self.unredeemed.store(state.len(), Ordering::Release);
+        let wakes = state.wakes() || answers.iter().any(|(_, answer)| answer.is_err());
+        drop(state);
+        if wakes {
+            self.due.notify_one();
+        }
         answers
     }
 }

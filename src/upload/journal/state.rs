@@ -20,7 +20,7 @@ const GATHERING: Duration = Duration::from_secs(1);
 /// How long an upload without bytes is kept back for its bytes, unless somebody waits for it.
 const GRACE: Duration = Duration::from_millis(50);
 /// So many entries wait for nothing.
-const MANY: usize = 2048;
+pub(super) const MANY: usize = 2048;
 /// The most entries: whoever comes then goes the slower way.
 const MOST: usize = 2 * MANY;
 /// The most entries that are redeemed together.
@@ -79,6 +79,8 @@ pub(super) struct State {
     numbers: HashMap<UploadId, u64>,
     /// How many of the first are being redeemed.
     in_hand: usize,
+    /// Whether whoever redeems them sleeps until it is woken.
+    sleeps: bool,
 }
 
 impl State {
@@ -150,6 +152,18 @@ impl State {
 
     /// The first entries that may be redeemed now; the same again until they are.
     pub(super) fn due(&mut self, now: Instant) -> Due {
+        let due = self.look(now);
+        self.sleeps = matches!(due, Due::Never);
+        due
+    }
+
+    /// Whether what has come since [`Self::due`] needs somebody to be woken: who waits for an instant looks again by
+    /// itself, and waking it for each entry would cost more than the entry.
+    pub(super) fn wakes(&mut self) -> bool {
+        std::mem::take(&mut self.sleeps) || self.entries.len() >= MANY
+    }
+
+    fn look(&mut self, now: Instant) -> Due {
         let Some(first) = self.entries.front() else { return Due::Never };
         let is_wanted = |entry: &Entry| entry.number <= self.wanted;
         let quiet = self.entries.back().map_or(now, |last| last.entered_at + QUIET);

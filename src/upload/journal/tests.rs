@@ -7,9 +7,10 @@ use std::path::Path;
 use futures_util::future::join_all;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 
+use super::blocks::BLOCK;
 use super::record::tests::{upload, whole};
 use super::record::{self, Decoded, Salt};
-use super::state::GROUP;
+use super::state::{GROUP, MANY};
 use super::*;
 
 fn open(folder: &Path, redeemed: u64) -> Journal {
@@ -76,6 +77,23 @@ async fn an_end_that_a_crash_has_torn_costs_nothing_that_was_acknowledged() {
     assert_eq!(due(&journal).await.1, ids);
 }
 
+/// Writes begin with a block, wherever the one before ended.
+#[tokio::test]
+async fn a_write_that_ends_with_a_block_or_beside_its_end_hides_nothing_behind_it() {
+    let mut encoded = Vec::new();
+    let bytes = [b'x'; BLOCK];
+    record::encode(&mut encoded, Salt::new(), 1, &whole("owner", &bytes), &bytes);
+    let fits = 2 * BLOCK - (encoded.len() + 24);
+    for length in fits - 1..=fits + 1 {
+        let (folder, journal) = fresh();
+        let first = vec![b'x'; BLOCK + length].leak();
+        let ids = [enter(&journal, first).await, enter(&journal, b"second").await];
+        drop(journal);
+        let journal = open(folder.path(), 0);
+        assert_eq!(due(&journal).await.1, ids, "{length}");
+    }
+}
+
 fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
     let file = std::fs::OpenOptions::new().write(true).open(path).expect("it opens");
     file.write_all_at(bytes, at as u64).expect("it writes");
@@ -95,14 +113,14 @@ async fn what_a_sender_wrote_is_never_taken_for_an_entry() {
         encoded
     };
     let forged = encoded(&whole("victim", b"forged"), b"forged");
-    let later: &[u8] = &[b'l'; 2_000];
-    let end = 24 + encoded(&whole("owner", later), later).len();
-    let content = std::fs::read(&path).expect("it reads");
-    let begin = content.iter().rposition(|byte| *byte != 0).expect("something was written") + 1;
-    let before = encoded(&whole("owner", later), later).len() - later.len();
-    let mut trap = vec![b'x'; end - begin - before];
-    trap.extend_from_slice(&forged);
-    trap.resize(2_000, b'x');
+    // What is written later ends in the second block, and the next one begins within the trap.
+    let later: &[u8] = &[b'l'; 5_000];
+    let end = 2 * BLOCK;
+    let mut trap = vec![b'x'; end];
+    let before = encoded(&whole("owner", &trap), &trap).len() - trap.len();
+    // The trap lies behind the first write, which takes a block.
+    let at = end - BLOCK - before;
+    trap[at..at + forged.len()].copy_from_slice(&forged);
     enter(&journal, Box::leak(trap.into_boxed_slice())).await;
     let group = due(&journal).await.0;
     drop(journal);
@@ -228,6 +246,33 @@ async fn who_asks_for_an_upload_waits_until_it_is_redeemed_or_cannot_be() {
     third.expect("it is redeemed");
 }
 
+/// Nobody is woken for each entry, and nobody sleeps on: neither with the first one nor when very many come.
+#[tokio::test]
+async fn who_redeems_hears_of_the_first_entry_and_looks_again_by_itself() {
+    let (_folder, journal) = fresh();
+    let patience = Duration::from_secs(60);
+    let wakes = |journal: &Journal| journal.shared.lock().wakes();
+    let due = async { tokio::time::timeout(patience, journal.due()).await.expect("something is due") };
+    let entered = async {
+        // Whoever redeems sleeps by now.
+        tokio::task::yield_now().await;
+        enter(&journal, b"first").await
+    };
+    let (group, id) = tokio::join!(due, entered);
+    assert_eq!(group.uploads[0].0.id, id);
+    journal.redeemed(&group);
+    assert!(matches!(journal.shared.lock().due(Instant::now()), Due::Never));
+    assert!(wakes(&journal) && !wakes(&journal), "once");
+    enter(&journal, b"one").await;
+    assert!(matches!(journal.shared.lock().due(Instant::now()), Due::At(_)));
+    enter(&journal, b"another").await;
+    assert!(!wakes(&journal));
+    while journal.shared.lock().len() < MANY {
+        enter(&journal, b"many").await;
+    }
+    assert!(wakes(&journal));
+}
+
 /// What was removed elsewhere must not live on here.
 #[tokio::test]
 async fn what_is_redeemed_is_wiped_and_what_is_not_stays() {
@@ -303,7 +348,7 @@ async fn after_a_disk_failed_nothing_is_entered_and_what_was_there_is_redeemed()
 #[tokio::test]
 async fn a_journal_that_cannot_be_read_whole_is_not_begun_with() {
     let refuses = |folder: &Path| Journal::open(folder.join("journal"), "journal", true, 0).is_err();
-    for (at, bytes) in [(0, b"CDEXJNL2"), (0, b"anything")] {
+    for (at, bytes) in [(0, b"CDEXJNL3"), (0, b"anything")] {
         let (folder, journal) = fresh();
         enter(&journal, b"bytes").await;
         drop(journal);

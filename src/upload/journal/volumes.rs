@@ -1,19 +1,21 @@
 //! The files of the journal. Each is made once, full of zeros, and overwritten from then on: that costs one write with
-//! `O_DSYNC` that has no metadata to care for, where a file of its own costs a folder entry and several syncs.
+//! `O_DSYNC` that has no metadata to care for, where a file of its own costs a folder entry and several syncs. The write
+//! goes past the page cache, which nobody would read it from, where the file system lets it.
 //!
-//! A volume begins with a salt, new each time that it is written anew, and its entries follow. The first thing that is
-//! no entry of this salt is the end. What is redeemed is wiped as soon as there is time: bytes that were removed
-//! elsewhere do not live on here.
+//! A volume begins with a salt, new each time that it is written anew, and its entries follow, those of each write from
+//! the beginning of a [block](BLOCK) on. The first block that begins with no entry of this salt is the end. What is
+//! redeemed is wiped as soon as there is time: bytes that were removed elsewhere do not live on here.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::fs::OFlags;
 
+use super::blocks::{BLOCK, Blocks};
 use super::record::{self, Decoded, Salt};
 use crate::upload::Upload;
 
@@ -23,14 +25,20 @@ const LENGTH: usize = 4 * 1024 * 1024;
 const MOST: usize = 16;
 /// How long no volume is made after one could not be: a disk that is full is not filled again and again.
 const PAUSE: Duration = Duration::from_mins(1);
-const MAGIC: &[u8; 8] = b"CDEXJNL1";
+const MAGIC: &[u8; 8] = b"CDEXJNL2";
 /// Bytes before the first entry.
 const HEADER: usize = MAGIC.len() + 16;
+/// Past the page cache.
+#[cfg(target_os = "linux")]
+const DIRECT: OFlags = OFlags::DIRECT;
+#[cfg(not(target_os = "linux"))]
+const DIRECT: OFlags = OFlags::empty();
 
 /// An entry as it lies in a volume: number, upload and bytes.
 pub(super) type Written = (u64, Upload, Bytes);
 
 struct Volume {
+    path: PathBuf,
     file: File,
     salt: Salt,
     /// Bytes that are in use; all of it, where an earlier process wrote: nothing is appended to that.
@@ -47,6 +55,8 @@ pub(super) struct Volumes {
     durable: bool,
     all: Vec<Volume>,
     active: usize,
+    /// What is written next.
+    buffer: Blocks,
     /// Since when none can be made.
     full_since: Option<Instant>,
 }
@@ -58,19 +68,29 @@ impl Volumes {
     /// A file cannot be read, is missing, or holds what this version does not know.
     pub(super) fn open(folder: PathBuf, durable: bool, redeemed: u64) -> io::Result<(Self, Vec<Written>)> {
         super::super::blob::make_folders(&folder, durable)?;
-        let mut volumes = Self { folder, durable, all: Vec::new(), active: 0, full_since: None };
+        let (all, buffer) = (Vec::new(), Blocks::default());
+        let mut volumes = Self { folder, durable, all, active: 0, buffer, full_since: None };
         let mut found = Vec::new();
         for index in 0..MOST {
-            match options(durable).open(volumes.path(index)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Ok(_) if index > volumes.all.len() => {
-                    return Err(volumes.unreadable(index, "one before it is missing"));
-                }
-                opened => {
-                    let volume = Volume::read(opened?, redeemed, &mut found)?;
-                    volumes.all.push(volume.ok_or_else(|| volumes.unreadable(index, "of another version"))?);
-                }
+            let content = match read(&volumes.path(index)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                read => read?,
+            };
+            if index > volumes.all.len() {
+                return Err(volumes.unreadable(index, "one before it is missing"));
             }
+            let Some(last) = entries(&content, redeemed, &mut found) else {
+                return Err(volumes.unreadable(index, "of another version"));
+            };
+            let mut volume = Volume::new(volumes.path(index), durable, false)?;
+            if content.len() < LENGTH {
+                // A crash came while it was made. On a disk that is full it stays so until it is written.
+                let _ = volume.fill(content.len(), durable);
+            }
+            // It is written anew from its beginning as soon as its entries are redeemed.
+            let dirty = content.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+            (volume.end, volume.dirty, volume.last) = (LENGTH, dirty, last);
+            volumes.all.push(volume);
         }
         if !volumes.all.is_empty() {
             // That a file is there does not say that a crash would leave it there.
@@ -90,38 +110,42 @@ impl Volumes {
         entries: impl Iterator<Item = (u64, &'a Upload, &'a [u8])>,
         redeemed: u64,
     ) -> io::Result<usize> {
-        let (mut buffer, mut written, mut buffered) = (Vec::new(), 0, 0);
+        let (mut written, mut buffered) = (0, 0);
         for (number, upload, bytes) in entries {
-            let wanted = buffer.len() + record::most_bytes(upload, bytes);
+            let most = record::most_bytes(upload, bytes);
+            let wanted = self.buffer.len() + most;
             if !self.all.get(self.active).is_some_and(|volume| volume.has_room(wanted)) {
-                self.flush(&mut buffer)?;
+                self.flush()?;
                 written += std::mem::take(&mut buffered);
                 if !self.turn(redeemed) {
                     break;
                 }
             }
             let volume = &mut self.all[self.active];
-            if volume.end == 0 && buffer.is_empty() {
+            let begins = volume.end == 0 && self.buffer.is_empty();
+            let buffer = self.buffer.room_for(HEADER + most);
+            if begins {
                 buffer.extend_from_slice(MAGIC);
                 buffer.extend_from_slice(&volume.salt.0);
             }
-            record::encode(&mut buffer, volume.salt, number, upload, bytes);
+            record::encode(buffer, volume.salt, number, upload, bytes);
             volume.last = number;
             buffered += 1;
         }
-        self.flush(&mut buffer)?;
+        self.flush()?;
         Ok(written + buffered)
     }
 
-    fn flush(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
-        if buffer.is_empty() {
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
             return Ok(());
         }
-        let volume = &mut self.all[self.active];
-        volume.dirty = volume.dirty.max(volume.end + buffer.len());
-        volume.file.write_all_at(buffer, volume.end as u64)?;
-        volume.end += buffer.len();
-        buffer.clear();
+        let (volume, whole) = (&mut self.all[self.active], self.buffer.whole());
+        let end = volume.end + whole.len();
+        volume.dirty = volume.dirty.max(end);
+        volume.write(whole, volume.end, self.durable)?;
+        volume.end = end;
+        self.buffer.clear();
         Ok(())
     }
 
@@ -153,7 +177,7 @@ impl Volumes {
         let Some(volume) = self.all.iter_mut().find(|one| one.dirty > 0 && one.last <= redeemed) else {
             return Ok(false);
         };
-        volume.file.write_all_at(&vec![0; volume.dirty], 0)?;
+        volume.write(Blocks::zeros(volume.dirty).whole(), 0, self.durable)?;
         (volume.salt, volume.end, volume.dirty, volume.last) = (Salt::new(), 0, 0, 0);
         Ok(true)
     }
@@ -161,14 +185,14 @@ impl Volumes {
     /// Makes one more volume.
     fn make(&mut self) -> io::Result<()> {
         let path = self.path(self.all.len());
-        let file = options(self.durable).create_new(true).open(&path)?;
-        let made = fill(&file, 0).and_then(|()| self.sync_folder());
+        let mut volume = Volume::new(path, self.durable, true)?;
+        let made = volume.fill(0, self.durable).and_then(|()| self.sync_folder());
         if made.is_err() {
             // Half of one would be in the way, on a disk that is full.
-            let _ = std::fs::remove_file(&path);
+            let _ = std::fs::remove_file(&volume.path);
         }
         made?;
-        self.all.push(Volume { file, salt: Salt::new(), end: 0, dirty: 0, last: 0 });
+        self.all.push(volume);
         Ok(())
     }
 
@@ -191,55 +215,83 @@ impl Volumes {
 }
 
 impl Volume {
+    /// Opens a file, or makes it.
+    fn new(path: PathBuf, durable: bool, is_new: bool) -> io::Result<Self> {
+        let file = match options(durable, true).create_new(is_new).open(&path) {
+            // The file system has no writes past the page cache.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                options(durable, false).create(is_new).open(&path)
+            }
+            opened => opened,
+        };
+        Ok(Self { path, file: file?, salt: Salt::new(), end: 0, dirty: 0, last: 0 })
+    }
+
     /// Whether so many bytes fit behind what is there.
     fn has_room(&self, bytes: usize) -> bool {
         self.end.max(HEADER) + bytes <= LENGTH
     }
 
-    /// A file as it was left, its entries added to `found`; `None` if it holds what this version does not know. It is
-    /// written anew from its beginning as soon as its entries are redeemed.
-    fn read(file: File, redeemed: u64, found: &mut Vec<Written>) -> io::Result<Option<Self>> {
-        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(LENGTH);
-        let mut content = vec![0; length];
-        file.read_exact_at(&mut content, 0)?;
-        if length < LENGTH {
-            // A crash came while it was made. On a disk that is full it stays so until it is written.
-            let _ = fill(&file, length);
+    /// Writes whole blocks.
+    fn write(&mut self, blocks: &[u8], at: usize, durable: bool) -> io::Result<()> {
+        match self.file.write_all_at(blocks, at as u64) {
+            // It has them, but not for blocks as small as these.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.file = options(durable, false).open(&self.path)?;
+                self.file.write_all_at(blocks, at as u64)
+            }
+            written => written,
         }
-        let dirty = content.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
-        let mut last = 0;
-        match content.strip_prefix(MAGIC).and_then(<[u8]>::split_first_chunk) {
-            Some((salt, mut rest)) => loop {
-                match record::decode(Salt(*salt), rest) {
-                    Decoded::Entry { number, upload, bytes, length } => {
-                        found.push((number, *upload, bytes));
-                        last = last.max(number);
-                        rest = &rest[length..];
-                    }
-                    Decoded::End => break,
-                    Decoded::Unknown { number, length } if number <= redeemed => rest = &rest[length..],
-                    // It is whole, and was acknowledged: whoever wrote it can read it.
-                    Decoded::Unknown { .. } => return Ok(None),
-                }
-            },
-            None if content.iter().take(MAGIC.len()).all(|byte| *byte == 0) => {}
-            None => return Ok(None),
-        }
-        Ok(Some(Self { file, salt: Salt::new(), end: LENGTH, dirty, last }))
+    }
+
+    /// Fills a file with zeros behind its first `length` bytes.
+    fn fill(&mut self, length: usize, durable: bool) -> io::Result<()> {
+        // In the block that they end in there are only zeros, too.
+        let from = length / BLOCK * BLOCK;
+        self.write(Blocks::zeros(LENGTH - from).whole(), from, durable)
     }
 }
 
 /// How volumes are opened: what is durable is so when a write returns.
-fn options(durable: bool) -> OpenOptions {
+fn options(durable: bool, is_direct: bool) -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
+    options.write(true).mode(0o600);
     if durable {
-        options.custom_flags(OFlags::DSYNC.bits().cast_signed());
+        let direct = if is_direct { DIRECT } else { OFlags::empty() };
+        options.custom_flags((OFlags::DSYNC | direct).bits().cast_signed());
     }
     options
 }
 
-/// Fills a file with zeros from an offset on.
-fn fill(file: &File, from: usize) -> io::Result<()> {
-    file.write_all_at(&vec![0; LENGTH - from], from as u64)
+/// What a file holds, as far as a volume is long.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(LENGTH);
+    let mut content = vec![0; length];
+    file.read_exact_at(&mut content, 0)?;
+    Ok(content)
+}
+
+/// Adds the entries in a volume to `found`, and returns the number of the last one, 0 if there is none; `None` if there
+/// is what this version does not know.
+fn entries(content: &[u8], redeemed: u64, found: &mut Vec<Written>) -> Option<u64> {
+    let Some(salt) = content.strip_prefix(MAGIC).and_then(<[u8]>::first_chunk) else {
+        return content.iter().take(MAGIC.len()).all(|byte| *byte == 0).then_some(0);
+    };
+    let (mut at, mut last) = (HEADER, 0);
+    loop {
+        match record::decode(Salt(*salt), content.get(at..).unwrap_or_default()) {
+            Decoded::Entry { number, upload, bytes, length } => {
+                found.push((number, *upload, bytes));
+                last = last.max(number);
+                at += length;
+            }
+            Decoded::Unknown { number, length } if number <= redeemed => at += length,
+            // It is whole, and was acknowledged: whoever wrote it can read it.
+            Decoded::Unknown { .. } => return None,
+            // What was written next begins with a block.
+            Decoded::End if !at.is_multiple_of(BLOCK) => at = at.next_multiple_of(BLOCK),
+            Decoded::End => return Some(last),
+        }
+    }
 }
