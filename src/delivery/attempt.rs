@@ -1,6 +1,7 @@
 //! One attempt of one delivery: open the upload, send it, settle. The I/O runs with no transaction open,
-//! beside the renewal of the lease. An attempt whose lease is lost writes nothing; one that cannot settle
-//! leaves the row to the end of its lease, and the next attempt finds the work done.
+//! beside the renewal of the lease. An attempt whose lease is lost writes nothing, unless it succeeded and the delivery
+//! was called off meanwhile; one that cannot settle leaves the row to the end of its lease, and the next attempt finds
+//! the work done.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
@@ -33,10 +34,23 @@ pub(super) enum Ended {
     Settled(DeliveryStatus),
     /// Somebody else has the delivery now; nothing was written.
     LeaseLost,
-    /// The delivery was called off before the target had it; nothing was written.
+    /// The delivery was called off before the attempt had succeeded; nothing was written.
     CalledOff,
     /// The gateway is stopping; the lease was given back and no attempt counted.
     Parked,
+}
+
+/// What makes a delivery an attempt's.
+struct Lease {
+    tenant: String,
+    id: DeliveryId,
+    epoch: i64,
+}
+
+impl Lease {
+    fn of(delivery: &Delivery) -> Self {
+        Self { tenant: delivery.tenant.clone(), id: delivery.id, epoch: delivery.lease_epoch }
+    }
 }
 
 impl Deliveries {
@@ -62,7 +76,7 @@ impl Deliveries {
             biased;
             sent = AssertUnwindSafe(self.send(&delivery, upload.as_ref(), &meter)).catch_unwind() => sent,
             () = stop.cancelled() => return self.park(delivery).await,
-            () = self.lease_lost(&delivery) => return self.lost((&delivery.tenant, delivery.id)).await,
+            () = self.lease_lost(&delivery) => return self.lost(&Lease::of(&delivery)).await,
             () = meter.stalled(patience) => Ok(Err(DeliveryError::Stalled)),
         };
         let sent = sent.unwrap_or(Err(DeliveryError::Panicked));
@@ -123,22 +137,31 @@ impl Deliveries {
     }
 
     async fn park(&self, delivery: Delivery) -> Result<Ended, DbError> {
-        let (now, tenant, id) = (self.clock.now(), delivery.tenant.clone(), delivery.id);
+        let (now, lease) = (self.clock.now(), Lease::of(&delivery));
         let parked: Result<bool, DbError> = self
             .db
             .write(delivery, move |delivery, tx| {
                 Box::pin(async move { store::park(tx, delivery, now).await })
             })
             .await;
-        if parked? { Ok(Ended::Parked) } else { self.lost((&tenant, id)).await }
+        if parked? { Ok(Ended::Parked) } else { self.lost(&lease).await }
     }
 
-    /// What became of a delivery whose lease is lost.
-    async fn lost(&self, (tenant, id): (&str, DeliveryId)) -> Result<Ended, DbError> {
+    /// How an attempt ends whose lease is lost.
+    async fn lost(&self, lease: &Lease) -> Result<Ended, DbError> {
+        Ok(self.whose(lease).await?.unwrap_or(Ended::LeaseLost))
+    }
+
+    /// Nothing while the delivery is this attempt's, or else how the attempt ends.
+    async fn whose(&self, lease: &Lease) -> Result<Option<Ended>, DbError> {
         let mut reader = self.db.reader().await?;
-        let found = store::find(&mut reader.tx(), &Access::of_worker(tenant), id).await?;
-        let is_cancelled = found.is_some_and(|found| found.status == DeliveryStatus::Cancelled);
-        Ok(if is_cancelled { Ended::CalledOff } else { Ended::LeaseLost })
+        let access = Access::of_worker(&lease.tenant);
+        let found = store::find(&mut reader.tx(), &access, lease.id).await?;
+        Ok(match found.map(|found| (found.status, found.lease_epoch)) {
+            Some((DeliveryStatus::Leased, epoch)) if epoch == lease.epoch => None,
+            Some((DeliveryStatus::Cancelled, _)) => Some(Ended::CalledOff),
+            _ => Some(Ended::LeaseLost),
+        })
     }
 
     async fn settle(
@@ -153,18 +176,17 @@ impl Deliveries {
             Ok(_) => (DeliveryStatus::Delivered, delivery.due_at),
             Err(error) => self.after_failure(&delivery, error, ended_at),
         };
-        let (tenant, id) = (delivery.tenant.clone(), delivery.id);
-        // The bytes go behind the commit that calls their delivery off.
-        let is_missing = matches!(sent, Err(DeliveryError::Source(SourceError::Missing)));
-        let is_called_off = is_missing && self.lost((&tenant, id)).await? == Ended::CalledOff;
-        if !is_called_off {
-            log(&delivery, &sent, next);
+        let lease = Lease::of(&delivery);
+        // What fails because the delivery was called off, or is another worker's, is no failure of the target's, and
+        // what was left there may be the other's.
+        if sent.is_err()
+            && let Some(ended) = self.whose(&lease).await?
+        {
+            return Ok(ended);
         }
+        log(&delivery, &sent, next);
         if next == DeliveryStatus::Dead {
             self.give_up(&delivery).await;
-        }
-        if is_called_off {
-            return Ok(Ended::CalledOff);
         }
         let Ok(next) = delivery.status.settle(next) else {
             return Ok(Ended::LeaseLost);
@@ -196,7 +218,7 @@ impl Deliveries {
         if settled && is_followed {
             self.agenda.wake();
         }
-        if settled { Ok(Ended::Settled(next)) } else { self.lost((&tenant, id)).await }
+        if settled { Ok(Ended::Settled(next)) } else { self.lost(&lease).await }
     }
 
     /// Has the target take away what the attempts of a delivery left that is dead. Whatever fails here, it stays dead.

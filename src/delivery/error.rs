@@ -85,8 +85,8 @@ pub(crate) enum DeliveryError {
     /// The manifest is not one that the target could keep.
     #[error("the manifest cannot be sent to the target: {0}")]
     Manifest(String),
-    /// Another worker has the delivery now.
-    #[error("another worker has the delivery")]
+    /// Another worker has the delivery now, or it was called off.
+    #[error("the delivery is not this worker's any more")]
     LeaseLost,
     /// What the next attempt needs could not be written down.
     #[error("the progress of the delivery could not be kept")]

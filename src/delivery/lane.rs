@@ -1,6 +1,7 @@
 //! What one target has for itself: its slots, one of which no other target can take, and its circuit breaker. A target
 //! that is dead, slow or hanging holds up its own lane and no other (D-05, dex-upload W-40).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,6 +30,8 @@ pub(super) struct Lane {
     /// Slots that take a shared permit, too.
     further: Arc<Semaphore>,
     breaker: Mutex<Breaker>,
+    /// Whether more was due at the last look than there were slots for.
+    is_short: AtomicBool,
 }
 
 impl Lane {
@@ -45,6 +48,7 @@ impl Lane {
             own: Arc::new(Semaphore::new(1)),
             further: Arc::new(Semaphore::new(concurrency.saturating_sub(1))),
             breaker: Mutex::new(Breaker::new(breaker)),
+            is_short: AtomicBool::new(false),
         }
     }
 
@@ -83,6 +87,16 @@ impl Lane {
             }
         };
         std::iter::from_fn(slot).take(most).collect()
+    }
+
+    /// Whether all that was due had a slot.
+    pub(super) fn has_slots_for_all(&self, all: bool) {
+        self.is_short.store(!all, Ordering::Relaxed);
+    }
+
+    /// Whether more was due than there were slots for, asked once: the next look says it again.
+    pub(super) fn was_short_of_slots(&self) -> bool {
+        self.is_short.swap(false, Ordering::Relaxed)
     }
 
     /// Something was claimed for these slots; if the circuit is open it is the probe.

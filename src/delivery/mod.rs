@@ -90,6 +90,8 @@ pub(crate) struct Deliveries {
     settings: WorkerSettings,
     agenda: Arc<Agenda>,
     wake: Notify,
+    /// A slot is free that somebody waits for.
+    refill: Notify,
     /// What attempts take beside the slot of their target, all but the first there.
     shared: Arc<Semaphore>,
     /// The lane of all targets that the configuration does not know any more.
@@ -119,6 +121,7 @@ impl Deliveries {
             schedule,
             agenda,
             wake: Notify::new(),
+            refill: Notify::new(),
             shared: Arc::new(Semaphore::new(settings.concurrency)),
             unconfigured: Arc::new(nobody),
             rounds: AtomicUsize::new(0),

@@ -18,7 +18,8 @@ pub(crate) trait Progress: Send + Sync {
     /// Keeps `state` instead; durable when this returns. It is forgotten when the delivery is delivered.
     ///
     /// # Errors
-    /// [`DeliveryError::LeaseLost`] if another worker has the delivery now: this attempt must stop.
+    /// [`DeliveryError::LeaseLost`] if another worker has the delivery now, or it was called off: this attempt must
+    /// stop.
     async fn keep(&self, state: Vec<u8>) -> Result<(), DeliveryError>;
 
     /// What is told of every sign of life that is not seen by reading the upload or keeping something.

@@ -235,8 +235,20 @@ async fn a_parked_delivery_is_due_at_once_and_counts_no_attempt() {
 }
 
 #[tokio::test]
-async fn a_cancelled_delivery_is_lost_to_the_worker_that_has_it() {
+async fn a_cancelled_delivery_is_lost_to_the_worker_that_has_it_unless_it_is_made_by_then() {
     for_each_database(|db| async move {
+        for (followed_by, expected) in
+            [(None, DeliveryStatus::Delivered), (Some("Task/1".to_owned()), DeliveryStatus::Cancelled)]
+        {
+            // Whoever follows it was told.
+            let upload = insert_upload(&db).await;
+            let new = NewDelivery { followed_by, ..wanted(upload, "b", "p") };
+            write!(db, new, |new, tx| enqueue(tx, std::slice::from_ref(new), at(0)));
+            let leased = claim(&db, "b", at(0), 1, LEASE).await.remove(0);
+            assert_eq!(write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1))), 1);
+            assert_eq!(succeed(&db, &leased).await, expected == DeliveryStatus::Delivered);
+            assert_eq!(status(&db, upload).await, expected);
+        }
         let upload = enqueue_uploads(&db, "a", 1).await[0];
         let leased = claim(&db, "a", at(0), 1, LEASE).await.remove(0);
         assert_eq!(write!(db, (), |(), tx| cancel(tx, &Access::of_worker("other"), upload, at(1))), 0);

@@ -19,7 +19,7 @@ use crate::db::DbError;
 /// The least time between two looks at what is due: what becomes due meanwhile is claimed together. What comes after a
 /// quiet moment waits for nothing.
 const GATHERING: Duration = Duration::from_millis(10);
-/// The same where more was due than there were slots, or the next of an order may be due as soon as one has ended.
+/// The same where an attempt has ended whose lane has more to do, or the next of an order may be due.
 const REFILLING: Duration = Duration::from_millis(2);
 
 impl Deliveries {
@@ -33,26 +33,37 @@ impl Deliveries {
             tokio::pin!(woken);
             woken.as_mut().enable();
             let looked_at = Instant::now();
-            let mut pause = GATHERING;
             match self.claim_due().await {
-                Ok(Claimed { taken, is_all }) => {
-                    if !is_all || taken.iter().any(|(delivery, _)| delivery.is_ordered) {
-                        pause = REFILLING;
-                    }
+                Ok(taken) => {
                     for (delivery, slot) in taken {
                         let (worker, stop) = (Arc::clone(&self), stop.clone());
                         tracker.spawn(async move {
+                            let (lane, is_ordered) = (worker.lane(&delivery.target), delivery.is_ordered);
                             worker.attempt_in(delivery, slot, &stop).await;
                             // A slot is free again, and the delivery may be due again at once.
-                            worker.wake();
+                            if lane.was_short_of_slots() || is_ordered {
+                                worker.refill.notify_one();
+                            } else {
+                                worker.wake();
+                            }
                         });
                     }
                 }
                 Err(error) => tracing::warn!(%error, "due deliveries could not be claimed"),
             }
+            let gathered = async {
+                woken.await;
+                tokio::time::sleep_until(looked_at + GATHERING).await;
+            };
+            // A lane that is slow has always more to do; only where its own slots come free is there any hurry.
+            let refilled = async {
+                self.refill.notified().await;
+                tokio::time::sleep_until(looked_at + REFILLING).await;
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = woken => tokio::time::sleep_until(looked_at + pause).await,
+                () = gathered => {}
+                () = refilled => {}
                 () = tokio::time::sleep(self.settings.poll_interval) => {}
             }
         }
@@ -65,7 +76,7 @@ impl Deliveries {
         let never = CancellationToken::new();
         let mut settled = 0;
         loop {
-            let claimed = self.claim_due().await?.taken;
+            let claimed = self.claim_due().await?;
             if claimed.is_empty() {
                 return Ok(settled);
             }
@@ -109,14 +120,14 @@ impl Deliveries {
     }
 
     /// Leases what is due, as much as there are slots for, and gives each delivery its slot.
-    async fn claim_due(&self) -> Result<Claimed, DbError> {
+    async fn claim_due(&self) -> Result<Vec<(Delivery, Slot)>, DbError> {
         let mut due = {
             let mut reader = self.db.reader().await?;
             store::targets_due(&mut reader.tx(), self.clock.now()).await?
         };
-        let mut claimed = Claimed { taken: Vec::new(), is_all: true };
+        let mut taken = Vec::new();
         if due.is_empty() {
-            return Ok(claimed);
+            return Ok(taken);
         }
         due.sort_unstable();
         // Where slots are short no target may always be the first to take them.
@@ -126,7 +137,7 @@ impl Deliveries {
             let lane = self.lane(&target);
             let mut slots = lane.free_slots(&self.shared, self.clock.now());
             if slots.is_empty() {
-                claimed.is_all &= lane.is_open();
+                lane.has_slots_for_all(false);
                 continue;
             }
             let limit = u32::try_from(slots.len()).unwrap_or(u32::MAX);
@@ -136,14 +147,14 @@ impl Deliveries {
                 Ok(deliveries) if deliveries.is_empty() => {}
                 Ok(deliveries) => {
                     lane.claimed(&mut slots);
-                    claimed.is_all &= deliveries.len() < slots.len();
-                    claimed.taken.extend(deliveries.into_iter().zip(slots));
+                    lane.has_slots_for_all(deliveries.len() < slots.len());
+                    taken.extend(deliveries.into_iter().zip(slots));
                 }
-                Err(error) if claimed.taken.is_empty() => return Err(error),
+                Err(error) if taken.is_empty() => return Err(error),
                 Err(_) => break,
             }
         }
-        Ok(claimed)
+        Ok(taken)
     }
 
     async fn claim(&self, target: String, limit: u32) -> Result<Vec<Delivery>, DbError> {
@@ -154,12 +165,4 @@ impl Deliveries {
             })
             .await
     }
-}
-
-/// What a look at what is due came to.
-struct Claimed {
-    /// The deliveries that are ours now, each with its slot.
-    taken: Vec<(Delivery, Slot)>,
-    /// Whether nothing was left for want of slots.
-    is_all: bool,
 }

@@ -25,10 +25,10 @@ const LENGTH: usize = 20 * 1024;
 const CONNECTIONS: usize = 4;
 /// What the slow line carries in a second.
 const BYTES_PER_SECOND: u32 = 50_000;
+/// Both are measured so often, in turns, and the best counts: what disturbs a disk only ever makes it slower.
+const ROUNDS: usize = 5;
 
 fn main() {
-    table::heading("files delivered to two folders", "file");
-    let alone = table::limit("two targets", run(""));
     let receiver = Gateway::start();
     let slow = throttled(receiver.address());
     // Nobody listens on this port: a connection is refused.
@@ -36,11 +36,24 @@ fn main() {
         "  dead: {{ name: dead, type: dex, url: 'http://127.0.0.1:1/files' }}\n  \
          slow: {{ name: slow, type: dex, url: 'http://{slow}/files' }}\n"
     );
-    table::row("with a dead one and one at 50 KB/s beside them", run(&others), alone);
+    let (mut alone, mut beside) = (0.0_f64, 0.0_f64);
+    // Kept to the end: ext4 is slow to make files where many were deleted within the last minute.
+    let mut gateways = Vec::new();
+    for _ in 0..ROUNDS {
+        for (others, best) in [("", &mut alone), (&others, &mut beside)] {
+            let (speed, mut gateway) = run(others);
+            *best = best.max(speed);
+            gateway.kill();
+            gateways.push(gateway);
+        }
+    }
+    table::heading("files delivered to two folders", "file");
+    table::limit("two targets", alone);
+    table::row("with a dead one and one at 50 KB/s beside them", beside, alone);
 }
 
 /// Uploads files, and how many a second arrive in both folders.
-fn run(others: &str) -> f64 {
+fn run(others: &str) -> (f64, Gateway) {
     let mut gateway = Gateway::prepare(&[("CDEX_DELIVERY__CONFIG_FILE", "{data}/../delivery.yml")]);
     let names = if others.is_empty() { &["one", "two"][..] } else { &["dead", "slow", "one", "two"] };
     let routes = names
@@ -71,7 +84,7 @@ fn run(others: &str) -> f64 {
             (whole >= 2 * UPLOADS).then_some(())
         });
     });
-    speed(2 * UPLOADS, time)
+    (speed(2 * UPLOADS, time), gateway)
 }
 
 /// A line to a server that carries so much in a second, over all its connections together.

@@ -1,7 +1,8 @@
 //! SQL of deliveries and attempts: enqueue, claim, settle, read.
 //!
 //! A worker owns a row from claim to settle by its lease epoch. Everything it writes names the epoch; no
-//! row changed means the lease is lost, and then nothing is written. Lease ends are read from the injected
+//! row changed means the lease is lost, and then nothing is written (but what was called off too late is settled as
+//! delivered). Lease ends are read from the injected
 //! clock on SQLite, where one process owns the database, and from the database's clock on PostgreSQL,
 //! where several gateways must agree.
 
@@ -220,7 +221,7 @@ pub(super) async fn renew(
 }
 
 /// Writes how an attempt ended: the delivery's next state, the attempt and its report. `false`, and nothing
-/// written, if the lease is lost.
+/// written, if the lease is lost. What was called off while it succeeded is delivered all the same.
 pub(super) async fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Result<bool, DbError> {
     let Settlement { delivery, outcome, started_at, ended_at, next, due_at, report } = settlement;
     let (status, location, issue, size_bytes) = match outcome {
@@ -347,7 +348,7 @@ pub(crate) async fn free_all_leases(tx: &mut Tx<'_>, now: Timestamp) -> Result<u
 }
 
 /// Calls off what is under way for an upload, and returns how many deliveries that were. A worker that has
-/// one finds its lease lost.
+/// one finds its lease lost, unless the target has it by then.
 pub(crate) async fn cancel(
     tx: &mut Tx<'_>,
     access: &Access,

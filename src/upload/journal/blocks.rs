@@ -1,5 +1,5 @@
-//! Bytes as a disk takes them past the page cache: whole blocks that begin at a multiple of a block, in memory as in the
-//! file.
+//! Bytes as a disk takes them past the page cache: whole blocks that begin at a multiple of a block, in memory as in
+//! the file.
 
 /// The length of a block, in bytes. Disks have blocks of this size or of a part of it.
 pub(super) const BLOCK: usize = 4096;
@@ -37,7 +37,7 @@ impl Blocks {
         // The end of the last block has to fit, too.
         let wanted = self.len() + more + BLOCK;
         if self.space.capacity() - self.start < wanted {
-            self.move_to(wanted.max(KEPT));
+            self.move_to(wanted.max(KEPT).max(2 * self.len()));
         }
         &mut self.space
     }

@@ -1,5 +1,5 @@
-//! Small uploads are acknowledged as soon as they lie in the journal: one write and one sync, for as many as come at
-//! the same time. What makes them uploads like any other, a blob and rows, follows in groups and in order
+//! Small uploads are acknowledged as soon as they lie in the journal: one synced write for as many as come at the
+//! same time. What makes them uploads like any other, a blob and rows, follows in groups and in order
 //! ([`Journal::due`], [`Journal::redeemed`]); whoever asks for one of them before that waits for it
 //! ([`Journal::wait_for`]). After a crash the start finds what was not redeemed.
 //!
@@ -73,7 +73,7 @@ struct Shared {
     volumes: Mutex<Volumes>,
     /// Entries that are not redeemed, so that nobody takes the lock while there are none.
     unredeemed: AtomicUsize,
-    /// Something may have become due.
+    /// Something may be due before whoever redeems looks again.
     due: Notify,
     progress: watch::Sender<Progress>,
 }
@@ -399,7 +399,7 @@ impl Shared {
             answers.push((done, answer));
         }
         self.unredeemed.store(state.len(), Ordering::Release);
-        let wakes = state.wakes() || answers.iter().any(|(_, answer)| answer.is_err());
+        let wakes = state.take_wake() || answers.iter().any(|(_, answer)| answer.is_err());
         drop(state);
         if wakes {
             self.due.notify_one();

@@ -157,9 +157,9 @@ impl State {
         due
     }
 
-    /// Whether what has come since [`Self::due`] needs somebody to be woken: who waits for an instant looks again by
-    /// itself, and waking it for each entry would cost more than the entry.
-    pub(super) fn wakes(&mut self) -> bool {
+    /// Whether whoever redeems must be woken for what has come since [`Self::due`], told once: who waits for an instant
+    /// looks again by itself, and waking it for each entry would cost more than the entry.
+    pub(super) fn take_wake(&mut self) -> bool {
         std::mem::take(&mut self.sleeps) || self.entries.len() >= MANY
     }
 

@@ -1,6 +1,6 @@
 //! The files of the journal. Each is made once, full of zeros, and overwritten from then on: that costs one write with
-//! `O_DSYNC` that has no metadata to care for, where a file of its own costs a folder entry and several syncs. The write
-//! goes past the page cache, which nobody would read it from, where the file system lets it.
+//! `O_DSYNC` that has no metadata to care for, where a file of its own costs a folder entry and several syncs. The
+//! write goes past the page cache, which nobody would read it from, where the file system lets it.
 //!
 //! A volume begins with a salt, new each time that it is written anew, and its entries follow, those of each write from
 //! the beginning of a [block](BLOCK) on. The first block that begins with no entry of this salt is the end. What is
@@ -26,6 +26,8 @@ const MOST: usize = 16;
 /// How long no volume is made after one could not be: a disk that is full is not filled again and again.
 const PAUSE: Duration = Duration::from_mins(1);
 const MAGIC: &[u8; 8] = b"CDEXJNL2";
+/// Of volumes whose writes did not begin with a block; they are read alike.
+const OLD_MAGIC: &[u8; 8] = b"CDEXJNL1";
 /// Bytes before the first entry.
 const HEADER: usize = MAGIC.len() + 16;
 /// Past the page cache.
@@ -57,6 +59,8 @@ pub(super) struct Volumes {
     active: usize,
     /// What is written next.
     buffer: Blocks,
+    /// Whether a write failed: nobody knows what is there, and nothing is written any more.
+    is_failed: bool,
     /// Since when none can be made.
     full_since: Option<Instant>,
 }
@@ -69,7 +73,8 @@ impl Volumes {
     pub(super) fn open(folder: PathBuf, durable: bool, redeemed: u64) -> io::Result<(Self, Vec<Written>)> {
         super::super::blob::make_folders(&folder, durable)?;
         let (all, buffer) = (Vec::new(), Blocks::default());
-        let mut volumes = Self { folder, durable, all, active: 0, buffer, full_since: None };
+        let mut volumes =
+            Self { folder, durable, all, active: 0, buffer, is_failed: false, full_since: None };
         let mut found = Vec::new();
         for index in 0..MOST {
             let content = match read(&volumes.path(index)) {
@@ -104,12 +109,15 @@ impl Volumes {
     /// up to `redeemed`. Returns how many there was room for.
     ///
     /// # Errors
-    /// The disk failed: nobody knows what of this is there, and nothing may be written any more.
+    /// The disk failed: nobody knows what of this is there. After that there is room for nothing.
     pub(super) fn write<'a>(
         &mut self,
         entries: impl Iterator<Item = (u64, &'a Upload, &'a [u8])>,
         redeemed: u64,
     ) -> io::Result<usize> {
+        if self.is_failed {
+            return Ok(0);
+        }
         let (mut written, mut buffered) = (0, 0);
         for (number, upload, bytes) in entries {
             let most = record::most_bytes(upload, bytes);
@@ -143,7 +151,9 @@ impl Volumes {
         let (volume, whole) = (&mut self.all[self.active], self.buffer.whole());
         let end = volume.end + whole.len();
         volume.dirty = volume.dirty.max(end);
-        volume.write(whole, volume.end, self.durable)?;
+        let flushed = volume.write(whole, volume.end, self.durable);
+        self.is_failed = flushed.is_err();
+        flushed?;
         volume.end = end;
         self.buffer.clear();
         Ok(())
@@ -177,22 +187,26 @@ impl Volumes {
         let Some(volume) = self.all.iter_mut().find(|one| one.dirty > 0 && one.last <= redeemed) else {
             return Ok(false);
         };
+        // It begins anew in any case: half wiped it has no beginning that something could follow.
+        (volume.salt, volume.end, volume.last) = (Salt::new(), 0, 0);
         volume.write(Blocks::zeros(volume.dirty).whole(), 0, self.durable)?;
-        (volume.salt, volume.end, volume.dirty, volume.last) = (Salt::new(), 0, 0, 0);
+        volume.dirty = 0;
         Ok(true)
     }
 
     /// Makes one more volume.
     fn make(&mut self) -> io::Result<()> {
         let path = self.path(self.all.len());
-        let mut volume = Volume::new(path, self.durable, true)?;
-        let made = volume.fill(0, self.durable).and_then(|()| self.sync_folder());
+        let made = Volume::new(path.clone(), self.durable, true).and_then(|mut volume| {
+            volume.fill(0, self.durable)?;
+            self.sync_folder()?;
+            Ok(volume)
+        });
         if made.is_err() {
             // Half of one would be in the way, on a disk that is full.
-            let _ = std::fs::remove_file(&volume.path);
+            let _ = std::fs::remove_file(&path);
         }
-        made?;
-        self.all.push(volume);
+        self.all.push(made?);
         Ok(())
     }
 
@@ -246,8 +260,8 @@ impl Volume {
 
     /// Fills a file with zeros behind its first `length` bytes.
     fn fill(&mut self, length: usize, durable: bool) -> io::Result<()> {
-        // In the block that they end in there are only zeros, too.
-        let from = length / BLOCK * BLOCK;
+        // What is missing of the block that they end in is zeros by itself.
+        let from = length.next_multiple_of(BLOCK);
         self.write(Blocks::zeros(LENGTH - from).whole(), from, durable)
     }
 }
@@ -275,7 +289,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// Adds the entries in a volume to `found`, and returns the number of the last one, 0 if there is none; `None` if there
 /// is what this version does not know.
 fn entries(content: &[u8], redeemed: u64, found: &mut Vec<Written>) -> Option<u64> {
-    let Some(salt) = content.strip_prefix(MAGIC).and_then(<[u8]>::first_chunk) else {
+    let known = content.strip_prefix(MAGIC).or_else(|| content.strip_prefix(OLD_MAGIC));
+    let Some(salt) = known.and_then(<[u8]>::first_chunk) else {
         return content.iter().take(MAGIC.len()).all(|byte| *byte == 0).then_some(0);
     };
     let (mut at, mut last) = (HEADER, 0);
@@ -293,5 +308,101 @@ fn entries(content: &[u8], redeemed: u64, found: &mut Vec<Written>) -> Option<u6
             Decoded::End if !at.is_multiple_of(BLOCK) => at = at.next_multiple_of(BLOCK),
             Decoded::End => return Some(last),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_getfl, memfd_create};
+
+    use super::super::record::tests::whole;
+    use super::*;
+
+    fn fresh() -> (tempfile::TempDir, Volumes) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let volumes = Volumes::open(folder.path().to_path_buf(), true, 0).expect("it opens").0;
+        (folder, volumes)
+    }
+
+    /// What a start after this finds, by number.
+    fn left(folder: &tempfile::TempDir, redeemed: u64) -> Vec<u64> {
+        let found = Volumes::open(folder.path().to_path_buf(), true, redeemed).expect("it opens").1;
+        found.into_iter().map(|(number, ..)| number).collect()
+    }
+
+    fn write(volumes: &mut Volumes, number: u64, redeemed: u64) -> io::Result<usize> {
+        let bytes = [b'x'; 5_000];
+        volumes.write([(number, &whole("owner", &bytes), &bytes[..])].into_iter(), redeemed)
+    }
+
+    /// A file that cannot be written.
+    fn sealed() -> File {
+        let sealed = memfd_create("sealed", MemfdFlags::ALLOW_SEALING).expect("memory");
+        fcntl_add_seals(&sealed, SealFlags::WRITE | SealFlags::GROW).expect("it is sealed");
+        sealed.into()
+    }
+
+    #[test]
+    fn what_follows_a_wipe_that_failed_half_way_is_found() {
+        let (folder, mut volumes) = fresh();
+        for number in 1..=3 {
+            assert_eq!(write(&mut volumes, number, 0).expect("it is written"), 1);
+        }
+        let file = std::mem::replace(&mut volumes.all[0].file, sealed());
+        volumes.wipe(3).expect_err("the disk fails");
+        volumes.all[0].file = file;
+        // So far it came.
+        volumes.all[0].write(Blocks::zeros(1).whole(), 0, true).expect("it writes");
+        assert_eq!(write(&mut volumes, 4, 3).expect("it is written"), 1);
+        assert_eq!(left(&folder, 3).last(), Some(&4));
+        assert!(volumes.all[0].dirty > 2 * BLOCK, "it is to be wiped still");
+    }
+
+    #[test]
+    fn after_a_write_that_failed_there_is_room_for_nothing() {
+        let (folder, mut volumes) = fresh();
+        assert_eq!(write(&mut volumes, 1, 0).expect("it is written"), 1);
+        let file = std::mem::replace(&mut volumes.all[0].file, sealed());
+        write(&mut volumes, 2, 0).expect_err("the disk fails");
+        volumes.all[0].file = file;
+        assert!(volumes.wipe(2).expect("it is wiped"));
+        assert_eq!(write(&mut volumes, 3, 2).expect("nothing fails"), 0);
+        assert_eq!(left(&folder, 2), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn a_batch_goes_on_in_the_next_volume() {
+        let (folder, mut volumes) = fresh();
+        let bytes = vec![b'x'; 64 * 1024];
+        let uploads: Vec<_> = (1..=200).map(|number| (number, whole("owner", &bytes))).collect();
+        let batch = uploads.iter().map(|(number, upload)| (*number, upload, &*bytes));
+        assert_eq!(volumes.write(batch, 0).expect("it is written"), 200);
+        assert_eq!(volumes.all.len(), 4);
+        assert_eq!(left(&folder, 0), (1..=200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_the_first_version_wrote_is_read() {
+        let (folder, mut volumes) = fresh();
+        assert_eq!(write(&mut volumes, 1, 0).expect("it is written"), 1);
+        let file = OpenOptions::new().write(true).open(&volumes.all[0].path).expect("it opens");
+        file.write_all_at(OLD_MAGIC, 0).expect("it writes");
+        assert_eq!(left(&folder, 0), [1]);
+    }
+
+    /// Not every file system has writes past the page cache, or for blocks as small as ours.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn writes_go_past_the_page_cache_where_they_can() {
+        let (_folder, mut volumes) = fresh();
+        assert_eq!(write(&mut volumes, 1, 0).expect("it is written"), 1);
+        let volume = &mut volumes.all[0];
+        let is_direct = |file: &File| fcntl_getfl(file).expect("flags").contains(DIRECT);
+        let can = options(true, true).open(&volume.path).is_ok();
+        assert_eq!(is_direct(&volume.file), can);
+        volume.write(b"no block", 0, true).expect("it is written all the same");
+        assert!(!can || !is_direct(&volume.file));
+        let without = Volume::new("/proc/self/comm".into(), true, false).expect("it opens all the same");
+        assert!(!is_direct(&without.file));
     }
 }

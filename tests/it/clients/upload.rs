@@ -108,7 +108,7 @@ fn interrupted(server: SocketAddr, collection: &str, bytes: &[u8]) -> Value {
 #[test]
 fn a_run_that_is_killed_is_gone_on_with_at_our_gateway() {
     let gateway = Gateway::start();
-    let bytes = content(9);
+    let bytes = content(20);
     let result = interrupted(gateway.address(), "/upload/files", &bytes);
     let id = result["id"].as_str().expect("an id");
     gateway.wait_delivered(id, 1);
@@ -120,7 +120,7 @@ fn a_run_that_is_killed_is_gone_on_with_at_our_gateway() {
 #[test]
 fn a_run_that_is_killed_is_gone_on_with_at_a_foreign_server() {
     let Some(server) = TusServer::start() else { return };
-    let bytes = content(9);
+    let bytes = content(20);
     interrupted(server.address(), "/files", &bytes);
     let uploads = server.uploads();
     assert!(uploads.len() == 1 && uploads[0] == bytes, "{} uploads", uploads.len());

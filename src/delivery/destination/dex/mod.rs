@@ -118,7 +118,11 @@ impl DexDestination {
             sending.append(chunk).await?;
         }
         kept.is_sent = true;
-        kept.keep(progress).await
+        match kept.keep(progress).await {
+            // It is all there. Whether somebody called the delivery off meanwhile, settling it says.
+            Err(DeliveryError::LeaseLost) => Ok(()),
+            kept => kept,
+        }
     }
 
     /// The upload is not there any more: it may have been taken away because it was complete; else another one is
