@@ -1,10 +1,10 @@
 //! How fast uploads are taken, held against another tus server: `@tus/server` with its file store, by the same client
-//! on the same disk in the same run. Ours answers when bytes and rows are on stable storage, and delivers each file
-//! behind that; theirs does neither.
+//! on the same disk in the same run. Ours answers when what it took is on stable storage, and delivers each file behind
+//! that; theirs does neither.
 //!
 //! `cargo bench --bench peers` (Node.js installs the server; `-- large` or `-- small` runs one of the two). Wanted
 //! are, for 1 GiB in 8 MiB chunks, 1 × the other server and 0.75 × `dd bs=8M oflag=dsync`, and for 1,000 files of 20 KB
-//! over one connection 4 × the other server, which not every run reaches (README, "How fast").
+//! over one connection 4 × the other server (README, "How fast").
 
 #[expect(dead_code, reason = "the benches need a part of what the tests share")]
 #[path = "../it/support/mod.rs"]

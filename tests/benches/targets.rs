@@ -1,8 +1,8 @@
 //! What a target in trouble costs the others: four targets, two folders, one other DEX that is dead and one behind a
 //! line of 50 KB/s, held against the same two folders alone, in the same run.
 //!
-//! `cargo bench --bench targets`. The speed is that of files arriving in both folders; 0.9 of the run without the other
-//! two is what is promised.
+//! `cargo bench --bench targets`; with `TMPDIR` in memory it leaves out what the disk does. The speed is that of files
+//! arriving in both folders; 0.9 of the run without the other two is what is promised.
 
 #[expect(dead_code, reason = "the benches need a part of what the tests share")]
 #[path = "../it/support/mod.rs"]
