@@ -23,8 +23,8 @@ use crate::upload::{
     Uploads, progress, stream_fields,
 };
 
-/// How long the bytes of a small upload are gathered that exists already. Those of a slower line are acknowledged as
-/// they come.
+/// How long the bytes of a small upload are gathered that exists already, or while the gateway is stopping. Those of a
+/// slower line are acknowledged as they come.
 const PROMPT: Duration = Duration::from_millis(50);
 
 /// An upload that a sender wants.
@@ -122,7 +122,7 @@ impl Exchange {
         let FirstBytes { declared, checksum, mut body } = first;
         let may_be_small = checksum.is_none() && !upload.is_partial();
         if let Some(length) = upload.length.filter(|length| may_be_small && (1..=SMALL).contains(length)) {
-            body = match self.take_small(body, length, None).await {
+            body = match self.take_small(body, length, false).await {
                 Ok(bytes) => return self.create_whole(upload, bytes).await,
                 Err(body) => body,
             };
@@ -133,20 +133,20 @@ impl Exchange {
         Ok((creation, Some(self.append_upload(append, body).await)))
     }
 
-    /// All of a body that has `length` bytes, and comes `within` this time; any other comes back as if nothing had been
+    /// All of a body that has `length` bytes and does not take too long: if the upload `exists` already it may take a
+    /// moment, otherwise until a moment after the gateway is told to stop. Any other comes back as if nothing had been
     /// read of it.
-    async fn take_small(&self, mut body: Body, length: u64, within: Option<Duration>) -> Result<Bytes, Body> {
+    async fn take_small(&self, mut body: Body, length: u64, exists: bool) -> Result<Bytes, Body> {
         let mut gathered = BytesMut::new();
         let mut late = std::pin::pin!(async {
-            match within {
-                Some(time) => tokio::time::sleep(time).await,
-                None => std::future::pending().await,
+            if !exists {
+                self.stopping.cancelled().await;
             }
+            tokio::time::sleep(PROMPT).await;
         });
         let next = loop {
             let next = tokio::select! {
                 biased;
-                () = self.stopping.cancelled() => break None,
                 () = &mut late => break None,
                 next = body.next() => next,
             };
@@ -315,7 +315,7 @@ impl Exchange {
     ) -> Result<Result<Reception, Body>, DbError> {
         let Some(upload) = self.uploads.awaits_all_of(request) else { return Ok(Err(body)) };
         let length = upload.length.unwrap_or_default();
-        let bytes = match self.take_small(body, length, Some(PROMPT)).await {
+        let bytes = match self.take_small(body, length, true).await {
             Ok(bytes) => bytes,
             Err(body) => return Ok(Err(body)),
         };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::json;
 
 use super::receive_upload::{CreateRequest, Creation, FirstBytes};
@@ -274,6 +275,29 @@ async fn a_small_upload_whose_client_goes_away_exists_whole_or_leaves_nothing() 
             assert_eq!(gateway.deliver().await, stored.len(), "after {polls} looks");
             assert_eq!(gateway.files("delivered"), stored, "after {polls} looks");
         }
+    })
+    .await;
+}
+
+/// T-22: who has sent all bytes by now need not send them again because of a stop.
+#[tokio::test]
+async fn a_small_upload_that_is_on_its_way_when_the_gateway_stops_is_taken() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let stopping = gateway.exchange.stopping.clone();
+        let rest = stream::once(async move {
+            stopping.cancel();
+            tokio::task::yield_now().await;
+            Ok(Bytes::from_static(b"tes"))
+        });
+        let body = body_of(b"by").chain(rest).boxed();
+        let request = CreateRequest { length: Some(5), fields: manifest(), is_partial: false };
+        let first = FirstBytes { declared: Some(5), checksum: None, body };
+        let caller = Caller::anonymous();
+        let created = gateway.exchange.create_upload_with(&caller, request, first).await.expect("it exists");
+        let (Creation::Created { .. }, Some(Ok(reception))) = created else { panic!("{created:?}") };
+        assert!(reception.is_complete);
+        assert_eq!(gateway.files("uploads"), [b"bytes"]);
     })
     .await;
 }

@@ -79,15 +79,16 @@ impl Volumes {
         for index in 0..MOST {
             let content = match read(&volumes.path(index)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                read => read?,
+                read => read.map_err(|error| volumes.failed(index, &error))?,
             };
             if index > volumes.all.len() {
                 return Err(volumes.unreadable(index, "one before it is missing"));
             }
             let Some(last) = entries(&content, redeemed, &mut found) else {
-                return Err(volumes.unreadable(index, "of another version"));
+                return Err(volumes.unreadable(index, "damaged, or of another version"));
             };
-            let mut volume = Volume::new(volumes.path(index), durable, false)?;
+            let opened = Volume::new(volumes.path(index), durable, false);
+            let mut volume = opened.map_err(|error| volumes.failed(index, &error))?;
             if content.len() < LENGTH {
                 // A crash came while it was made. On a disk that is full it stays so until it is written.
                 let _ = volume.fill(content.len(), durable);
@@ -217,6 +218,10 @@ impl Volumes {
             }
         }
         Ok(())
+    }
+
+    fn failed(&self, index: usize, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.path(index).display()))
     }
 
     fn unreadable(&self, index: usize, reason: &str) -> io::Error {
