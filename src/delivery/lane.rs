@@ -89,13 +89,13 @@ impl Lane {
         std::iter::from_fn(slot).take(most).collect()
     }
 
-    /// Whether all that was due had a slot.
-    pub(super) fn has_slots_for_all(&self, all: bool) {
-        self.is_short.store(!all, Ordering::Relaxed);
+    /// Notes whether more is due than there were slots for.
+    pub(super) fn note_shortage(&self, is_short: bool) {
+        self.is_short.store(is_short, Ordering::Relaxed);
     }
 
-    /// Whether more was due than there were slots for, asked once: the next look says it again.
-    pub(super) fn was_short_of_slots(&self) -> bool {
+    /// Whether more was due than there were slots for, told once: the next look notes it again.
+    pub(super) fn take_shortage(&self) -> bool {
         self.is_short.swap(false, Ordering::Relaxed)
     }
 

@@ -41,7 +41,7 @@ impl Deliveries {
                             let (lane, is_ordered) = (worker.lane(&delivery.target), delivery.is_ordered);
                             worker.attempt_in(delivery, slot, &stop).await;
                             // A slot is free again, and the delivery may be due again at once.
-                            if lane.was_short_of_slots() || is_ordered {
+                            if lane.take_shortage() || is_ordered {
                                 worker.refill.notify_one();
                             } else {
                                 worker.wake();
@@ -137,7 +137,7 @@ impl Deliveries {
             let lane = self.lane(&target);
             let mut slots = lane.free_slots(&self.shared, self.clock.now());
             if slots.is_empty() {
-                lane.has_slots_for_all(false);
+                lane.note_shortage(true);
                 continue;
             }
             let limit = u32::try_from(slots.len()).unwrap_or(u32::MAX);
@@ -147,7 +147,7 @@ impl Deliveries {
                 Ok(deliveries) if deliveries.is_empty() => {}
                 Ok(deliveries) => {
                     lane.claimed(&mut slots);
-                    lane.has_slots_for_all(deliveries.len() < slots.len());
+                    lane.note_shortage(deliveries.len() >= slots.len());
                     taken.extend(deliveries.into_iter().zip(slots));
                 }
                 Err(error) if taken.is_empty() => return Err(error),

@@ -252,53 +252,45 @@ async fn a_target_that_hangs_does_not_hold_up_the_others() {
     .await;
 }
 
-/// W-24
-#[tokio::test]
-async fn an_attempt_whose_lease_is_lost_stops_and_writes_nothing() {
-    for_each_database(|db| async move {
-        let lease = Duration::from_millis(30);
-        let bench = bench_with(&db, SameBytes, lease, vec![("local", Troubled::by(Trouble::Hangs))]);
-        let upload = enqueue_uploads(&db, "local", 1).await[0];
-        let leased = claim(&db, "local", at(0), 1, LEASE).await.remove(0);
-        write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1)));
-        let ended = bench.deliveries.attempt(leased, 0, &CancellationToken::new()).await;
-        assert_eq!(ended.expect("it ends"), Ended::CalledOff);
-        assert!(attempts_of(&db, upload).await.is_empty());
-        assert_eq!(status(&db, upload).await, DeliveryStatus::Cancelled);
-    })
-    .await;
+/// What one attempt of a delivery to this target comes to that is not its own any more, because it was called off or
+/// because the lease was freed.
+async fn attempt_too_late(db: &Db, bench: Bench, is_called_off: bool) -> (Ended, DeliveryStatus, usize) {
+    let upload = enqueue_uploads(db, "local", 1).await[0];
+    let leased = claim(db, "local", at(0), 1, LEASE).await.remove(0);
+    let lost = if is_called_off {
+        write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1)))
+    } else {
+        write!(db, (), |(), tx| free_all_leases(tx, at(1)))
+    };
+    assert_eq!(lost, 1);
+    let ended = bench.deliveries.attempt(leased, 0, &CancellationToken::new()).await.expect("it ends");
+    let stands = (ended, status(db, upload).await, attempts_of(db, upload).await.len());
+    // The next one is alone.
+    write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1)));
+    stands
 }
 
-/// T-28: what the target has is not said to be called off.
+/// W-24, T-28: it stops and writes nothing, but what the target has is not said to be called off.
 #[tokio::test]
-async fn a_delivery_that_is_called_off_too_late_is_delivered() {
+async fn an_attempt_whose_lease_is_lost_writes_nothing_unless_it_was_called_off_too_late() {
     for_each_database(|db| async move {
         let root = tempfile::tempdir().expect("a temporary folder");
-        let bench = bench(&db, vec![("local", folder(root.path()))]);
-        let upload = enqueue_uploads(&db, "local", 1).await[0];
-        let leased = claim(&db, "local", at(0), 1, LEASE).await.remove(0);
-        assert_eq!(write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1))), 1);
-        let ended = bench.deliveries.attempt(leased, 0, &CancellationToken::new()).await;
-        assert_eq!(ended.expect("it ends"), Ended::Settled(DeliveryStatus::Delivered));
-        assert_eq!(attempts_of(&db, upload).await.len(), 1);
-        assert_eq!(status(&db, upload).await, DeliveryStatus::Delivered);
-    })
-    .await;
-}
-
-/// T-28
-#[tokio::test]
-async fn a_delivery_whose_bytes_went_when_it_was_called_off_stays_so() {
-    for_each_database(|db| async move {
-        let root = tempfile::tempdir().expect("a temporary folder");
-        let bench = bench_with(&db, NoBytes, LEASE, vec![("local", folder(root.path()))]);
-        let upload = enqueue_uploads(&db, "local", 1).await[0];
-        let leased = claim(&db, "local", at(0), 1, LEASE).await.remove(0);
-        assert_eq!(write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1))), 1);
-        let ended = bench.deliveries.attempt(leased, 0, &CancellationToken::new()).await;
-        assert_eq!(ended.expect("it ends"), Ended::CalledOff);
-        assert!(attempts_of(&db, upload).await.is_empty());
-        assert_eq!(status(&db, upload).await, DeliveryStatus::Cancelled);
+        let soon = Duration::from_millis(30);
+        for is_called_off in [true, false] {
+            let nothing = if is_called_off {
+                (Ended::CalledOff, DeliveryStatus::Cancelled, 0)
+            } else {
+                (Ended::LeaseLost, DeliveryStatus::Pending, 0)
+            };
+            let delivered = (Ended::Settled(DeliveryStatus::Delivered), DeliveryStatus::Delivered, 1);
+            let hangs = bench_with(&db, SameBytes, soon, vec![("local", Troubled::by(Trouble::Hangs))]);
+            assert_eq!(attempt_too_late(&db, hangs, is_called_off).await, nothing);
+            let fails = bench_with(&db, NoBytes, LEASE, vec![("local", folder(root.path()))]);
+            assert_eq!(attempt_too_late(&db, fails, is_called_off).await, nothing);
+            let succeeds = bench(&db, vec![("local", folder(root.path()))]);
+            let expected = if is_called_off { delivered } else { nothing };
+            assert_eq!(attempt_too_late(&db, succeeds, is_called_off).await, expected);
+        }
     })
     .await;
 }

@@ -1,10 +1,9 @@
 //! SQL of deliveries and attempts: enqueue, claim, settle, read.
 //!
-//! A worker owns a row from claim to settle by its lease epoch. Everything it writes names the epoch; no
-//! row changed means the lease is lost, and then nothing is written (but what was called off too late is settled as
-//! delivered). Lease ends are read from the injected
-//! clock on SQLite, where one process owns the database, and from the database's clock on PostgreSQL,
-//! where several gateways must agree.
+//! A worker owns a row from claim to settle by its lease epoch. Everything it writes names the epoch; no row changed
+//! means the lease is lost, and then nothing is written. Only what was called off too late is still settled, as
+//! delivered. Lease ends are read from the injected clock on SQLite, where one process owns the database, and from the
+//! database's clock on PostgreSQL, where several gateways must agree.
 
 mod order;
 mod retention;

@@ -68,6 +68,16 @@ impl Kept {
         let state = serde_json::to_vec(self).expect("a struct of a text and two flags is always JSON");
         progress.keep(state).await
     }
+
+    /// Keeps that every byte was acknowledged. Whoever has the delivery by now, it is all there: settling it says
+    /// whether somebody called it off meanwhile.
+    async fn keep_sent(&mut self, progress: &dyn Progress) -> Result<(), DeliveryError> {
+        self.is_sent = true;
+        match self.keep(progress).await {
+            Err(DeliveryError::LeaseLost) => Ok(()),
+            kept => kept,
+        }
+    }
 }
 
 impl DexDestination {
@@ -117,12 +127,7 @@ impl DexDestination {
             let chunk = outgoing.chunk(sending.offset(), self.target.chunk_bytes).await?;
             sending.append(chunk).await?;
         }
-        kept.is_sent = true;
-        match kept.keep(progress).await {
-            // It is all there. Whether somebody called the delivery off meanwhile, settling it says.
-            Err(DeliveryError::LeaseLost) => Ok(()),
-            kept => kept,
-        }
+        kept.keep_sent(progress).await
     }
 
     /// The upload is not there any more: it may have been taken away because it was complete; else another one is
@@ -141,8 +146,7 @@ impl DexDestination {
         {
             match self.poll(url, Reached::Complete, progress).await {
                 Ok((_, reached)) if reached >= Reached::Complete => {
-                    kept.is_sent = true;
-                    return kept.keep(progress).await;
+                    return kept.keep_sent(progress).await;
                 }
                 Ok((NOT_ASKED | 200 | 404 | 410, _)) => {}
                 // It does not know at the moment, which is no reason to send anything twice.

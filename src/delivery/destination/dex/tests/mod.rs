@@ -1,6 +1,8 @@
 //! Deliveries to another DEX that fails as it is told, over real sockets: what is sent twice, what is resumed, and what
 //! is never complete over there.
 
+mod progress;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -68,7 +70,7 @@ impl Job {
         &self,
         destination: &DexDestination,
         source: MemorySource,
-        progress: &MemoryProgress<'_>,
+        progress: &dyn Progress,
     ) -> Result<Delivered, DeliveryError> {
         let request = DeliveryRequest {
             delivery_id: DeliveryId::new(),
@@ -361,19 +363,6 @@ async fn f_09_f_11_a_lost_upload_is_asked_after_until_the_answer_is_known() {
         job.attempt(&destination(&fake, |_| {}), source()).await.expect("it was delivered");
         assert!(!fake.methods().contains(&"POST".to_owned()), "{status}");
     }
-}
-
-/// Within one PATCH each block that the line takes is a sign of life.
-#[tokio::test]
-async fn bytes_on_the_line_are_a_sign_of_life() {
-    let fake = dex().await;
-    let destination = destination(&fake, |target| target.chunk_bytes = 1 << 20);
-    let job = Job::default();
-    let progress = MemoryProgress::of(&job.0);
-    let content = vec![b'x'; 640 << 10];
-    job.attempt_with(&destination, MemorySource::new(content), &progress).await.expect("it is delivered");
-    assert_eq!(fake.methods().iter().filter(|method| *method == "PATCH").count(), 1);
-    assert!(progress.meter().signs() >= 10, "{}", progress.meter().signs());
 }
 
 /// F-05: a server that has lost acknowledged bytes gets them again, from an attempt that can read them.
