@@ -141,7 +141,8 @@ where
         }
     };
     let hashing = request.checksum.map(Hashing::new);
-    let mut run = Run { uploads, upload, writer, room, since_checkpoint: 0, tail: Vec::new(), hashing };
+    let due = Instant::now() + uploads.settings.checkpoint_interval;
+    let mut run = Run { uploads, upload, writer, room, since_checkpoint: 0, due, tail: Vec::new(), hashing };
     let outcome = run.drive(body, &lock, stopping).await;
     // Nothing may still be on its way to the blob when the next writer gets the lock.
     run.writer.abandon().await;
@@ -152,6 +153,11 @@ where
     let (ended, tail) = outcome?;
     let (tail, is_last) = (tail.unwrap_or_default(), request.is_last);
     Ok(Appended { upload: run.upload, tail, ended, lock: Some(lock), is_last })
+}
+
+/// The first `most` bytes, or all there are; the rest stays.
+pub(super) fn cut_off(bytes: &mut Bytes, most: u64) -> Bytes {
+    bytes.split_to(usize::try_from(most).unwrap_or(usize::MAX).min(bytes.len()))
 }
 
 /// Whether the upload can take what the request brings, as far as that is known without its body. A complete upload
@@ -184,6 +190,8 @@ struct Run<'a> {
     /// Bytes the upload still has room for.
     room: u64,
     since_checkpoint: u64,
+    /// When the next checkpoint is due by the clock.
+    due: Instant,
     /// Durable and not acknowledged.
     tail: Vec<Segment>,
     /// Present where the body counts as a whole or not at all.
@@ -202,8 +210,6 @@ impl Run<'_> {
         B: Stream<Item = Result<Bytes, E>> + Send,
     {
         let mut body = std::pin::pin!(body);
-        let interval = self.uploads.settings.checkpoint_interval;
-        let mut due = Instant::now() + interval;
         let ended = loop {
             lock.waits();
             let next = tokio::select! {
@@ -211,9 +217,8 @@ impl Run<'_> {
                 () = stopping.cancelled() => break Ended::Stopping,
                 () = lock.wanted() => break Ended::Wanted,
                 next = body.next() => next,
-                () = tokio::time::sleep_until(due), if self.since_checkpoint > 0 => {
+                () = tokio::time::sleep_until(self.due), if self.since_checkpoint > 0 => {
                     self.checkpoint().await?;
-                    due = Instant::now() + interval;
                     continue;
                 }
             };
@@ -223,20 +228,15 @@ impl Run<'_> {
                 Some(Err(error)) => break Ended::Broken(error),
                 Some(Ok(bytes)) => bytes,
             };
-            let length = bytes.len() as u64;
-            if length > self.room {
+            if bytes.len() as u64 > self.room {
                 break Ended::BeyondLength;
             }
-            self.room -= length;
-            self.since_checkpoint += length;
             if let Some(hashing) = &mut self.hashing {
                 hashing.update(&bytes);
             }
-            self.writer.write(bytes).await?;
-            let enough = self.since_checkpoint >= self.uploads.settings.checkpoint_bytes;
-            if enough || (due <= Instant::now() && self.since_checkpoint > 0) {
+            self.write(bytes).await?;
+            if self.due <= Instant::now() && self.since_checkpoint > 0 {
                 self.checkpoint().await?;
-                due = Instant::now() + interval;
             }
         };
         let is_kept = match (&ended, self.hashing.take()) {
@@ -258,6 +258,23 @@ impl Run<'_> {
         Ok((ended, Some(tail)))
     }
 
+    /// Writes what has room, in pieces that end where a checkpoint is due by its bytes: so a bucket gets whole objects,
+    /// and no short one after each.
+    async fn write(&mut self, mut bytes: Bytes) -> Result<(), UploadError> {
+        while !bytes.is_empty() {
+            let left = self.uploads.settings.checkpoint_bytes.saturating_sub(self.since_checkpoint);
+            let piece = cut_off(&mut bytes, left);
+            let length = piece.len() as u64;
+            self.room -= length;
+            self.since_checkpoint += length;
+            self.writer.write(piece).await?;
+            if length == left {
+                self.checkpoint().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes what arrived durable and acknowledges it, unless it is the last of the upload: then the caller
     /// finishes the upload in the same commit. Of a body with a checksum nothing is acknowledged before its end.
     async fn checkpoint(&mut self) -> Result<(), UploadError> {
@@ -273,6 +290,7 @@ impl Run<'_> {
             }
         }
         self.since_checkpoint = 0;
+        self.due = Instant::now() + self.uploads.settings.checkpoint_interval;
         Ok(())
     }
 }

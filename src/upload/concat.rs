@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use bytes::{Buf, Bytes};
 use tokio_util::sync::CancellationToken;
 
-use super::append::PATIENCE;
+use super::append::{PATIENCE, cut_off};
 use super::blob::{BlobWriter, Segment};
 use super::lock::Lock;
 use super::verified::{VerifiedSource, source_error};
@@ -107,21 +107,32 @@ impl Uploads {
             let end = begin + part.offset;
             if end > from.max(begin) {
                 let mut source = self.part_from(access, &part, from.saturating_sub(begin)).await?;
-                while let Some(block) = source.next().await? {
+                while let Some(mut block) = source.next().await? {
                     ends.check()?;
-                    since_checkpoint += block.len() as u64;
-                    writer.write(block).await.map_err(UploadError::from)?;
-                    if since_checkpoint >= self.settings.checkpoint_bytes {
-                        since_checkpoint = 0;
-                        let segment = writer.checkpoint().await.map_err(UploadError::from)?;
-                        self.advance(upload, segment.as_slice()).await?;
-                        upload.offset = segment.map_or(upload.offset, |segment| segment.end());
+                    while !block.is_empty() {
+                        let left = self.settings.checkpoint_bytes - since_checkpoint;
+                        let piece = cut_off(&mut block, left);
+                        since_checkpoint += piece.len() as u64;
+                        writer.write(piece).await.map_err(UploadError::from)?;
+                        if since_checkpoint == self.settings.checkpoint_bytes {
+                            since_checkpoint = 0;
+                            self.acknowledge(upload, writer).await?;
+                        }
                     }
                 }
             }
             begin = end;
         }
         Ok(writer.checkpoint().await.map_err(UploadError::from)?)
+    }
+
+    /// Makes what was written durable, and counts it.
+    async fn acknowledge(&self, upload: &mut Upload, writer: &mut dyn BlobWriter) -> Result<(), ConcatError> {
+        if let Some(segment) = writer.checkpoint().await.map_err(UploadError::from)? {
+            self.advance(upload, std::slice::from_ref(&segment)).await?;
+            upload.offset = segment.end();
+        }
+        Ok(())
     }
 
     /// The bytes of a part from `offset` on. What is read and not handed on is checked all the same.

@@ -30,6 +30,7 @@ mod spool;
 mod store;
 mod unremoved;
 mod verified;
+mod verifier;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,8 +62,9 @@ pub(crate) use journal::{Group, Journal};
 pub(crate) use lock::Lock;
 pub(crate) use metadata::{MetadataMode, UploadMetadata};
 pub(crate) use model::{Concat, Door, Upload, UploadState, stream_fields};
-pub(crate) use source::{Source, SourceError, Sources, Stored};
+pub(crate) use source::{Source, SourceError, Sources, Stored, StoredBytes};
 pub(crate) use spool::UploadSpool;
+pub(crate) use verifier::Verifier;
 
 use unremoved::Unremoved;
 use verified::{VerifiedSource, source_error};

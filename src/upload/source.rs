@@ -1,9 +1,12 @@
 //! The bytes of a finished upload on their way out, as a delivery reads them: in order, in blocks, and
 //! checked against what was acknowledged when they came in.
 
+use std::ops::Range;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::verifier::Verifier;
 use crate::auth::Access;
 use crate::id::UploadId;
 use crate::outbound::bucket::Bucket;
@@ -25,15 +28,38 @@ pub(crate) enum SourceError {
     Storage(#[source] std::io::Error),
 }
 
-/// An upload that is one object of a bucket.
+/// An upload that lies in a bucket.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     /// The bucket.
     pub(crate) bucket: Bucket,
+    /// What holds its bytes, in order.
+    pub(crate) objects: Vec<StoredBytes>,
+    /// Compares a copy with what was acknowledged.
+    pub(crate) verifier: Verifier,
+}
+
+/// Bytes of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredBytes {
     /// The name of the object.
     pub(crate) name: String,
-    /// SHA-256 of its bytes, as they were acknowledged.
-    pub(crate) sha256: [u8; 32],
+    /// How many bytes it has.
+    pub(crate) of: u64,
+    /// Which of them are meant.
+    pub(crate) range: Range<u64>,
+}
+
+impl StoredBytes {
+    /// How many bytes are meant.
+    pub(crate) fn length(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    /// Whether all of the object is meant.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.length() == self.of
+    }
 }
 
 /// One reading of an upload from its first byte to its last.
@@ -49,7 +75,8 @@ pub(crate) trait Source: Send {
     /// SHA-256 of all bytes, once [`Source::next`] has returned `None`.
     fn sha256(&self) -> Option<[u8; 32]>;
 
-    /// The one object that all bytes lie in, if it is so: a bucket can copy it without anybody reading it.
+    /// Where the bytes lie, if that is in a bucket and before anything was read: it can copy them without anybody
+    /// sending them.
     fn stored(&self) -> Option<Stored> {
         None
     }

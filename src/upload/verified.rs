@@ -2,14 +2,12 @@
 //! was acknowledged. A truncated or changed file is an error before its last byte, never a short success
 //! (dex-upload W-04).
 
-use std::collections::VecDeque;
-
 use async_trait::async_trait;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::blob::{BlobError, BlobReader, Segment};
-use super::source::{Source, SourceError, Stored};
+use super::source::{Source, SourceError, Stored, StoredBytes};
+use super::verifier::Verifier;
 
 /// Bytes handed on at a time.
 const BLOCK: u64 = 1024 * 1024;
@@ -18,12 +16,7 @@ const BLOCK: u64 = 1024 * 1024;
 pub(super) struct VerifiedSource {
     reader: Option<Box<dyn BlobReader>>,
     length: u64,
-    segments: VecDeque<Segment>,
-    /// Bytes of the first segment in the queue that were read, and their hash so far.
-    in_segment: u64,
-    segment_sha256: Sha256,
-    /// `None` where one segment is the whole upload: its hash says it all.
-    whole: Option<Sha256>,
+    verifier: Verifier,
     sha256: Option<[u8; 32]>,
 }
 
@@ -34,25 +27,10 @@ impl VerifiedSource {
         length: u64,
         segments: Vec<Segment>,
     ) -> Result<Self, SourceError> {
-        let mut end = 0;
-        for segment in &segments {
-            if segment.first_byte != end {
-                return Err(SourceError::Corrupt);
-            }
-            end = segment.end();
-        }
-        if end != length || (reader.is_none() && length > 0) {
+        if reader.is_none() && length > 0 {
             return Err(SourceError::Corrupt);
         }
-        Ok(Self {
-            reader,
-            length,
-            whole: (segments.len() != 1).then(Sha256::new),
-            segments: segments.into(),
-            in_segment: 0,
-            segment_sha256: Sha256::new(),
-            sha256: None,
-        })
+        Ok(Self { reader, length, verifier: Verifier::new(length, segments)?, sha256: None })
     }
 }
 
@@ -63,34 +41,16 @@ impl Source for VerifiedSource {
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
-        let (Some(segment), Some(reader)) = (self.segments.front(), &mut self.reader) else {
-            if let Some(whole) = self.whole.take() {
-                self.sha256 = Some(whole.finalize().into());
-            }
+        let (Some(wanted), Some(reader)) = (self.verifier.wanted(), &mut self.reader) else {
+            self.sha256 = self.verifier.finish();
             return Ok(None);
         };
-        let left = segment.length - self.in_segment;
-        let max = usize::try_from(left.min(BLOCK)).unwrap_or(usize::MAX);
+        let max = usize::try_from(wanted.min(BLOCK)).unwrap_or(usize::MAX);
         let block = reader.next(max).await.map_err(source_error)?;
-        if block.is_empty() && left > 0 {
+        if block.is_empty() && wanted > 0 {
             return Err(SourceError::Truncated);
         }
-        self.segment_sha256.update(&block);
-        if let Some(whole) = &mut self.whole {
-            whole.update(&block);
-        }
-        self.in_segment += block.len() as u64;
-        if self.in_segment == segment.length {
-            let sha256: [u8; 32] = self.segment_sha256.finalize_reset().into();
-            if sha256 != segment.sha256 {
-                return Err(SourceError::Corrupt);
-            }
-            if self.whole.is_none() {
-                self.sha256 = Some(sha256);
-            }
-            self.segments.pop_front();
-            self.in_segment = 0;
-        }
+        self.verifier.update(&block)?;
         Ok(Some(block))
     }
 
@@ -99,13 +59,9 @@ impl Source for VerifiedSource {
     }
 
     fn stored(&self) -> Option<Stored> {
-        // Of several segments nobody has the hash of the whole yet.
-        if self.whole.is_some() || self.in_segment > 0 {
-            return None;
-        }
-        let segment = self.segments.front()?;
-        let (bucket, name) = self.reader.as_ref()?.object()?;
-        Some(Stored { bucket, name, sha256: segment.sha256 })
+        let (bucket, objects) = self.reader.as_ref()?.objects()?;
+        let held: u64 = objects.iter().map(StoredBytes::length).sum();
+        (held == self.length).then(|| Stored { bucket, objects, verifier: self.verifier.clone() })
     }
 }
 

@@ -41,7 +41,8 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["sqlx"], &["db/", "*/store.rs", "*/store/", "repository/query.rs"]),
     (&["reqwest"], &["outbound/"]),
     (&["form_urlencoded"], &["outbound/", "fhir/address.rs", "http/dex/oauth.rs"]),
-    (&["aws_lc_rs"], &["upstream/cursor.rs"]),
+    (&["aws_lc_rs"], &["upstream/cursor.rs", "outbound/bucket/access.rs"]),
+    (&["quick_xml"], &["outbound/bucket/"]),
     (&["tracing_subscriber", "metrics_exporter_prometheus"], &["telemetry/"]),
     (&["figment"], &["config/"]),
 ];

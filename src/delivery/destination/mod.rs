@@ -96,4 +96,6 @@ mod file_tests;
 #[cfg(test)]
 mod object_again_tests;
 #[cfg(test)]
+mod object_copy_tests;
+#[cfg(test)]
 mod object_tests;

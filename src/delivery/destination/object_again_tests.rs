@@ -1,16 +1,14 @@
-//! What a bucket holds already: read again, copied where it lies, and written anew when a delivery is asked for again.
+//! What a bucket holds already: read again, written anew when a delivery is asked for again, dropped when it is given
+//! up.
 
 use std::sync::Mutex;
 
 use super::contract::TestTarget;
 use super::object_tests::{Job, Target, long};
-use super::{DeliveryError, Destination, MetadataPlace};
+use super::{Destination, MetadataPlace};
 use crate::delivery::testing::{MemoryProgress, MemorySource};
 use crate::delivery::{ClashPolicy, Progress};
-use crate::outbound::bucket::testing::s3_settings;
 use crate::outbound::bucket::{Labels, Place};
-use crate::outbound::testing::{FakeServer, Reply};
-use crate::upload::Stored;
 
 /// Reading again is a transfer, too: what arrives of it is a sign of life, and no call is longer than a range.
 #[tokio::test]
@@ -71,44 +69,4 @@ async fn parts_of_a_delivery_that_is_given_up_are_dropped() {
     assert!(destination.give_up(&kept).await);
     assert_eq!(target.parts(), 0);
     assert!(!destination.give_up(b"").await);
-}
-
-/// D-04: an object of the store that is not what was acknowledged, if as long, is no delivery.
-#[tokio::test]
-async fn d_04_a_copy_of_other_bytes_is_no_delivery() {
-    for target in Target::each() {
-        let destination = target.with(MetadataPlace::Auto, ClashPolicy::Fail);
-        target.put("uploads/one", b"CONTENT").await;
-        let sha256 = MemorySource::new(b"content").real_sha256();
-        let stored = Stored { bucket: target.bucket(), name: "uploads/one".to_owned(), sha256 };
-        let source = MemorySource::new(b"content").failing_at(0).stored_as(stored);
-        let job = Job::to("copied/file.txt");
-        let error = job.attempt(&destination, source).await.expect_err("it is not what was uploaded");
-        assert!(matches!(error, DeliveryError::Source(_)), "{error:?}");
-        assert_eq!(target.paths().await, ["uploads/one"]);
-    }
-}
-
-/// W-40: the target's key may not read what the store's key has written.
-#[tokio::test]
-async fn w_40_where_the_service_may_not_copy_the_bytes_go_the_long_way() {
-    let server = FakeServer::start(|request| {
-        let is_source = request.line().ends_with("/uploads/one");
-        let is_copy = request.header("x-amz-copy-source").is_some();
-        match request.line().split(' ').next() {
-            _ if is_source || is_copy => Reply::new(403, "", ""),
-            Some("HEAD") => Reply::new(404, "", ""),
-            _ => Reply::new(200, "ETag: \"x\"\r\n", ""),
-        }
-    })
-    .await;
-    let target = Target { settings: s3_settings(server.url()), server: None };
-    let destination = target.reading_back(MetadataPlace::Auto, ClashPolicy::Overwrite, false);
-    let sha256 = MemorySource::new(b"").real_sha256();
-    let stored = Stored { bucket: target.bucket(), name: "uploads/one".to_owned(), sha256 };
-    let source = MemorySource::new(b"").stored_as(stored);
-    Job::to("name").attempt(&destination, source).await.expect("it is delivered");
-    assert!(server.seen().iter().any(|request| {
-        request.line() == "PUT /bucket/name" && request.header("x-amz-copy-source").is_none()
-    }));
 }

@@ -1,5 +1,5 @@
-//! Buckets against the contract of a destination, and what is their own: parts that go on after a crash, copies within
-//! a bucket, metadata and sidecars, a service that says no.
+//! Buckets against the contract of a destination, and what is their own: parts that go on after a crash, metadata and
+//! sidecars, a service that says no.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,9 +13,8 @@ use crate::delivery::testing::{MemoryProgress, MemorySource};
 use crate::delivery::{ClashPolicy, DeliveryError, Retry};
 use crate::id::{DeliveryId, UploadId};
 use crate::outbound::bucket::testing::{S3Server, azure_settings, open, s3_settings};
-use crate::outbound::bucket::{BucketError, BucketSettings, Labels, Place};
+use crate::outbound::bucket::{BucketError, BucketSettings, Labels, Place, S3Settings};
 use crate::outbound::testing::{FakeServer, Reply};
-use crate::upload::Stored;
 
 const MIB: usize = 1024 * 1024;
 
@@ -38,6 +37,17 @@ impl Target {
     /// All that there are on this machine.
     pub(super) fn each() -> impl Iterator<Item = Self> {
         [Some(Self::s3()), Self::azure()].into_iter().flatten()
+    }
+
+    /// Another bucket at the same service.
+    pub(super) fn beside(&self) -> BucketSettings {
+        match (&self.server, &self.settings) {
+            (Some(server), BucketSettings::S3(settings)) => {
+                server.make("beside");
+                BucketSettings::S3(S3Settings { bucket: "beside".to_owned(), ..settings.clone() })
+            }
+            _ => azure_settings().expect("there is an Azurite"),
+        }
     }
 
     pub(super) fn with(&self, metadata: MetadataPlace, clash_policy: ClashPolicy) -> ObjectDestination {
@@ -127,7 +137,7 @@ mod on_azure {
 /// One delivery that can be attempted again and again.
 pub(super) struct Job {
     pub(super) delivery_id: DeliveryId,
-    upload_id: UploadId,
+    pub(super) upload_id: UploadId,
     pub(super) path: &'static str,
     pub(super) manifest: &'static str,
     pub(super) delivered_before: u32,
@@ -176,7 +186,7 @@ impl Job {
         to.deliver(request).await
     }
 
-    fn kept(&self) -> Option<Value> {
+    pub(super) fn kept(&self) -> Option<Value> {
         let kept = self.progress.lock().expect("no test panics in here").clone()?;
         serde_json::from_slice(&kept).ok()
     }
@@ -215,7 +225,7 @@ async fn d_10_parts_survive_a_crash_and_are_not_sent_twice() {
     }
 }
 
-async fn parts_are_kept(job: &Job, count: usize) {
+pub(super) async fn parts_are_kept(job: &Job, count: usize) {
     loop {
         let parts = job.kept().and_then(|kept| Some(kept["parts"].as_array()?.len())).unwrap_or_default();
         if parts >= count {
@@ -311,40 +321,6 @@ async fn w_34_the_location_is_canonical() {
     let destination = target.with(MetadataPlace::Auto, ClashPolicy::Fail);
     let delivered = Job::to("a b/c+(1).txt").attempt(&destination, MemorySource::new(b"x")).await;
     assert_eq!(delivered.expect("it is delivered").location, "s3://bucket/a b/c+(1).txt");
-}
-
-/// W-40: nobody reads the bytes where the service can copy them.
-#[tokio::test]
-async fn w_40_what_lies_in_the_same_bucket_is_copied_there() {
-    for target in Target::each() {
-        let destination = target.with(MetadataPlace::Auto, ClashPolicy::SuffixUploadId);
-        target.put("uploads/one", b"content").await;
-        let stored = |name: &str| Stored {
-            bucket: target.bucket(),
-            name: name.to_owned(),
-            sha256: MemorySource::new(b"content").real_sha256(),
-        };
-        // A source that cannot be read shows that it is not.
-        let unreadable = MemorySource::new(b"content").failing_at(0);
-        let job = Job::to("copied/file.txt");
-        for _ in 0..2 {
-            let source = unreadable.clone().stored_as(stored("uploads/one"));
-            let delivered = job.attempt(&destination, source).await.expect("it is copied");
-            assert_eq!((delivered.length, delivered.sha256), (7, stored("").sha256));
-        }
-        assert_eq!(target.read(job.path).await.as_deref(), Some(&b"content"[..]));
-        assert!(target.metadata(job.path).await.iter().any(|(name, _)| name == "sender_id"));
-        assert_eq!(target.paths().await.len(), 2);
-
-        let other = Job::to("copied/file.txt");
-        let source = unreadable.clone().stored_as(stored("uploads/one"));
-        let delivered = other.attempt(&destination, source).await.expect("it goes beside");
-        assert!(delivered.location.contains(&other.upload_id.to_string()));
-
-        let source = MemorySource::new(b"content").stored_as(stored("uploads/gone"));
-        Job::to("streamed").attempt(&destination, source).await.expect("the bytes go the long way");
-        assert_eq!(target.read("streamed").await.as_deref(), Some(&b"content"[..]));
-    }
 }
 
 #[tokio::test]

@@ -60,6 +60,15 @@ impl From<Refusal> for BucketError {
 }
 
 impl BucketError {
+    /// Whether the same call may succeed a little later.
+    pub(crate) fn is_of_a_moment(&self) -> bool {
+        match self {
+            Self::Outbound(_) | Self::Failed => true,
+            Self::Refused { status, retry_after } => retry_after.is_some() || *status == 429,
+            Self::NotFound | Self::Exists | Self::Name | Self::Settings | Self::Forbidden => false,
+        }
+    }
+
     /// What is known of an error by its causes, the first of which is the error itself.
     pub(super) fn caused_by(error: &(dyn Error + 'static)) -> Self {
         let mut causes = std::iter::successors(Some(error), |&cause| cause.source());

@@ -1,10 +1,10 @@
 //! Buckets of S3 and containers of Azure Blob Storage: [`Bucket`], by which uploads are kept and delivered.
 //!
 //! It is the one place that names the client crate. What that crate cannot do is signed by hand ([`signed`]):
-//! committing Azure blocks together with their metadata, and copying within a bucket with metadata of its own. Calls go
-//! through
-//! [`service`], so they have the limits of every other call that leaves the gateway.
+//! committing Azure blocks together with their metadata, and copying within a bucket, as an object with metadata of its
+//! own or as a part. Calls go through [`service`], so they have the limits of every other call that leaves the gateway.
 
+mod access;
 mod error;
 mod multipart;
 mod service;
@@ -155,9 +155,16 @@ impl Bucket {
         matches!(self.objects, Client::Azure(_))
     }
 
-    /// Whether both are the same bucket, so that objects can be copied from one to the other where they are.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.base() == other.base() && self.is_azure() == other.is_azure()
+    /// Whether objects of `other` can be copied into this bucket where they are: it is this one, or beside it at the
+    /// same service. Whether the keys of this one let it read the other is for the service to say.
+    pub(crate) fn shares_service_with(&self, other: &Self) -> bool {
+        match (&*self.settings, &*other.settings) {
+            (BucketSettings::S3(one), BucketSettings::S3(other)) => one.service() == other.service(),
+            (BucketSettings::Azure(one), BucketSettings::Azure(other)) => {
+                one.endpoint.trim_end_matches('/') == other.endpoint.trim_end_matches('/')
+            }
+            _ => false,
+        }
     }
 
     /// The name of an object for people and other programs: `s3://bucket/name`, or the exact URL of a blob

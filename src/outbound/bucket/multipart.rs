@@ -7,7 +7,15 @@ use object_store::{PutMultipartOptions, PutPayload};
 
 use super::{Bucket, BucketError, Client, Labels, attributes, path};
 
+/// The shortest part that S3 takes, but for the last.
+const LEAST_AT_S3: u64 = 5 * 1024 * 1024;
+
 impl Bucket {
+    /// The shortest part that the service takes in bytes, but for the last.
+    pub(crate) fn least_part(&self) -> u64 {
+        if self.is_azure() { 1 } else { LEAST_AT_S3 }
+    }
+
     /// Begins an object in parts and returns the name of the beginning. At Azure there is none, and the labels come
     /// with [`Bucket::complete`]; an S3 that is never completed nor aborted keeps the parts.
     pub(crate) async fn begin(&self, name: &str, labels: &Labels) -> Result<String, BucketError> {

@@ -162,6 +162,11 @@ impl S3Settings {
         self.region.as_deref().unwrap_or("us-east-1")
     }
 
+    /// What the buckets of one service have in common.
+    pub(super) fn service(&self) -> (Option<&str>, &str) {
+        (self.endpoint.as_deref().map(|endpoint| endpoint.trim_end_matches('/')), self.region())
+    }
+
     /// The URL below which the objects are.
     pub(super) fn base(&self) -> String {
         match &self.endpoint {

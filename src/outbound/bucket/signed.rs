@@ -1,8 +1,9 @@
 //! Calls that the client crate does not have, put together and signed here.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use object_store::aws::{AmazonS3, AwsAuthorizer};
 use object_store::azure::{AzureAuthorizer, MicrosoftAzure};
 use object_store::client::{HttpRequest, HttpResponse};
@@ -11,11 +12,21 @@ use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::super::OutboundError;
+use super::access::source_fields;
 use super::error::Refusal;
 use super::{Bucket, BucketError, BucketSettings, Client, Labels, Place, path};
 
 /// What stays as it is in the path of a URL: the rest would be read differently by somebody (RFC 3986, 2.3).
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+const ENCODED: &AsciiSet = &ENCODED_VALUE.remove(b'/');
+/// The same in its query.
+const ENCODED_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What S3 says of a part that it has copied (UploadPartCopy).
+#[derive(serde::Deserialize)]
+struct CopyPartResult {
+    #[serde(rename = "ETag")]
+    e_tag: String,
+}
 
 /// A call before it is signed.
 struct Call {
@@ -31,14 +42,14 @@ impl Bucket {
         format!("{}/{}", self.base(), utf8_percent_encode(name, ENCODED))
     }
 
-    /// Copies an object to another name of this bucket, with labels of its own. The source must have been written in
-    /// one call.
+    /// Copies an object of a bucket that [shares the service](Bucket::shares_service_with) to a name of this one, with
+    /// labels of its own. The source must have been written in one call.
     ///
     /// # Errors
     /// [`BucketError::Exists`] where only a new object may be made, one is there and the service looks.
     pub(crate) async fn copy(
         &self,
-        from: &str,
+        (source, from): (&Self, &str),
         to: &str,
         labels: &Labels,
         place: Place,
@@ -49,20 +60,19 @@ impl Bucket {
         if place == Place::New {
             call.fields.push(("if-none-match".to_owned(), "*".to_owned()));
         }
-        match (&self.objects, &*self.settings) {
-            (Client::S3(client), BucketSettings::S3(s3)) => {
-                let source = format!("{}/{}", s3.bucket, utf8_percent_encode(from, ENCODED));
-                call.fields.push(("x-amz-copy-source".to_owned(), source));
+        match &self.objects {
+            Client::S3(client) => {
+                call.fields.push(("x-amz-copy-source".to_owned(), source.s3_source(from)?));
                 call.fields.push(("x-amz-metadata-directive".to_owned(), "REPLACE".to_owned()));
                 call.fields.extend(labels_as_fields(labels, "x-amz-meta-", "content-type"));
-                let answer = self.send_s3(client, s3.region(), call).await?;
+                let answer = self.send_s3(client, call).await?;
                 let body = answer.into_body().bytes().await.map_err(|_| OutboundError::Broken)?;
                 // S3 answers 200 before it knows (CopyObject, error in the body).
                 let failed = memchr::memmem::find(&body, b"<Error").is_some();
                 if failed { Err(BucketError::Failed) } else { Ok(()) }
             }
-            (Client::Azure(client), _) => {
-                call.fields.push(("x-ms-copy-source".to_owned(), self.url(from)));
+            Client::Azure(client) => {
+                call.fields.push(("x-ms-copy-source".to_owned(), source.url(from)));
                 call.fields.extend(labels_as_fields(labels, "x-ms-meta-", "x-ms-blob-content-type"));
                 let answer = self.send_azure(client, call).await?;
                 let status = answer.headers().get("x-ms-copy-status");
@@ -73,7 +83,64 @@ impl Bucket {
                     Err(BucketError::Failed)
                 }
             }
-            (Client::S3(_), BucketSettings::Azure(_)) => Err(BucketError::Settings),
+        }
+    }
+
+    /// Copies an object of a bucket that [shares the service](Bucket::shares_service_with), or bytes of it, as a part
+    /// like those of [`Bucket::put_part`], and returns what the service calls it. S3 takes bytes of objects that are
+    /// longer than its shortest part alone.
+    pub(crate) async fn copy_part(
+        &self,
+        (source, from): (&Self, &str),
+        range: Option<Range<u64>>,
+        name: &str,
+        id: &str,
+        index: usize,
+    ) -> Result<String, BucketError> {
+        path(name)?;
+        let value = |text| utf8_percent_encode(text, ENCODED_VALUE);
+        let range = range.map(|range| format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        match &self.objects {
+            Client::S3(client) => {
+                let mut fields = vec![("x-amz-copy-source".to_owned(), source.s3_source(from)?)];
+                fields.extend(range.map(|range| ("x-amz-copy-source-range".to_owned(), range)));
+                let url = format!("{}?partNumber={}&uploadId={}", self.url(name), index + 1, value(id));
+                let call = Call { method: Method::PUT, url, fields, body: Bytes::new() };
+                let answer = self.send_s3(client, call).await?;
+                let body = answer.into_body().bytes().await.map_err(|_| OutboundError::Broken)?;
+                // Here, too, an error can come in the body of a 200.
+                let copied: CopyPartResult =
+                    quick_xml::de::from_reader(body.reader()).map_err(|_| BucketError::Failed)?;
+                Ok(copied.e_tag)
+            }
+            Client::Azure(client) => {
+                let mut fields = source.azure_source(from).await?;
+                fields.extend(range.map(|range| ("x-ms-source-range".to_owned(), range)));
+                // All blocks of an object have names of one length.
+                let block = uuid::Uuid::new_v4().simple().to_string();
+                let encoded = base64_simd::STANDARD.encode_to_string(&block);
+                let url = format!("{}?comp=block&blockid={}", self.url(name), value(&encoded));
+                let call = Call { method: Method::PUT, url, fields, body: Bytes::new() };
+                self.send_azure(client, call).await?;
+                Ok(block)
+            }
+        }
+    }
+
+    /// An object of this bucket as the source of a copy.
+    fn s3_source(&self, name: &str) -> Result<String, BucketError> {
+        let BucketSettings::S3(s3) = &*self.settings else { return Err(BucketError::Settings) };
+        Ok(format!("{}/{}", s3.bucket, utf8_percent_encode(name, ENCODED)))
+    }
+
+    /// The fields that name an object of this container as the source of a block, and open it.
+    async fn azure_source(&self, name: &str) -> Result<Vec<(String, String)>, BucketError> {
+        match (&self.objects, &*self.settings) {
+            (Client::Azure(client), BucketSettings::Azure(azure)) => {
+                let credential = client.credentials().get_credential().await?;
+                Ok(source_fields(azure, &credential, self.url(name), name))
+            }
+            _ => Err(BucketError::Settings),
         }
     }
 
@@ -118,15 +185,11 @@ impl Bucket {
         self.send(request).await
     }
 
-    async fn send_s3(
-        &self,
-        client: &AmazonS3,
-        region: &str,
-        call: Call,
-    ) -> Result<HttpResponse, BucketError> {
+    async fn send_s3(&self, client: &AmazonS3, call: Call) -> Result<HttpResponse, BucketError> {
+        let BucketSettings::S3(settings) = &*self.settings else { return Err(BucketError::Settings) };
         let mut request = call.request()?;
         let credential = client.credentials().get_credential().await?;
-        AwsAuthorizer::new(&credential, "s3", region).try_authorize(&mut request, None)?;
+        AwsAuthorizer::new(&credential, "s3", settings.region()).try_authorize(&mut request, None)?;
         self.send(request).await
     }
 

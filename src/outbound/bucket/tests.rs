@@ -90,11 +90,31 @@ on_each_bucket! {
     async fn a_copy_has_the_bytes_of_the_one_and_what_goes_along_with_the_other(bucket) {
         bucket.put(NAME, vec!["content".into()], &Labels::default(), Place::New).await.expect("it is written");
         let to = "elsewhere/cöpy +1";
-        bucket.copy(NAME, to, &labels(), Place::New).await.expect("it is copied");
+        bucket.copy((bucket, NAME), to, &labels(), Place::New).await.expect("it is copied");
         assert_eq!(content(bucket, to).await, b"content");
         let found = bucket.look(to).await.expect("an answer").expect("it is there");
         assert_eq!(found.metadata, labels().metadata);
-        assert_eq!(bucket.copy("absent", to, &labels(), Place::Over).await, Err(BucketError::NotFound));
+        assert_eq!(bucket.copy((bucket, "absent"), to, &labels(), Place::Over).await, Err(BucketError::NotFound));
+    }
+
+    async fn parts_can_be_objects_that_are_there_or_bytes_of_them(bucket) {
+        let long: Vec<u8> = (0..(6 << 20) + 9_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
+        bucket.put("from/long +1", vec![long.clone().into()], &Labels::default(), Place::New).await.expect("it is written");
+        bucket.put("from/short", vec!["short".into()], &Labels::default(), Place::New).await.expect("it is written");
+        let id = bucket.begin(NAME, &labels()).await.expect("it begins");
+        let mut parts = vec![
+            bucket.copy_part((bucket, "from/long +1"), Some(5..(5 << 20) + 6), NAME, &id, 0).await.expect("a part"),
+            bucket.put_part(NAME, &id, 1, vec![long.clone().into()]).await.expect("a part"),
+            bucket.copy_part((bucket, "from/long +1"), None, NAME, &id, 2).await.expect("a part"),
+        ];
+        let absent = bucket.copy_part((bucket, "from/absent"), None, NAME, &id, 3).await.expect_err("there is none");
+        assert!(!absent.is_of_a_moment(), "{absent:?}");
+        parts.push(bucket.copy_part((bucket, "from/short"), None, NAME, &id, 3).await.expect("a part"));
+        bucket.complete(NAME, &id, &parts, &labels()).await.expect("it is completed");
+        let expected = [&long[5..(5 << 20) + 6], &long, &long, b"short"].concat();
+        assert!(content(bucket, NAME).await == expected);
+        let found = bucket.look(NAME).await.expect("an answer").expect("it is there");
+        assert_eq!(found.metadata, labels().metadata);
     }
 
     async fn what_cannot_be_a_name_is_none(bucket) {

@@ -12,6 +12,7 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::source::StoredBytes;
 use crate::id::UploadId;
 use crate::outbound::bucket::Bucket;
 
@@ -168,8 +169,8 @@ pub(crate) trait BlobReader: Send {
     /// The next block of at most `max` bytes; empty at the end.
     async fn next(&mut self, max: usize) -> Result<Bytes, BlobError>;
 
-    /// The object of a bucket that is all of the blob, before anything was read of it; `None` if there is none.
-    fn object(&self) -> Option<(Bucket, String)> {
+    /// What holds the blob in a bucket, in order, before anything was read of it; `None` if nothing does.
+    fn objects(&self) -> Option<(Bucket, Vec<StoredBytes>)> {
         None
     }
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::span::{Span, cover, end_of, to_gather};
-use super::{BlobError, BlobReader, BlobStore, BlobWriter, Segment, StorageKey};
+use super::{BlobError, BlobReader, BlobStore, BlobWriter, Segment, StorageKey, StoredBytes};
 use crate::clock::Timestamp;
 use crate::outbound::bucket::{Bucket, BucketError, Labels, Place};
 
@@ -395,10 +395,22 @@ impl BlobReader for ObjectReader {
         Ok(block.freeze())
     }
 
-    fn object(&self) -> Option<(Bucket, String)> {
-        let span = self.ahead.front()?;
-        let is_all = self.ahead.len() == 1 && self.position == 0 && self.current.is_none();
-        is_all.then(|| (self.folder.bucket.clone(), self.folder.name_of(*span)))
+    fn objects(&self) -> Option<(Bucket, Vec<StoredBytes>)> {
+        if self.position > 0 || self.current.is_some() || !self.rest.is_empty() {
+            return None;
+        }
+        let mut position = 0_u64;
+        let objects = self.ahead.iter().map(|span| {
+            let begin = position.checked_sub(span.first_byte)?;
+            position = span.end;
+            Some(StoredBytes {
+                name: self.folder.name_of(*span),
+                of: span.length(),
+                range: begin..span.length(),
+            })
+        });
+        let objects: Option<Vec<_>> = objects.collect();
+        objects.map(|objects| (self.folder.bucket.clone(), objects))
     }
 }
 

@@ -62,6 +62,24 @@ async fn a_blob_longer_than_an_object_comes_back_whole() {
     assert_eq!(objects(&store, &key).await.len(), 3);
 }
 
+/// Where the bytes lie, for whoever copies them: also where a crash left more than one object over the same.
+#[tokio::test]
+async fn a_blob_says_which_bytes_of_which_objects_it_is() {
+    let (_server, bucket) = s3_bucket();
+    let (store, key) = (ObjectBlobs::new(bucket.clone(), "uploads", None), key());
+    for (first_byte, bytes) in [(0, &b"acknow"[..]), (6, b"led"), (4, b"owledged")] {
+        put(&store, &key, first_byte, bytes).await;
+    }
+    let mut reader = store.read(&key, 0).await.expect("it opens");
+    let (in_bucket, objects) = reader.objects().expect("it is in a bucket");
+    assert_eq!(in_bucket.location("x"), bucket.location("x"));
+    let told: Vec<_> = objects.iter().map(|object| (object.of, object.range.clone())).collect();
+    assert_eq!(told, [(6, 0..6), (8, 2..8)]);
+    assert!(objects.iter().all(|object| object.name.starts_with(&format!("uploads/{key}/"))));
+    reader.next(1).await.expect("it reads");
+    assert!(reader.objects().is_none(), "something was read");
+}
+
 /// Whatever calls of an append a crash let through, the next one begins where the database says.
 #[tokio::test]
 async fn every_moment_of_a_crash_leaves_the_acknowledged_bytes() {

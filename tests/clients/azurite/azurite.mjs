@@ -51,7 +51,7 @@ const get = async (path, query, signedQuery) => {
 const list = async (container) => {
   const listed = await get(`/${container}`, '?comp=list&restype=container', '\ncomp:list\nrestype:container')
   for (const [, name] of String(listed).matchAll(/<Blob><Name>([^<]*)<\/Name>/g)) {
-    const content = await get(`/${container}/${name}`, '', '')
+    const content = await get(`/${container}/${encodeURI(name)}`, '', '')
     if (content !== undefined) console.log(`${name} ${createHash('sha256').update(content).digest('hex')}`)
   }
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -33,8 +33,12 @@ pub(crate) const BUCKET: &str = "bucket";
 pub(crate) struct S3Server {
     endpoint: String,
     folder: TempDir,
+    sent: Sent,
     stop: CancellationToken,
 }
+
+/// The paths of the calls, and how many bytes came with each.
+type Sent = Arc<Mutex<Vec<(String, u64)>>>;
 
 impl S3Server {
     /// Starts one.
@@ -50,6 +54,8 @@ impl S3Server {
         let endpoint = format!("http://{}", listener.local_addr().expect("it has an address"));
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let sent = Sent::default();
+        let seen = sent.clone();
         // A runtime of its own: the tests come with several, or none.
         std::thread::spawn(move || {
             let runtime =
@@ -59,10 +65,15 @@ impl S3Server {
                 let tracker = TaskTracker::new();
                 while let Some(Ok((stream, _))) = stopped.run_until_cancelled(listener.accept()).await {
                     let io = TokioIo::new(stream);
-                    let (service, calls) = (service.clone(), tracker.clone());
+                    let (service, calls, seen) = (service.clone(), tracker.clone(), seen.clone());
                     // Like a real service it ends what it has begun, although nobody waits for the answer any more:
                     // its files have their names before their labels.
-                    let service = service_fn(move |request| {
+                    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                        let body =
+                            request.headers().get("content-length").and_then(|length| length.to_str().ok());
+                        let body = body.and_then(|length| length.parse().ok()).unwrap_or_default();
+                        let call = (request.uri().path().to_owned(), body);
+                        seen.lock().unwrap_or_else(PoisonError::into_inner).push(call);
                         let answer = calls.spawn(Service::call(&service, request));
                         async { answer.await.expect("a call does not panic") }
                     });
@@ -75,7 +86,7 @@ impl S3Server {
                 }
             });
         });
-        Self { endpoint, folder, stop }
+        Self { endpoint, folder, sent, stop }
     }
 
     /// Its URL.
@@ -86,6 +97,21 @@ impl S3Server {
     /// The folder of the bucket: an object is a file in it.
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().join(BUCKET)
+    }
+
+    /// Makes another bucket.
+    #[allow(dead_code, reason = "the tests of the program do without")]
+    pub(crate) fn make(&self, bucket: &str) {
+        std::fs::create_dir(self.folder.path().join(bucket)).expect("there is none of that name");
+    }
+
+    /// How many bytes it was sent for objects whose names begin so and do not end so.
+    #[allow(dead_code, reason = "the tests inside the library ask by other means")]
+    pub(crate) fn sent(&self, begin: &str, no_end: &str) -> u64 {
+        let begin = format!("/{BUCKET}/{begin}");
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let meant = sent.iter().filter(|(path, _)| path.starts_with(&begin) && !path.ends_with(no_end));
+        meant.map(|(_, bytes)| bytes).sum()
     }
 
     /// Takes all that it has away until what this returns is called: it answers, and everything fails.
@@ -153,7 +179,7 @@ impl Azurite {
 
     /// What it says to a line before it says the line itself.
     fn ask(&self, line: &str) -> Vec<String> {
-        let mut talk = self.service.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut talk = self.service.lock().unwrap_or_else(PoisonError::into_inner);
         writeln!(talk.asks, "{line}").expect("Azurite listens");
         let lines = talk.says.by_ref().map(|said| said.expect("its lines are text"));
         let mut done = false;
@@ -188,7 +214,7 @@ impl Container {
     #[allow(dead_code, reason = "the tests inside the library look into it by other means")]
     pub(crate) fn blobs(&self) -> Vec<(String, String)> {
         let said = self.azurite.ask(&format!("list {}", self.name));
-        let blobs = said.iter().filter_map(|line| line.split_once(' '));
+        let blobs = said.iter().filter_map(|line| line.rsplit_once(' '));
         blobs.map(|(name, sha256)| (name.to_owned(), sha256.to_owned())).collect()
     }
 }

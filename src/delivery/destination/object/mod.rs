@@ -1,9 +1,10 @@
 //! A bucket as a target: S3 or Azure Blob Storage.
 //!
 //! What is short goes in one call, the rest in [`parts`], which survive a crash; either way the name shows nothing
-//! before the object is whole (dex-upload D-03). Where the upload lies in the same bucket as one object, the service
-//! copies it by itself. Every object says which delivery made it, so that what was done once is known again.
+//! before the object is whole (dex-upload D-03). What lies at the same service is copied there ([`copy`]). Every object
+//! says which delivery made it, so that what was done once is known again.
 
+mod copy;
 pub(crate) mod labels;
 mod parts;
 
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use sha2::{Digest, Sha256};
 
 use super::name::{sidecar_of, split, with_suffix};
 use super::{Delivered, DeliveryRequest, Destination};
@@ -20,7 +20,7 @@ use crate::delivery::{ClashPolicy, DeliveryError, Progress};
 use crate::id::{DeliveryId, UploadId};
 use crate::outbound::bucket::{Bucket, BucketError, Labels, Object, Place};
 use crate::outbound::time_for;
-use crate::upload::{Source, Stored};
+use crate::upload::{Source, Verifier};
 use labels::{DELIVERY_ID, Holder, SHA256};
 use parts::Reader;
 
@@ -84,13 +84,14 @@ impl Destination for ObjectDestination {
             progress: request.progress,
             length,
         };
-        if let Some(stored) = source.stored().filter(|stored| stored.bucket.is_same(&self.settings.bucket))
+        // Each call with bytes ends by itself once the line has been silent for so long.
+        job.progress.meter().bear(time_for(length.min(parts::part_bytes(length))));
+        if let Some(stored) =
+            source.stored().filter(|stored| self.settings.bucket.shares_service_with(&stored.bucket))
             && let Some(delivered) = job.copy(&stored).await?
         {
             return Ok(delivered);
         }
-        // Each call with bytes ends by itself once the line has been silent for so long.
-        job.progress.meter().bear(time_for(length.min(parts::part_bytes(length))));
         if length <= ONE_CALL { job.put(source).await } else { job.put_parts(source).await }
     }
 
@@ -168,37 +169,6 @@ impl Job<'_> {
         Ok(bucket.complete(name, &id, &[part], labels).await?)
     }
 
-    /// Has the service copy what lies in the same bucket; `None` if it does not, or may not, so that the bytes go the
-    /// long way (dex-upload W-40). The service compares nothing with what was acknowledged, so the copy is read again
-    /// whatever the settings say: it is as short as one object of the store.
-    async fn copy(&self, stored: &Stored) -> Result<Option<Delivered>, DeliveryError> {
-        let bucket = &self.settings.bucket;
-        let (labels, is_whole) = self.labels(Some(stored.sha256));
-        let name = match self.spot().await? {
-            Spot::Done(name) => name,
-            Spot::Free(name) => {
-                if bucket.copy(&stored.name, &name, &labels, self.place()).await.is_err() {
-                    return Ok(None);
-                }
-                name
-            }
-            Spot::Earlier(name) => {
-                if bucket.copy(&stored.name, &name, &labels, Place::Over).await.is_err() {
-                    return Ok(None);
-                }
-                name
-            }
-        };
-        match self.sound(&name, self.read_back(&name, stored.sha256).await).await {
-            // What the store has is not what was acknowledged: reading it tells what is wrong.
-            Err(DeliveryError::HashMismatch | DeliveryError::LengthMismatch { .. }) => Ok(None),
-            compared => {
-                compared?;
-                self.finish(&name, stored.sha256, is_whole).await.map(Some)
-            }
-        }
-    }
-
     /// The names that the upload may get, the first that is free first.
     fn names(&self) -> Vec<String> {
         let path = self.path.to_owned();
@@ -265,7 +235,7 @@ impl Job<'_> {
         holds_manifest: bool,
     ) -> Result<Delivered, DeliveryError> {
         let compared = if self.settings.read_back {
-            self.read_back(&name, sha256).await
+            self.read_back(&name, Verifier::of(self.length, sha256)).await.map(drop)
         } else {
             self.has_length(&name).await
         };
@@ -274,7 +244,7 @@ impl Job<'_> {
     }
 
     /// Takes an object of ours away that is not what was sent: nobody may find it, and the next attempt must not.
-    async fn sound(&self, name: &str, compared: Result<(), DeliveryError>) -> Result<(), DeliveryError> {
+    async fn sound<T>(&self, name: &str, compared: Result<T, DeliveryError>) -> Result<T, DeliveryError> {
         if let Err(DeliveryError::HashMismatch | DeliveryError::LengthMismatch { .. }) = compared {
             self.settings.bucket.remove(vec![name.to_owned()]).await?;
         }
@@ -290,28 +260,23 @@ impl Job<'_> {
         }
     }
 
-    /// Reads an object again, in ranges, so that no call has to last as long as all of it takes.
-    async fn read_back(&self, name: &str, sha256: [u8; 32]) -> Result<(), DeliveryError> {
-        let (mut hash, mut written) = (Sha256::new(), 0);
+    /// Reads an object again and compares it, in ranges, so that no call has to last as long as all of it takes.
+    /// Returns the SHA-256 of all.
+    async fn read_back(&self, name: &str, mut verifier: Verifier) -> Result<[u8; 32], DeliveryError> {
+        let mut written = 0;
         while written < self.length {
             let range = written..self.length.min(written + ONE_CALL);
             let (begin, mut content) = (written, self.settings.bucket.read(name, range).await?);
             while let Some(block) = content.try_next().await? {
                 written += block.len() as u64;
-                hash.update(&block);
+                verifier.update(&block).map_err(|_| DeliveryError::HashMismatch)?;
                 self.progress.meter().moved();
             }
             if written == begin {
-                break;
+                return Err(DeliveryError::LengthMismatch { expected: self.length, written });
             }
         }
-        if written != self.length {
-            return Err(DeliveryError::LengthMismatch { expected: self.length, written });
-        }
-        if <[u8; 32]>::from(hash.finalize()) != sha256 {
-            return Err(DeliveryError::HashMismatch);
-        }
-        Ok(())
+        verifier.finish().ok_or(DeliveryError::HashMismatch)
     }
 
     /// Puts the manifest beside an object that does not hold it; then it is delivered.

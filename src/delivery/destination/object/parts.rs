@@ -12,25 +12,33 @@ use tokio::task::JoinSet;
 
 use super::{Job, ONE_CALL, Spot};
 use crate::delivery::{Delivered, DeliveryError, Retry};
-use crate::outbound::bucket::{Bucket, BucketError, Place};
-use crate::upload::Source;
+use crate::outbound::bucket::{Bucket, BucketError, Labels, Place};
+use crate::upload::{Source, StoredBytes};
 
 /// Parts on their way at once.
 const AT_ONCE: usize = 2;
 /// Parts of an object: S3 takes 10,000.
-const MOST_PARTS: u64 = 9_900;
+pub(super) const MOST_PARTS: u64 = 9_900;
 
 /// What one attempt leaves for the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Begun {
+pub(super) struct Begun {
     /// The object that the parts are for.
     name: String,
     /// What the service calls the beginning.
     id: String,
-    /// Bytes of each part but the last.
-    part_bytes: u64,
+    /// Bytes of each part but the last; `None` if the service copies them, which are cut otherwise.
+    pub(super) part_bytes: Option<u64>,
     /// What it calls each part that it has, from the first on.
-    parts: Vec<String>,
+    pub(super) parts: Vec<String>,
+}
+
+/// Where a part comes from.
+pub(super) enum Content {
+    /// From here.
+    Sent(Vec<Bytes>),
+    /// From an object of this bucket, which shares the target's service.
+    Copied(Bucket, StoredBytes),
 }
 
 impl Begun {
@@ -53,10 +61,22 @@ pub(super) async fn give_up(bucket: &Bucket, kept: &[u8]) -> bool {
     }
 }
 
+impl Content {
+    async fn put(self, bucket: &Bucket, name: &str, id: &str, index: usize) -> Result<String, BucketError> {
+        match self {
+            Self::Sent(content) => bucket.put_part(name, id, index, content).await,
+            Self::Copied(source, from) => {
+                let range = (!from.is_whole()).then(|| from.range.clone());
+                bucket.copy_part((&source, &from.name), range, name, id, index).await
+            }
+        }
+    }
+}
+
 impl Job<'_> {
     /// Writes a long upload in parts.
     pub(super) async fn put_parts(&self, source: Box<dyn Source>) -> Result<Delivered, DeliveryError> {
-        let kept = self.progress.kept().and_then(|kept| serde_json::from_slice::<Begun>(kept).ok());
+        let kept = self.kept();
         let (name, is_anew) = match self.spot().await {
             Ok(Spot::Free(name)) => (name, false),
             Ok(Spot::Earlier(name)) => (name, true),
@@ -68,40 +88,43 @@ impl Job<'_> {
             }
             Err(error) => return Err(self.after(kept.as_ref(), error).await),
         };
-        let mut begun = match kept {
-            Some(kept) if kept.name == name => kept,
-            other => {
-                self.give_up(other.as_ref()).await;
-                self.begin(name).await?
-            }
+        let part_bytes = kept.as_ref().and_then(|kept| kept.part_bytes).unwrap_or(part_bytes(self.length));
+        let mut begun = self.go_on(kept, name, Some(part_bytes), &self.labels(None).0).await?;
+        let reader = Reader::new(source, self.length, part_bytes);
+        let sha256 = match self.send(&mut begun, |skipped, parts| reader.hand_on(skipped, parts)).await {
+            Ok(sha256) => sha256,
+            Err(error) => return Err(self.after(Some(&begun), error).await),
         };
-        match self.send(&mut begun, source).await {
-            Ok(sha256) => {
-                let (labels, holds_manifest) = self.labels(Some(sha256));
-                let bucket = &self.settings.bucket;
-                if is_anew && self.place() == Place::New {
-                    // Only a new object may be completed, and this one is our own.
-                    bucket.remove(vec![begun.name.clone()]).await?;
-                }
-                match bucket.complete(&begun.name, &begun.id, &begun.parts, &labels).await {
-                    Ok(()) => {}
-                    // An answer that was lost looks like this, too: then the object is there, and ours.
-                    Err(error) => match bucket.look(&begun.name).await? {
-                        Some(object) if self.is_ours(&object) => {}
-                        _ => return Err(self.after(Some(&begun), error.into()).await),
-                    },
-                }
-                self.confirm(begun.name, sha256, holds_manifest).await
-            }
-            Err(error) => Err(self.after(Some(&begun), error).await),
+        let (labels, holds_manifest) = self.labels(Some(sha256));
+        if let Err(error) = self.complete(&begun, &labels, is_anew).await {
+            return Err(self.after(Some(&begun), error).await);
         }
+        self.confirm(begun.name, sha256, holds_manifest).await
     }
 
-    async fn begin(&self, name: String) -> Result<Begun, DeliveryError> {
-        let id = self.settings.bucket.begin(&name, &self.labels(None).0).await?;
-        let begun = Begun { name, id, part_bytes: part_bytes(self.length), parts: Vec::new() };
-        self.keep(&begun).await?;
-        Ok(begun)
+    /// What an earlier attempt has left.
+    pub(super) fn kept(&self) -> Option<Begun> {
+        self.progress.kept().and_then(|kept| serde_json::from_slice(kept).ok())
+    }
+
+    /// Goes on with what an earlier attempt has begun for the same name in the same way, or begins anew.
+    pub(super) async fn go_on(
+        &self,
+        kept: Option<Begun>,
+        name: String,
+        part_bytes: Option<u64>,
+        labels: &Labels,
+    ) -> Result<Begun, DeliveryError> {
+        match kept {
+            Some(kept) if kept.name == name && kept.part_bytes == part_bytes => Ok(kept),
+            other => {
+                self.give_up(other.as_ref()).await;
+                let id = self.settings.bucket.begin(&name, labels).await?;
+                let begun = Begun { name, id, part_bytes, parts: Vec::new() };
+                self.keep(&begun).await?;
+                Ok(begun)
+            }
+        }
     }
 
     async fn keep(&self, begun: &Begun) -> Result<(), DeliveryError> {
@@ -109,21 +132,39 @@ impl Job<'_> {
         self.progress.keep(state).await
     }
 
-    /// Sends the parts that are missing, and returns the SHA-256 of all.
-    async fn send(&self, begun: &mut Begun, source: Box<dyn Source>) -> Result<[u8; 32], DeliveryError> {
+    /// Has the service take the parts that are missing, as `feed` hands them on from the first missing one, and returns
+    /// what that returns.
+    pub(super) async fn send<T, F>(
+        &self,
+        begun: &mut Begun,
+        feed: impl FnOnce(usize, mpsc::Sender<Content>) -> F,
+    ) -> Result<T, DeliveryError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, DeliveryError>> + Send + 'static,
+    {
         // On their own, so that neither a slow source nor a slow bucket holds up what the other has ready; dropping the
         // sets calls them off.
         let (parts, mut arriving) = mpsc::channel(1);
         let mut reading = JoinSet::new();
-        reading.spawn(Reader::new(source, self.length, begun.part_bytes).hand_on(begun.parts.len(), parts));
+        reading.spawn(feed(begun.parts.len(), parts));
         let mut sending: JoinSet<(usize, Result<String, BucketError>)> = JoinSet::new();
         let mut overtook = BTreeMap::new();
-        let (mut next, mut has_more) = (begun.parts.len(), true);
+        let (mut next, mut has_more, mut failed) = (begun.parts.len(), true, None);
         loop {
             tokio::select! {
                 Some(sent) = sending.join_next() => {
                     let (index, part) = sent.map_err(|_| DeliveryError::Panicked)?;
-                    overtook.insert(index, part?);
+                    match part {
+                        Ok(part) => overtook.insert(index, part),
+                        // The calls that are under way end first: what they leave would outlive the end of what was
+                        // begun, and counts if there is none.
+                        Err(error) => {
+                            has_more = false;
+                            failed.get_or_insert(error);
+                            continue;
+                        }
+                    };
                     self.progress.meter().moved();
                     let before = begun.parts.len();
                     while let Some(part) = overtook.remove(&begun.parts.len()) {
@@ -140,11 +181,14 @@ impl Job<'_> {
                     };
                     let (bucket, name, id) = (self.settings.bucket.clone(), begun.name.clone(), begun.id.clone());
                     let index = next;
-                    sending.spawn(async move { (index, bucket.put_part(&name, &id, index, content).await) });
+                    sending.spawn(async move { (index, content.put(&bucket, &name, &id, index).await) });
                     next += 1;
                 }
                 else => break,
             }
+        }
+        if let Some(error) = failed {
+            return Err(error.into());
         }
         match reading.join_next().await {
             Some(Ok(read)) => read,
@@ -152,8 +196,30 @@ impl Job<'_> {
         }
     }
 
+    /// Makes the parts the object. `is_anew` says that one of ours is in its place.
+    pub(super) async fn complete(
+        &self,
+        begun: &Begun,
+        labels: &Labels,
+        is_anew: bool,
+    ) -> Result<(), DeliveryError> {
+        let bucket = &self.settings.bucket;
+        if is_anew && self.place() == Place::New {
+            // Only a new object may be completed.
+            bucket.remove(vec![begun.name.clone()]).await?;
+        }
+        match bucket.complete(&begun.name, &begun.id, &begun.parts, labels).await {
+            Ok(()) => Ok(()),
+            // An answer that was lost looks like this, too: then the object is there, and ours.
+            Err(error) => match bucket.look(&begun.name).await? {
+                Some(object) if self.is_ours(&object) => Ok(()),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
     /// What an attempt that failed leaves: what can be gone on with, unless that would fail again or is worthless.
-    async fn after(&self, begun: Option<&Begun>, error: DeliveryError) -> DeliveryError {
+    pub(super) async fn after(&self, begun: Option<&Begun>, error: DeliveryError) -> DeliveryError {
         let (is_worthless, error) = match error {
             // The service does not know the parts any more, or somebody took the name meanwhile.
             DeliveryError::Bucket(
@@ -170,7 +236,7 @@ impl Job<'_> {
 
     /// Drops what was begun, and forgets it. Where the service does not listen, its own rules for what was never
     /// completed will do.
-    async fn give_up(&self, begun: Option<&Begun>) {
+    pub(super) async fn give_up(&self, begun: Option<&Begun>) {
         let Some(begun) = begun else { return };
         begun.abort(&self.settings.bucket).await;
         // If this cannot be written down, the next attempt finds out that the parts are gone.
@@ -224,12 +290,12 @@ impl Reader {
     async fn hand_on(
         mut self,
         skipped: usize,
-        parts: mpsc::Sender<Vec<Bytes>>,
+        parts: mpsc::Sender<Content>,
     ) -> Result<[u8; 32], DeliveryError> {
         let mut index = 0;
         while let Some(part) = self.next_part().await? {
             // Whoever does not take it any more has a reason of its own to tell.
-            if index >= skipped && parts.send(part).await.is_err() {
+            if index >= skipped && parts.send(Content::Sent(part)).await.is_err() {
                 return Err(DeliveryError::Panicked);
             }
             index += 1;
