@@ -58,6 +58,7 @@ pub(super) fn bucket_targets(
                     clash_policy: target.clash_policy,
                     metadata: target.metadata,
                     read_back: target.read_back,
+                    copy: target.copy,
                 };
                 targets.insert(name.clone(), ObjectDestination::new(settings));
             }

@@ -63,6 +63,20 @@ impl Deliveries {
         generation: u64,
         stop: &CancellationToken,
     ) -> Result<Ended, DbError> {
+        let ended = self.attempt_once(delivery.clone(), generation, stop).await?;
+        if ended == Ended::CalledOff {
+            // Nobody goes on with what was begun.
+            self.give_up(&delivery).await;
+        }
+        Ok(ended)
+    }
+
+    async fn attempt_once(
+        &self,
+        delivery: Delivery,
+        generation: u64,
+        stop: &CancellationToken,
+    ) -> Result<Ended, DbError> {
         let started_at = self.clock.now();
         let upload = self.carried_upload(&delivery).await?;
         if stop.is_cancelled() {

@@ -56,6 +56,8 @@ pub(crate) struct ObjectTarget {
     pub(crate) metadata: MetadataPlace,
     /// Whether what was written is read again and hashed.
     pub(crate) read_back: bool,
+    /// Whether the service copies what lies at it.
+    pub(crate) copy: bool,
 }
 
 impl ObjectTarget {
@@ -294,6 +296,7 @@ fn object_target(entry: &mut Entry, bucket: BucketSettings, read_back: bool) -> 
         clash_policy: clash_policy(entry),
         metadata,
         read_back: entry.flag("read_back").unwrap_or(read_back),
+        copy: entry.flag("copy").unwrap_or(true),
     })
 }
 

@@ -129,7 +129,7 @@ targets:
   f: { type: file, path: [hidden] }
   g: { name: g, type: file, path: hidden, metadata_sidecar: 1.5, clash_policy: x }
   h: hidden
-  i: { name: i, type: s3, bucket_name: b, access_key_id: k, secret_access_key: s, metadata: x, read_back: 1 }
+  i: { name: i, type: s3, bucket_name: b, access_key_id: k, secret_access_key: s, metadata: x, read_back: 1, copy: 0 }
 routing_groups:
   - { data_stream_id: x, data_stream_route: y/z, delivery_targets: [{ name: a, path_template: '{{.Nope}}' }] }
   - { data_stream_id: x, delivery_targets: 5 }
@@ -155,6 +155,7 @@ routing_groups:
         "d.yml: targets.h: must be a map",
         "d.yml: targets.i.metadata: must be auto, object or sidecar",
         "d.yml: targets.i.read_back: must be true or false",
+        "d.yml: targets.i.copy: must be true or false",
         "d.yml: routing_groups[1].data_stream_route: is missing",
         "d.yml: routing_groups[1].delivery_targets: must be a list",
         "d.yml: routing_groups[0].data_stream_route: must be made of A-Z, a-z, 0-9, '.', '_' and '-'",

@@ -217,7 +217,7 @@ impl Run<'_> {
                 () = stopping.cancelled() => break Ended::Stopping,
                 () = lock.wanted() => break Ended::Wanted,
                 next = body.next() => next,
-                () = tokio::time::sleep_until(self.due), if self.since_checkpoint > 0 => {
+                () = tokio::time::sleep_until(self.due), if self.is_owed() => {
                     self.checkpoint().await?;
                     continue;
                 }
@@ -235,7 +235,7 @@ impl Run<'_> {
                 hashing.update(&bytes);
             }
             self.write(bytes).await?;
-            if self.due <= Instant::now() && self.since_checkpoint > 0 {
+            if self.due <= Instant::now() && self.is_owed() {
                 self.checkpoint().await?;
             }
         };
@@ -258,6 +258,11 @@ impl Run<'_> {
         Ok((ended, Some(tail)))
     }
 
+    /// Whether something is to be acknowledged before the end: the last bytes of the upload are with the end.
+    fn is_owed(&self) -> bool {
+        self.since_checkpoint > 0 && self.room > 0
+    }
+
     /// Writes what has room, in pieces that end where a checkpoint is due by its bytes: so a bucket gets whole objects,
     /// and no short one after each.
     async fn write(&mut self, mut bytes: Bytes) -> Result<(), UploadError> {
@@ -278,7 +283,7 @@ impl Run<'_> {
     /// Makes what arrived durable and acknowledges it, unless it is the last of the upload: then the caller
     /// finishes the upload in the same commit. Of a body with a checksum nothing is acknowledged before its end.
     async fn checkpoint(&mut self) -> Result<(), UploadError> {
-        if self.room == 0 {
+        if !self.is_owed() {
             return Ok(());
         }
         if let Some(segment) = self.writer.checkpoint().await? {

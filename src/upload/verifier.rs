@@ -87,7 +87,14 @@ impl Verifier {
                 return Ok(());
             }
         }
-        if bytes.is_empty() { Ok(()) } else { Err(SourceError::Corrupt) }
+        if bytes.is_empty() { Ok(()) } else { Err(self.refuse()) }
+    }
+
+    /// Nothing that follows makes it good.
+    fn refuse(&mut self) -> SourceError {
+        (self.whole, self.sha256) = (None, None);
+        self.segments.clear();
+        SourceError::Corrupt
     }
 
     fn end_segment(&mut self) -> Result<(), SourceError> {
@@ -95,10 +102,7 @@ impl Verifier {
         let Some(segment) = self.segments.pop_front() else { return Ok(()) };
         self.in_segment = 0;
         if sha256 != segment.sha256 {
-            // Nothing that follows makes it good.
-            (self.whole, self.sha256) = (None, None);
-            self.segments.clear();
-            return Err(SourceError::Corrupt);
+            return Err(self.refuse());
         }
         if self.whole.is_none() {
             self.sha256 = Some(sha256);
@@ -172,7 +176,9 @@ mod tests {
             if changed.is_some() {
                 prop_assert_eq!(verifier.finish(), None);
             } else {
-                prop_assert!(verifier.clone().update(b"x").is_err(), "there is a byte too many");
+                let mut longer = verifier.clone();
+                prop_assert!(longer.update(b"x").is_err(), "there is a byte too many");
+                prop_assert_eq!(longer.finish(), None);
                 prop_assert_eq!(verifier.finish(), Some(expected));
                 prop_assert_eq!(promised, (lengths.len() == 1).then_some(expected));
             }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::contract::TestTarget;
 use super::object_tests::{Job, Target, long};
-use super::{Destination, MetadataPlace};
+use super::{DeliveryError, Destination, MetadataPlace};
 use crate::delivery::testing::{MemoryProgress, MemorySource};
 use crate::delivery::{ClashPolicy, Progress};
 use crate::outbound::bucket::{Labels, Place};
@@ -53,6 +53,24 @@ async fn d_02_a_delivery_that_is_asked_for_again_is_written_anew_once() {
                 target.bucket().remove(target.paths().await).await.expect("it goes");
             }
         }
+    }
+}
+
+/// D-04: nobody knows how an earlier attempt made what is there; it may be a copy that was never compared.
+#[tokio::test]
+async fn d_04_what_an_earlier_attempt_left_is_read_and_compared() {
+    let target = Target::s3();
+    let destination = target.reading_back(MetadataPlace::Auto, ClashPolicy::Fail, false);
+    for (path, content) in [("short", b"content".to_vec()), ("long", long())] {
+        let job = Job::to(path);
+        job.attempt(&destination, MemorySource::new(&content)).await.expect("it is delivered");
+        let labels = Labels { media_type: None, metadata: target.metadata(path).await };
+        let other = vec![bytes::Bytes::from(vec![b'?'; content.len()])];
+        target.bucket().put(path, other, &labels, Place::Over).await.expect("it is written");
+        let found = job.attempt(&destination, MemorySource::new(&content)).await.expect_err("other bytes");
+        assert!(matches!(found, DeliveryError::HashMismatch), "{found:?}");
+        job.attempt(&destination, MemorySource::new(&content)).await.expect("it is delivered");
+        assert!(target.read(path).await.as_ref() == Some(&content));
     }
 }
 

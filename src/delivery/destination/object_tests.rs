@@ -1,7 +1,7 @@
 //! Buckets against the contract of a destination, and what is their own: parts that go on after a crash, metadata and
 //! sidecars, a service that says no.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::{FutureExt, TryStreamExt};
@@ -62,7 +62,7 @@ impl Target {
     ) -> ObjectDestination {
         let completes = if clash_policy == ClashPolicy::Overwrite { Place::Over } else { Place::New };
         let bucket = open(self.settings.clone(), completes);
-        ObjectDestination::new(ObjectSettings { bucket, clash_policy, metadata, read_back })
+        ObjectDestination::new(ObjectSettings { bucket, clash_policy, metadata, read_back, copy: true })
     }
 
     pub(super) fn bucket(&self) -> crate::outbound::bucket::Bucket {
@@ -357,11 +357,11 @@ async fn d_05_a_throttled_target_is_asked_again_when_it_says() {
 /// D-04: a service that keeps other bytes than it was sent, and says that all is well.
 #[tokio::test]
 async fn d_04_bytes_that_the_service_changed_are_no_delivery() {
-    let kept = Arc::new(Mutex::new(String::new()));
-    let memory = kept.clone();
+    let (kept, job) = (Mutex::new(String::new()), Job::to("name"));
+    let label = format!("x-amz-meta-cdex_delivery_id: {}\r\n", job.delivery_id);
     let server = FakeServer::start(move |request| {
         let method = request.line().split(' ').next().unwrap_or_default().to_owned();
-        let mut kept = memory.lock().expect("no test panics here");
+        let mut kept = kept.lock().expect("no test panics here");
         let fields = "ETag: \"x\"\r\nLast-Modified: Sun, 22 Nov 2026 06:00:00 GMT\r\n";
         match method.as_str() {
             "PUT" => {
@@ -372,14 +372,14 @@ async fn d_04_bytes_that_the_service_changed_are_no_delivery() {
                 let range = format!("{fields}Content-Range: bytes 0-{}/{}\r\n", kept.len() - 1, kept.len());
                 Reply::new(206, &range, &kept)
             }
+            "HEAD" => Reply::new(200, &format!("{fields}{label}"), &kept),
             _ => Reply::new(404, "", ""),
         }
     })
     .await;
     let target = Target { settings: s3_settings(server.url()), server: None };
     let destination = target.with(MetadataPlace::Auto, ClashPolicy::Fail);
-    let error =
-        Job::to("name").attempt(&destination, MemorySource::new(b"content")).await.expect_err("other bytes");
+    let error = job.attempt(&destination, MemorySource::new(b"content")).await.expect_err("other bytes");
     assert!(matches!(error, DeliveryError::HashMismatch), "{error:?}");
     assert_eq!(server.lines().last().map(String::as_str), Some("DELETE /bucket/name"), "nobody may find it");
 }

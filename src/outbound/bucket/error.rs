@@ -64,9 +64,15 @@ impl BucketError {
     pub(crate) fn is_of_a_moment(&self) -> bool {
         match self {
             Self::Outbound(_) | Self::Failed => true,
-            Self::Refused { status, retry_after } => retry_after.is_some() || *status == 429,
+            Self::Refused { status, retry_after } => retry_after.is_some() || is_of_a_moment(*status),
             Self::NotFound | Self::Exists | Self::Name | Self::Settings | Self::Forbidden => false,
         }
+    }
+
+    /// Whether it may succeed at once: the service did not say that it wants to be left alone.
+    pub(super) fn is_of_a_blink(&self) -> bool {
+        let wants_a_pause = matches!(self, Self::Refused { retry_after: Some(_), .. });
+        self.is_of_a_moment() && !wants_a_pause
     }
 
     /// What is known of an error by its causes, the first of which is the error itself.
@@ -78,6 +84,11 @@ impl BucketError {
         });
         known.unwrap_or(Self::Failed)
     }
+}
+
+/// Whether a status is about the moment, and not about the call (RFC 9110, 15.5 and 15.6).
+pub(super) fn is_of_a_moment(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502..=504)
 }
 
 impl From<object_store::Error> for BucketError {
@@ -92,5 +103,37 @@ impl From<object_store::Error> for BucketError {
 impl From<object_store::path::Error> for BucketError {
     fn from(_: object_store::path::Error) -> Self {
         Self::Name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_of_a_moment_is_repeated_unless_the_service_wants_a_pause() {
+        let refused = |status, wait: Option<u64>| BucketError::Refused {
+            status,
+            retry_after: wait.map(Duration::from_secs),
+        };
+        let cases = [
+            (refused(503, None), true, true),
+            (refused(429, None), true, true),
+            (refused(503, Some(3)), true, false),
+            (refused(400, None), false, false),
+            (refused(501, None), false, false),
+            (BucketError::Outbound(OutboundError::Broken), true, true),
+            (BucketError::Failed, true, true),
+            (BucketError::Forbidden, false, false),
+            (BucketError::NotFound, false, false),
+            (BucketError::Exists, false, false),
+        ];
+        for (error, is_of_a_moment, is_of_a_blink) in cases {
+            assert_eq!(
+                (error.is_of_a_moment(), error.is_of_a_blink()),
+                (is_of_a_moment, is_of_a_blink),
+                "{error:?}"
+            );
+        }
     }
 }

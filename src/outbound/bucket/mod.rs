@@ -1,8 +1,8 @@
 //! Buckets of S3 and containers of Azure Blob Storage: [`Bucket`], by which uploads are kept and delivered.
 //!
 //! It is the one place that names the client crate. What that crate cannot do is signed by hand ([`signed`]):
-//! committing Azure blocks together with their metadata, and copying within a bucket, as an object with metadata of its
-//! own or as a part. Calls go through [`service`], so they have the limits of every other call that leaves the gateway.
+//! committing Azure blocks together with their metadata, and parts that the service copies. Calls go through
+//! [`service`], so they have the limits of every other call that leaves the gateway.
 
 mod access;
 mod error;
@@ -156,7 +156,7 @@ impl Bucket {
     }
 
     /// Whether objects of `other` can be copied into this bucket where they are: it is this one, or beside it at the
-    /// same service. Whether the keys of this one let it read the other is for the service to say.
+    /// same service, by the words of the settings. Whether the keys let it is for the service to say.
     pub(crate) fn shares_service_with(&self, other: &Self) -> bool {
         match (&*self.settings, &*other.settings) {
             (BucketSettings::S3(one), BucketSettings::S3(other)) => one.service() == other.service(),
@@ -262,7 +262,7 @@ impl Bucket {
         match &self.objects {
             Client::S3(client) => Ok(client.delete(&path(name)?).await?),
             // The crate knows the bulk call alone, which not every service in front of Azure takes.
-            Client::Azure(client) => self.delete_blob(client, name).await,
+            Client::Azure(_) => self.delete_blob(name).await,
         }
     }
 

@@ -62,7 +62,7 @@ impl Bucket {
                 client.complete_multipart(&path(name)?, &id.to_owned(), parts).await?;
                 Ok(())
             }
-            Client::Azure(client) => self.commit_blocks(client, name, parts, labels).await,
+            Client::Azure(_) => self.commit_blocks(name, parts, labels).await,
         }
     }
 

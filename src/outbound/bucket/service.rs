@@ -16,7 +16,7 @@ use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
 
 use super::super::client::{Client, wait_of};
 use super::super::{Limits, OutboundError, Reach};
-use super::error::Refusal;
+use super::error::{Refusal, is_of_a_moment};
 
 /// Time for the head of the answer to a call that carries no bytes.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -92,12 +92,12 @@ impl Service {
     }
 }
 
-/// What an answer says that says no. The client above asks again after the statuses of a moment, unless the service
+/// What an answer says that says no. Whoever is above asks again after the statuses of a moment, unless the service
 /// said when.
 fn refusal(status: u16, headers: &HeaderMap) -> Option<Refusal> {
     let retry_after = wait_of(headers);
-    let is_of_a_moment = matches!(status, 408 | 429 | 500..) && retry_after.is_none();
-    (status >= 400 && !is_of_a_moment).then_some(Refusal { status, retry_after })
+    let is_repeated = is_of_a_moment(status) && retry_after.is_none();
+    (status >= 400 && !is_repeated).then_some(Refusal { status, retry_after })
 }
 
 /// The client's error with ours inside, so that it is known again above, and of the same kind, so that it is repeated

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use object_store::aws::{AmazonS3, AwsAuthorizer};
-use object_store::azure::{AzureAuthorizer, MicrosoftAzure};
+use object_store::aws::AwsAuthorizer;
+use object_store::azure::AzureAuthorizer;
 use object_store::client::{HttpRequest, HttpResponse};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
@@ -14,12 +15,16 @@ use reqwest::header::{HeaderName, HeaderValue};
 use super::super::OutboundError;
 use super::access::source_fields;
 use super::error::Refusal;
-use super::{Bucket, BucketError, BucketSettings, Client, Labels, Place, path};
+use super::{Bucket, BucketError, BucketSettings, Client, Labels, Place, RETRIES, path};
+use crate::clock::{Clock as _, SystemClock};
 
 /// What stays as it is in the path of a URL: the rest would be read differently by somebody (RFC 3986, 2.3).
 const ENCODED: &AsciiSet = &ENCODED_VALUE.remove(b'/');
 /// The same in its query.
 const ENCODED_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The pause before the first repeat of a call.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What S3 says of a part that it has copied (UploadPartCopy).
 #[derive(serde::Deserialize)]
@@ -42,50 +47,6 @@ impl Bucket {
         format!("{}/{}", self.base(), utf8_percent_encode(name, ENCODED))
     }
 
-    /// Copies an object of a bucket that [shares the service](Bucket::shares_service_with) to a name of this one, with
-    /// labels of its own. The source must have been written in one call.
-    ///
-    /// # Errors
-    /// [`BucketError::Exists`] where only a new object may be made, one is there and the service looks.
-    pub(crate) async fn copy(
-        &self,
-        (source, from): (&Self, &str),
-        to: &str,
-        labels: &Labels,
-        place: Place,
-    ) -> Result<(), BucketError> {
-        path(to)?;
-        let mut call =
-            Call { method: Method::PUT, url: self.url(to), fields: Vec::new(), body: Bytes::new() };
-        if place == Place::New {
-            call.fields.push(("if-none-match".to_owned(), "*".to_owned()));
-        }
-        match &self.objects {
-            Client::S3(client) => {
-                call.fields.push(("x-amz-copy-source".to_owned(), source.s3_source(from)?));
-                call.fields.push(("x-amz-metadata-directive".to_owned(), "REPLACE".to_owned()));
-                call.fields.extend(labels_as_fields(labels, "x-amz-meta-", "content-type"));
-                let answer = self.send_s3(client, call).await?;
-                let body = answer.into_body().bytes().await.map_err(|_| OutboundError::Broken)?;
-                // S3 answers 200 before it knows (CopyObject, error in the body).
-                let failed = memchr::memmem::find(&body, b"<Error").is_some();
-                if failed { Err(BucketError::Failed) } else { Ok(()) }
-            }
-            Client::Azure(client) => {
-                call.fields.push(("x-ms-copy-source".to_owned(), source.url(from)));
-                call.fields.extend(labels_as_fields(labels, "x-ms-meta-", "x-ms-blob-content-type"));
-                let answer = self.send_azure(client, call).await?;
-                let status = answer.headers().get("x-ms-copy-status");
-                // What is small and within one account is copied before the answer.
-                if status.is_none_or(|status| status == "success") {
-                    Ok(())
-                } else {
-                    Err(BucketError::Failed)
-                }
-            }
-        }
-    }
-
     /// Copies an object of a bucket that [shares the service](Bucket::shares_service_with), or bytes of it, as a part
     /// like those of [`Bucket::put_part`], and returns what the service calls it. S3 takes bytes of objects that are
     /// longer than its shortest part alone.
@@ -101,27 +62,27 @@ impl Bucket {
         let value = |text| utf8_percent_encode(text, ENCODED_VALUE);
         let range = range.map(|range| format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
         match &self.objects {
-            Client::S3(client) => {
+            Client::S3(_) => {
                 let mut fields = vec![("x-amz-copy-source".to_owned(), source.s3_source(from)?)];
                 fields.extend(range.map(|range| ("x-amz-copy-source-range".to_owned(), range)));
                 let url = format!("{}?partNumber={}&uploadId={}", self.url(name), index + 1, value(id));
-                let call = Call { method: Method::PUT, url, fields, body: Bytes::new() };
-                let answer = self.send_s3(client, call).await?;
+                let call = Call::put(url, fields);
+                let answer = self.send(call).await?;
                 let body = answer.into_body().bytes().await.map_err(|_| OutboundError::Broken)?;
-                // Here, too, an error can come in the body of a 200.
+                // S3 answers 200 before it knows: an error can come in the body.
                 let copied: CopyPartResult =
                     quick_xml::de::from_reader(body.reader()).map_err(|_| BucketError::Failed)?;
                 Ok(copied.e_tag)
             }
-            Client::Azure(client) => {
+            Client::Azure(_) => {
                 let mut fields = source.azure_source(from).await?;
                 fields.extend(range.map(|range| ("x-ms-source-range".to_owned(), range)));
                 // All blocks of an object have names of one length.
                 let block = uuid::Uuid::new_v4().simple().to_string();
                 let encoded = base64_simd::STANDARD.encode_to_string(&block);
                 let url = format!("{}?comp=block&blockid={}", self.url(name), value(&encoded));
-                let call = Call { method: Method::PUT, url, fields, body: Bytes::new() };
-                self.send_azure(client, call).await?;
+                let call = Call::put(url, fields);
+                self.send(call).await?;
                 Ok(block)
             }
         }
@@ -138,7 +99,7 @@ impl Bucket {
         match (&self.objects, &*self.settings) {
             (Client::Azure(client), BucketSettings::Azure(azure)) => {
                 let credential = client.credentials().get_credential().await?;
-                Ok(source_fields(azure, &credential, self.url(name), name))
+                Ok(source_fields(azure, &credential, (self.url(name), name), SystemClock.now()))
             }
             _ => Err(BucketError::Settings),
         }
@@ -148,7 +109,6 @@ impl Bucket {
     /// agreed.
     pub(super) async fn commit_blocks(
         &self,
-        client: &MicrosoftAzure,
         name: &str,
         blocks: &[String],
         labels: &Labels,
@@ -166,34 +126,43 @@ impl Bucket {
         }
         fields.extend(labels_as_fields(labels, "x-ms-meta-", "x-ms-blob-content-type"));
         let url = format!("{}?comp=blocklist", self.url(name));
-        self.send_azure(client, Call { method: Method::PUT, url, fields, body: list.into() }).await.map(drop)
+        self.send(Call { body: list.into(), ..Call::put(url, fields) }).await.map(drop)
     }
 
     /// Delete Blob.
-    pub(super) async fn delete_blob(&self, client: &MicrosoftAzure, name: &str) -> Result<(), BucketError> {
+    pub(super) async fn delete_blob(&self, name: &str) -> Result<(), BucketError> {
         path(name)?;
-        let call =
-            Call { method: Method::DELETE, url: self.url(name), fields: Vec::new(), body: Bytes::new() };
-        self.send_azure(client, call).await.map(drop)
+        let call = Call { method: Method::DELETE, ..Call::put(self.url(name), Vec::new()) };
+        self.send(call).await.map(drop)
     }
 
-    async fn send_azure(&self, client: &MicrosoftAzure, call: Call) -> Result<HttpResponse, BucketError> {
-        let BucketSettings::Azure(settings) = &*self.settings else { return Err(BucketError::Settings) };
+    /// Makes a call and repeats it as the client crate repeats its own: made twice, each of these calls does what it
+    /// does once.
+    async fn send(&self, call: Call) -> Result<HttpResponse, BucketError> {
+        let mut pause = PAUSE;
+        for _ in 0..RETRIES {
+            match self.send_once(&call).await {
+                Err(error) if error.is_of_a_blink() => tokio::time::sleep(pause).await,
+                answer => return answer,
+            }
+            pause *= 4;
+        }
+        self.send_once(&call).await
+    }
+
+    async fn send_once(&self, call: &Call) -> Result<HttpResponse, BucketError> {
         let mut request = call.request()?;
-        let credential = client.credentials().get_credential().await?;
-        AzureAuthorizer::new(&credential, &settings.account()).try_authorize(&mut request)?;
-        self.send(request).await
-    }
-
-    async fn send_s3(&self, client: &AmazonS3, call: Call) -> Result<HttpResponse, BucketError> {
-        let BucketSettings::S3(settings) = &*self.settings else { return Err(BucketError::Settings) };
-        let mut request = call.request()?;
-        let credential = client.credentials().get_credential().await?;
-        AwsAuthorizer::new(&credential, "s3", settings.region()).try_authorize(&mut request, None)?;
-        self.send(request).await
-    }
-
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, BucketError> {
+        match (&self.objects, &*self.settings) {
+            (Client::S3(client), BucketSettings::S3(s3)) => {
+                let credential = client.credentials().get_credential().await?;
+                AwsAuthorizer::new(&credential, "s3", s3.region()).try_authorize(&mut request, None)?;
+            }
+            (Client::Azure(client), BucketSettings::Azure(azure)) => {
+                let credential = client.credentials().get_credential().await?;
+                AzureAuthorizer::new(&credential, &azure.account()).try_authorize(&mut request)?;
+            }
+            _ => return Err(BucketError::Settings),
+        }
         let answer = self.http.execute(request).await.map_err(|error| BucketError::caused_by(&error))?;
         let status = answer.status().as_u16();
         if answer.status().is_success() {
@@ -205,17 +174,20 @@ impl Bucket {
 }
 
 impl Call {
-    fn request(self) -> Result<HttpRequest, BucketError> {
-        let length = self.body.len();
-        let mut request = HttpRequest::new(self.body.into());
-        *request.method_mut() = self.method;
+    fn put(url: String, fields: Vec<(String, String)>) -> Self {
+        Self { method: Method::PUT, url, fields, body: Bytes::new() }
+    }
+
+    fn request(&self) -> Result<HttpRequest, BucketError> {
+        let mut request = HttpRequest::new(self.body.clone().into());
+        *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.url.parse().map_err(|_| BucketError::Name)?;
-        for (name, value) in self.fields {
+        for (name, value) in &self.fields {
             let name = HeaderName::try_from(name).map_err(|_| OutboundError::Header)?;
             let value = HeaderValue::try_from(value).map_err(|_| OutboundError::Header)?;
             request.headers_mut().insert(name, value);
         }
-        request.headers_mut().insert(reqwest::header::CONTENT_LENGTH, length.into());
+        request.headers_mut().insert(reqwest::header::CONTENT_LENGTH, self.body.len().into());
         Ok(request)
     }
 }

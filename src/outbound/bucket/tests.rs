@@ -87,16 +87,6 @@ on_each_bucket! {
         bucket.abort(NAME, &id).await.expect("it is given up");
     }
 
-    async fn a_copy_has_the_bytes_of_the_one_and_what_goes_along_with_the_other(bucket) {
-        bucket.put(NAME, vec!["content".into()], &Labels::default(), Place::New).await.expect("it is written");
-        let to = "elsewhere/cöpy +1";
-        bucket.copy((bucket, NAME), to, &labels(), Place::New).await.expect("it is copied");
-        assert_eq!(content(bucket, to).await, b"content");
-        let found = bucket.look(to).await.expect("an answer").expect("it is there");
-        assert_eq!(found.metadata, labels().metadata);
-        assert_eq!(bucket.copy((bucket, "absent"), to, &labels(), Place::Over).await, Err(BucketError::NotFound));
-    }
-
     async fn parts_can_be_objects_that_are_there_or_bytes_of_them(bucket) {
         let long: Vec<u8> = (0..(6 << 20) + 9_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
         bucket.put("from/long +1", vec![long.clone().into()], &Labels::default(), Place::New).await.expect("it is written");
@@ -164,6 +154,26 @@ async fn a_service_that_asks_for_a_pause_is_not_asked_again_and_its_words_are_no
     assert_eq!(error, BucketError::Refused { status: 503, retry_after: Some(Duration::from_secs(17)) });
     assert_eq!(server.seen().len(), 1);
     assert_eq!(error.to_string(), "the storage service answered with status 503");
+}
+
+/// The calls that are put together here are repeated like those of the client crate.
+#[tokio::test]
+async fn a_copy_is_asked_for_again_in_a_moment_of_trouble() {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server = FakeServer::start(move |_| match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0 => Reply::new(503, "", "<Error/>"),
+        1 => Reply::new(500, "", ""),
+        2 => Reply::new(200, "", "<CopyPartResult><ETag>\"a\"</ETag></CopyPartResult>"),
+        3 => Reply::new(501, "", ""),
+        _ => Reply::new(200, "", "<Error><Code>InternalError</Code></Error>"),
+    })
+    .await;
+    let bucket = open(s3_settings(server.url()), Place::New);
+    let copied = async || bucket.copy_part((&bucket, "from"), None, "to", "id", 0).await;
+    assert_eq!(copied().await.as_deref(), Ok("\"a\""));
+    assert_eq!(copied().await, Err(BucketError::Refused { status: 501, retry_after: None }));
+    assert_eq!(server.seen().len(), 4, "who cannot is not asked again");
+    assert_eq!(copied().await, Err(BucketError::Failed), "an error in a 200");
 }
 
 #[tokio::test]

@@ -1,59 +1,54 @@
 //! Copies within a service: where the upload lies in the target's own bucket, or beside it, the service copies its
 //! bytes, and the gateway only reads the copy to compare it with what was acknowledged (dex-upload W-40).
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio::sync::mpsc;
 
 use super::parts::{Content, MOST_PARTS};
 use super::{Delivered, Job, Spot};
 use crate::delivery::DeliveryError;
-use crate::outbound::bucket::{Bucket, Labels, Place};
+use crate::delivery::meter::Meter;
+use crate::outbound::bucket::{Bucket, BucketError, Labels};
 use crate::outbound::time_for;
-use crate::upload::{Stored, StoredBytes};
+use crate::upload::{SourceError, Stored, StoredBytes};
+
+/// Fewer bytes are sent sooner than copied, which takes four calls more. Nor is copying worth while where most bytes go
+/// through the gateway all the same.
+const WORTHWHILE: u64 = 1024 * 1024;
 
 impl Job<'_> {
-    /// Has the service copy what it has; `None` if it does not, or may not, so that the bytes go the
-    /// long way. The service compares nothing with what was acknowledged, so the copy is read again whatever the
-    /// settings say.
+    /// Has the service copy what it has; `None` if it does not, or may not, so that the bytes go the long way. The
+    /// service compares nothing with what was acknowledged, so the copy is read again whatever the settings say.
     pub(super) async fn copy(&self, stored: &Stored) -> Result<Option<Delivered>, DeliveryError> {
         let (labels, is_whole) = self.labels(stored.verifier.promised());
-        let (name, over) = match self.spot().await? {
-            Spot::Done(name) => (name, None),
-            Spot::Free(name) => (name, Some(false)),
-            Spot::Earlier(name) => (name, Some(true)),
+        let spot = match self.spot().await {
+            // A key may write and not look; a short upload needs no more.
+            Err(DeliveryError::Bucket(BucketError::Forbidden)) => return Ok(None),
+            spot => spot?,
         };
-        if let Some(is_anew) = over
-            && !self.make(stored, &name, &labels, is_anew).await?
-        {
+        let (is_done, is_anew) = (matches!(spot, Spot::Done(_)), matches!(spot, Spot::Earlier(_)));
+        let (Spot::Done(name) | Spot::Free(name) | Spot::Earlier(name)) = spot;
+        if !is_done && !self.make(stored, &name, &labels, is_anew).await? {
             return Ok(None);
         }
         match self.sound(&name, self.read_back(&name, stored.verifier.clone()).await).await {
             // What the store has is not what was acknowledged: reading it tells what is wrong.
             Err(DeliveryError::HashMismatch | DeliveryError::LengthMismatch { .. }) => Ok(None),
+            // Nobody can say what it is.
+            Err(DeliveryError::Bucket(BucketError::Forbidden)) => {
+                self.settings.bucket.remove(vec![name]).await?;
+                Ok(None)
+            }
             compared => self.finish(&name, compared?, is_whole).await.map(Some),
         }
     }
 
-    /// Makes the copy; `false` if the service does not. `is_anew` says that an object of ours is in its place.
+    /// Makes the copy; `false` if the service does not, or it is not worth while. `is_anew` says that an object of ours
+    /// is in its place.
     async fn make(
-        &self,
-        stored: &Stored,
-        name: &str,
-        labels: &Labels,
-        is_anew: bool,
-    ) -> Result<bool, DeliveryError> {
-        match &stored.objects[..] {
-            [object] if object.is_whole() => {
-                let place = if is_anew { Place::Over } else { self.place() };
-                let from = (&stored.bucket, &*object.name);
-                Ok(self.settings.bucket.copy(from, name, labels, place).await.is_ok())
-            }
-            _ => self.copy_parts(stored, name, labels, is_anew).await,
-        }
-    }
-
-    /// Makes it of several objects.
-    async fn copy_parts(
         &self,
         stored: &Stored,
         name: &str,
@@ -62,42 +57,64 @@ impl Job<'_> {
     ) -> Result<bool, DeliveryError> {
         let bucket = &self.settings.bucket;
         let least = bucket.least_part();
-        let parts = cut(&stored.objects, least);
-        let kept = self.kept();
-        // What an earlier attempt has sent, after the service refused to copy, is gone on with.
-        let is_sent = kept.as_ref().is_some_and(|kept| kept.part_bytes.is_some());
-        let is_of_use = parts.iter().any(|part| is_copied(part, least)) && parts.len() as u64 <= MOST_PARTS;
-        if is_sent || !is_of_use {
+        let mut parts = cut(&stored.objects, least);
+        let copied = length_of(parts.iter().filter(|part| is_copied(part, least)).flatten());
+        let is_of_use = copied >= WORTHWHILE && copied >= self.length / 2;
+        if !is_of_use || parts.len() as u64 > MOST_PARTS {
             return Ok(false);
         }
+        let kept = match self.kept() {
+            // An earlier attempt has sent them, after the service did not copy.
+            Some(kept) if kept.part_bytes.is_some() => return Ok(false),
+            // They were cut otherwise.
+            Some(kept) if length_of(parts.iter().take(kept.parts.len()).flatten()) != kept.bytes => {
+                self.give_up(Some(&kept)).await;
+                None
+            }
+            kept => kept,
+        };
         // No part that is read and sent is longer.
         self.progress.meter().bear(time_for(2 * least));
         let mut begun = match self.go_on(kept, name.to_owned(), None, labels).await {
-            Err(DeliveryError::Bucket(_)) => return Ok(false),
+            Err(DeliveryError::Bucket(error)) => {
+                not_copied(&error);
+                return Ok(false);
+            }
             begun => begun?,
         };
-        let before = begun.parts.len();
-        let feed = |skipped, handed| hand_on(stored.bucket.clone(), parts, least, (skipped, handed));
+        let is_resumed = !begun.parts.is_empty();
+        let meter = self.progress.meter().clone();
+        let feed =
+            |skipped, handed| hand_on(stored.bucket.clone(), parts.split_off(skipped), least, meter, handed);
         let made = match self.send(&mut begun, feed).await {
             Ok(()) => self.complete(&begun, labels, is_anew).await,
             Err(error) => Err(error),
         };
-        match made {
-            Ok(()) => Ok(true),
-            // An attempt that got further leaves the rest to the next; one that did not takes the long way, so that no
-            // service can hold a delivery up by saying every time that it will copy later.
-            Err(DeliveryError::Bucket(error)) if !error.is_of_a_moment() || begun.parts.len() == before => {
-                self.give_up(Some(&begun)).await;
-                Ok(false)
-            }
-            Err(error) => Err(self.after(Some(&begun), error).await),
+        let Err(error) = made else {
+            tracing::debug!(parts = begun.parts.len(), "the service copied an upload");
+            return Ok(true);
+        };
+        // An attempt that got further leaves the rest to the next, once: a service that goes on saying "later" must not
+        // use a delivery up that it would take the long way.
+        let is_later = matches!(&error, DeliveryError::Bucket(error) if error.is_of_a_moment());
+        let is_left = is_later && !is_resumed && !begun.parts.is_empty();
+        if matches!(error, DeliveryError::Bucket(_) | DeliveryError::Source(_)) && !is_left {
+            not_copied(&error);
+            self.give_up(Some(&begun)).await;
+            return Ok(false);
         }
+        Err(self.after(Some(&begun), error).await)
     }
+}
+
+/// Whoever wonders why bytes go the long way finds it in the log.
+fn not_copied(error: &dyn std::error::Error) {
+    tracing::debug!(%error, "the service did not copy an upload");
 }
 
 /// Cuts what lies in these objects into parts of at least `least` bytes, but for the last, so that as much as possible
 /// is in parts that the service can copy: one object, or bytes of one that is longer than `least` (S3, UploadPartCopy).
-/// What is too short goes with what follows, of which as little as will do if the rest can still be copied.
+/// What is too short goes with what follows, of which as little as will do if the rest makes a part of its own.
 fn cut(objects: &[StoredBytes], least: u64) -> Vec<Vec<StoredBytes>> {
     let (mut parts, mut gathered, mut gathered_bytes) = (Vec::new(), Vec::new(), 0);
     for object in objects {
@@ -132,27 +149,46 @@ fn is_copied(part: &[StoredBytes], least: u64) -> bool {
     matches!(part, [object] if object.is_whole() || object.of > least)
 }
 
-/// Hands the parts after the first `skipped` on: where to copy them from, or their bytes.
+/// How many bytes these are.
+fn length_of<'a>(objects: impl Iterator<Item = &'a StoredBytes>) -> u64 {
+    objects.map(StoredBytes::length).sum()
+}
+
+/// Hands parts on: where to copy them from, or their bytes.
 async fn hand_on(
     source: Bucket,
     parts: Vec<Vec<StoredBytes>>,
     least: u64,
-    (skipped, handed): (usize, mpsc::Sender<Content>),
+    meter: Arc<Meter>,
+    handed: mpsc::Sender<Content>,
 ) -> Result<(), DeliveryError> {
-    for mut part in parts.into_iter().skip(skipped) {
+    for mut part in parts {
         let content = if is_copied(&part, least) {
-            Content::Copied(source.clone(), part.swap_remove(0))
+            Content::Object(source.clone(), part.swap_remove(0))
         } else {
-            let mut blocks = Vec::new();
-            for object in part {
-                blocks.extend(source.read(&object.name, object.range).await?.try_collect::<Vec<_>>().await?);
-            }
-            Content::Sent(blocks)
+            Content::Bytes(read(&source, part, &meter).await.map_err(of_source)?)
         };
         // Whoever does not take it any more has a reason of its own to tell.
         handed.send(content).await.map_err(|_| DeliveryError::Panicked)?;
     }
     Ok(())
+}
+
+async fn read(source: &Bucket, part: Vec<StoredBytes>, meter: &Meter) -> Result<Vec<Bytes>, BucketError> {
+    let mut content = Vec::new();
+    for object in part {
+        let mut blocks = source.read(&object.name, object.range).await?;
+        while let Some(block) = blocks.try_next().await? {
+            meter.moved();
+            content.push(block);
+        }
+    }
+    Ok(content)
+}
+
+/// A failure of the store's bucket is none of the target's.
+fn of_source(error: BucketError) -> DeliveryError {
+    SourceError::Storage(std::io::Error::other(error)).into()
 }
 
 #[cfg(test)]
@@ -205,7 +241,7 @@ mod tests {
             let parts = cut(&objects, LEAST);
             prop_assert_eq!(bytes(&parts.concat()), bytes(&objects));
             for (n, part) in parts.iter().enumerate() {
-                let length: u64 = part.iter().map(StoredBytes::length).sum();
+                let length = length_of(part.iter());
                 prop_assert!(length >= LEAST || n + 1 == parts.len());
                 prop_assert!(length < 2 * LEAST || is_copied(part, LEAST));
                 prop_assert!(part.iter().all(|object| object.length() > 0));

@@ -50,6 +50,8 @@ pub(crate) struct ObjectSettings {
     pub(crate) metadata: MetadataPlace,
     /// Whether what was written is read again and hashed before it counts as delivered.
     pub(crate) read_back: bool,
+    /// Whether the service copies what lies at it.
+    pub(crate) copy: bool,
 }
 
 /// Delivers into a bucket.
@@ -86,13 +88,19 @@ impl Destination for ObjectDestination {
         };
         // Each call with bytes ends by itself once the line has been silent for so long.
         job.progress.meter().bear(time_for(length.min(parts::part_bytes(length))));
-        if let Some(stored) =
-            source.stored().filter(|stored| self.settings.bucket.shares_service_with(&stored.bucket))
+        if self.settings.copy
+            && let Some(stored) = source.stored()
+            && self.settings.bucket.shares_service_with(&stored.bucket)
             && let Some(delivered) = job.copy(&stored).await?
         {
             return Ok(delivered);
         }
-        if length <= ONE_CALL { job.put(source).await } else { job.put_parts(source).await }
+        if length > ONE_CALL {
+            return job.put_parts(source).await;
+        }
+        // Short ones have begun parts where they are copied.
+        job.give_up(job.kept().as_ref()).await;
+        job.put(source).await
     }
 
     async fn give_up(&self, kept: &[u8]) -> bool {
@@ -141,7 +149,9 @@ impl Job<'_> {
             match bucket.put(&name, content.clone(), &labels, place).await {
                 Ok(()) => {}
                 Err(BucketError::Exists) => match bucket.look(&name).await? {
-                    Some(object) if self.is_ours(&object) => {}
+                    Some(object) if self.is_ours(&object) => {
+                        return self.confirm_found(name, sha256, is_whole).await;
+                    }
                     Some(object) if self.is_of_earlier(&object) => {
                         bucket.put(&name, content.clone(), &labels, Place::Over).await?;
                     }
@@ -234,19 +244,36 @@ impl Job<'_> {
         sha256: [u8; 32],
         holds_manifest: bool,
     ) -> Result<Delivered, DeliveryError> {
-        let compared = if self.settings.read_back {
-            self.read_back(&name, Verifier::of(self.length, sha256)).await.map(drop)
-        } else {
-            self.has_length(&name).await
-        };
+        if self.settings.read_back {
+            return self.confirm_found(name, sha256, holds_manifest).await;
+        }
+        self.sound(&name, self.has_length(&name).await).await?;
+        self.finish(&name, sha256, holds_manifest).await
+    }
+
+    /// The same for an object that an earlier attempt has made, nobody knows how: it may be a copy that was never
+    /// compared.
+    async fn confirm_found(
+        &self,
+        name: String,
+        sha256: [u8; 32],
+        holds_manifest: bool,
+    ) -> Result<Delivered, DeliveryError> {
+        let compared = self.read_back(&name, Verifier::of(self.length, sha256)).await;
         self.sound(&name, compared).await?;
         self.finish(&name, sha256, holds_manifest).await
     }
 
-    /// Takes an object of ours away that is not what was sent: nobody may find it, and the next attempt must not.
+    /// Takes an object of ours away that is not what was sent, and forgets its parts: nobody may find it, and the next
+    /// attempt must not.
     async fn sound<T>(&self, name: &str, compared: Result<T, DeliveryError>) -> Result<T, DeliveryError> {
         if let Err(DeliveryError::HashMismatch | DeliveryError::LengthMismatch { .. }) = compared {
-            self.settings.bucket.remove(vec![name.to_owned()]).await?;
+            let bucket = &self.settings.bucket;
+            // Where the service does not look before it completes, another delivery may have taken the name.
+            if bucket.look(name).await?.is_some_and(|object| label_of(&object) == Some(&self.delivery)) {
+                bucket.remove(vec![name.to_owned()]).await?;
+            }
+            self.progress.keep(Vec::new()).await?;
         }
         compared
     }
@@ -263,6 +290,8 @@ impl Job<'_> {
     /// Reads an object again and compares it, in ranges, so that no call has to last as long as all of it takes.
     /// Returns the SHA-256 of all.
     async fn read_back(&self, name: &str, mut verifier: Verifier) -> Result<[u8; 32], DeliveryError> {
+        // Reading it alone would not show bytes after the last, and not the end of what is too short.
+        self.has_length(name).await?;
         let mut written = 0;
         while written < self.length {
             let range = written..self.length.min(written + ONE_CALL);

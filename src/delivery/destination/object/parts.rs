@@ -1,14 +1,16 @@
-//! Long uploads in parts. What has been begun, and every part that the service has, is kept with the delivery, so that
-//! an attempt after a crash sends only what is missing: it reads the upload again, because the hash of the whole is
-//! made of all of it, and what it reads is here.
+//! Long uploads in parts. What has been begun, and the parts that the service has, are kept with the delivery, so that
+//! an attempt after a crash sends or has copied only what is missing. What is sent is read again from its beginning:
+//! the hash of the whole is made of all of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Job, ONE_CALL, Spot};
 use crate::delivery::{Delivered, DeliveryError, Retry};
@@ -17,6 +19,8 @@ use crate::upload::{Source, StoredBytes};
 
 /// Parts on their way at once.
 const AT_ONCE: usize = 2;
+/// The shortest time between two writings of what has been done.
+const KEEPING: Duration = Duration::from_secs(1);
 /// Parts of an object: S3 takes 10,000.
 pub(super) const MOST_PARTS: u64 = 9_900;
 
@@ -31,14 +35,17 @@ pub(super) struct Begun {
     pub(super) part_bytes: Option<u64>,
     /// What it calls each part that it has, from the first on.
     pub(super) parts: Vec<String>,
+    /// Bytes of the upload in these parts.
+    #[serde(default)]
+    pub(super) bytes: u64,
 }
 
-/// Where a part comes from.
+/// What a part is to be made of.
 pub(super) enum Content {
-    /// From here.
-    Sent(Vec<Bytes>),
-    /// From an object of this bucket, which shares the target's service.
-    Copied(Bucket, StoredBytes),
+    /// Bytes that are sent.
+    Bytes(Vec<Bytes>),
+    /// Bytes of an object of this bucket, which shares the target's service.
+    Object(Bucket, StoredBytes),
 }
 
 impl Begun {
@@ -62,10 +69,17 @@ pub(super) async fn give_up(bucket: &Bucket, kept: &[u8]) -> bool {
 }
 
 impl Content {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(content) => content.iter().map(|block| block.len() as u64).sum(),
+            Self::Object(_, from) => from.length(),
+        }
+    }
+
     async fn put(self, bucket: &Bucket, name: &str, id: &str, index: usize) -> Result<String, BucketError> {
         match self {
-            Self::Sent(content) => bucket.put_part(name, id, index, content).await,
-            Self::Copied(source, from) => {
+            Self::Bytes(content) => bucket.put_part(name, id, index, content).await,
+            Self::Object(source, from) => {
                 let range = (!from.is_whole()).then(|| from.range.clone());
                 bucket.copy_part((&source, &from.name), range, name, id, index).await
             }
@@ -84,7 +98,7 @@ impl Job<'_> {
                 let mut reader = Reader::new(source, self.length, ONE_CALL);
                 while reader.next_part().await?.is_some() {}
                 let sha256 = reader.finish().await?;
-                return self.confirm(name, sha256, self.labels(Some(sha256)).1).await;
+                return self.confirm_found(name, sha256, self.labels(Some(sha256)).1).await;
             }
             Err(error) => return Err(self.after(kept.as_ref(), error).await),
         };
@@ -120,7 +134,7 @@ impl Job<'_> {
             other => {
                 self.give_up(other.as_ref()).await;
                 let id = self.settings.bucket.begin(&name, labels).await?;
-                let begun = Begun { name, id, part_bytes, parts: Vec::new() };
+                let begun = Begun { name, id, part_bytes, parts: Vec::new(), bytes: 0 };
                 self.keep(&begun).await?;
                 Ok(begun)
             }
@@ -148,15 +162,17 @@ impl Job<'_> {
         let (parts, mut arriving) = mpsc::channel(1);
         let mut reading = JoinSet::new();
         reading.spawn(feed(begun.parts.len(), parts));
-        let mut sending: JoinSet<(usize, Result<String, BucketError>)> = JoinSet::new();
+        let mut sending: JoinSet<(usize, u64, Result<String, BucketError>)> = JoinSet::new();
         let mut overtook = BTreeMap::new();
         let (mut next, mut has_more, mut failed) = (begun.parts.len(), true, None);
-        loop {
+        // A list of thousands of parts is not written down for each: what a crash costs is a second.
+        let (mut is_kept, mut due) = (true, Instant::now());
+        while has_more || !sending.is_empty() {
             tokio::select! {
                 Some(sent) = sending.join_next() => {
-                    let (index, part) = sent.map_err(|_| DeliveryError::Panicked)?;
+                    let (index, length, part) = sent.map_err(|_| DeliveryError::Panicked)?;
                     match part {
-                        Ok(part) => overtook.insert(index, part),
+                        Ok(part) => overtook.insert(index, (length, part)),
                         // The calls that are under way end first: what they leave would outlive the end of what was
                         // begun, and counts if there is none.
                         Err(error) => {
@@ -166,13 +182,15 @@ impl Job<'_> {
                         }
                     };
                     self.progress.meter().moved();
-                    let before = begun.parts.len();
-                    while let Some(part) = overtook.remove(&begun.parts.len()) {
+                    while let Some((length, part)) = overtook.remove(&begun.parts.len()) {
                         begun.parts.push(part);
+                        begun.bytes += length;
+                        is_kept = false;
                     }
-                    if begun.parts.len() > before {
-                        self.keep(begun).await?;
-                    }
+                }
+                () = sleep_until(due), if !is_kept => {
+                    self.keep(begun).await?;
+                    (is_kept, due) = (true, Instant::now() + KEEPING);
                 }
                 content = arriving.recv(), if has_more && sending.len() < AT_ONCE => {
                     let Some(content) = content else {
@@ -180,12 +198,14 @@ impl Job<'_> {
                         continue;
                     };
                     let (bucket, name, id) = (self.settings.bucket.clone(), begun.name.clone(), begun.id.clone());
-                    let index = next;
-                    sending.spawn(async move { (index, content.put(&bucket, &name, &id, index).await) });
+                    let (index, length) = (next, content.length());
+                    sending.spawn(async move { (index, length, content.put(&bucket, &name, &id, index).await) });
                     next += 1;
                 }
-                else => break,
             }
+        }
+        if !is_kept {
+            self.keep(begun).await?;
         }
         if let Some(error) = failed {
             return Err(error.into());
@@ -295,7 +315,7 @@ impl Reader {
         let mut index = 0;
         while let Some(part) = self.next_part().await? {
             // Whoever does not take it any more has a reason of its own to tell.
-            if index >= skipped && parts.send(Content::Sent(part)).await.is_err() {
+            if index >= skipped && parts.send(Content::Bytes(part)).await.is_err() {
                 return Err(DeliveryError::Panicked);
             }
             index += 1;

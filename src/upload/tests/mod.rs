@@ -16,6 +16,8 @@ use crate::db::testing::{assert_prepares, for_each_database};
 use crate::fhir::Spool;
 use crate::manifest::{ManifestFields, StreamConfigs, verify};
 
+mod checkpoints;
+
 struct Store {
     uploads: Uploads,
     tracker: TaskTracker,
@@ -176,26 +178,6 @@ async fn an_upload_in_pieces_comes_back_whole() {
         // T-36: a complete upload takes nothing, and that is no error.
         assert!(matches!(store.append(id, 11, vec![piece(b"more")]).await, Ok(Ended::Whole)));
         assert_eq!(store.content(id).await.expect("still").0, b"hello world");
-    })
-    .await;
-}
-
-/// However a body is cut on its way: a bucket gets an object for each checkpoint, and none is short.
-#[tokio::test]
-async fn checkpoints_come_at_equal_distances() {
-    for_each_database(|db| async move {
-        let store = fresh(&db, 4);
-        let id = store.create(12).await;
-        store.append(id, 0, vec![piece(b"abcdef"), piece(b"ghi")]).await.expect("it appends");
-        let ends = async || -> Vec<u64> {
-            let mut reader = store.uploads.db.reader().await.expect("a reader");
-            let segments = store::segments(&mut reader.tx(), &access(), id).await.expect("it reads");
-            segments.iter().map(Segment::end).collect()
-        };
-        assert_eq!(ends().await, [4, 8, 9]);
-        store.append(id, 9, vec![piece(b"jkl")]).await.expect("it appends");
-        assert_eq!(ends().await, [4, 8, 9, 12]);
-        assert_eq!(store.content(id).await.expect("whole").0, b"abcdefghijkl");
     })
     .await;
 }
