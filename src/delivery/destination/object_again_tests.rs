@@ -69,8 +69,10 @@ async fn d_04_what_an_earlier_attempt_left_is_read_and_compared() {
         target.bucket().put(path, other, &labels, Place::Over).await.expect("it is written");
         let found = job.attempt(&destination, MemorySource::new(&content)).await.expect_err("other bytes");
         assert!(matches!(found, DeliveryError::HashMismatch), "{found:?}");
+        assert_eq!(target.paths().await, Vec::<String>::new(), "nobody may find it");
         job.attempt(&destination, MemorySource::new(&content)).await.expect("it is delivered");
         assert!(target.read(path).await.as_ref() == Some(&content));
+        target.bucket().remove(vec![path.to_owned()]).await.expect("it goes");
     }
 }
 

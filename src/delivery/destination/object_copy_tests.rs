@@ -166,6 +166,8 @@ async fn parts_that_do_not_fit_are_dropped_and_copied_anew() {
             ended = job.attempt(&destination, upload.unreadable(&target)) => panic!("{ended:?}"),
             () = parts_are_kept(&job, 1) => {}
         }
+        // The service ends what it has begun to copy, although nobody waits for it.
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         let mut kept = job.kept().expect("what was begun is kept");
         kept["bytes"] = serde_json::json!(5 * MIB);
         *job.progress.lock().expect("no test panics in here") = Some(kept.to_string().into_bytes());
@@ -259,6 +261,25 @@ async fn w_40_where_the_service_may_not_copy_the_bytes_go_the_long_way() {
     let lines = bucket.server.lines();
     let sent = lines.iter().position(|line| line == "PUT /bucket/name").expect("the bytes are sent");
     assert_eq!(lines[sent - 1], "DELETE /bucket/name?uploadId=a%2Fb", "nothing is left");
+}
+
+/// A key that may write and look, and neither read nor remove: what it made is written again, and counts.
+#[tokio::test]
+async fn what_may_not_be_read_is_sent_anew() {
+    let job = Job::to("name");
+    let fields = "ETag: \"x\"\r\nLast-Modified: Sun, 22 Nov 2026 06:00:00 GMT\r\n";
+    let label = format!("{fields}x-amz-meta-cdex_delivery_id: {}\r\n", job.delivery_id);
+    let content = "c".repeat(MIB);
+    let bucket = Scripted::start(move |request| match request.line().split(' ').next() {
+        Some("HEAD") => Reply::new(200, &label, &content),
+        Some("GET" | "DELETE") => Reply::new(403, "", ""),
+        _ => Reply::new(200, "ETag: \"x\"\r\n", ""),
+    })
+    .await;
+    let upload = Upload::of(&[MIB]);
+    job.attempt(&bucket.destination, upload.readable(&bucket.target)).await.expect("it is sent");
+    let lines = bucket.server.lines();
+    assert!(lines.contains(&"GET /bucket/name".to_owned()) && lines.contains(&"PUT /bucket/name".to_owned()));
 }
 
 /// What is short, or would mostly be sent, is sent, and so is everything where the operator says so.

@@ -63,9 +63,10 @@ impl BucketError {
     /// Whether the same call may succeed a little later.
     pub(crate) fn is_of_a_moment(&self) -> bool {
         match self {
-            Self::Outbound(_) | Self::Failed => true,
+            Self::Outbound(OutboundError::Connect | OutboundError::Timeout | OutboundError::Broken)
+            | Self::Failed => true,
             Self::Refused { status, retry_after } => retry_after.is_some() || is_of_a_moment(*status),
-            Self::NotFound | Self::Exists | Self::Name | Self::Settings | Self::Forbidden => false,
+            _ => false,
         }
     }
 
@@ -123,6 +124,7 @@ mod tests {
             (refused(400, None), false, false),
             (refused(501, None), false, false),
             (BucketError::Outbound(OutboundError::Broken), true, true),
+            (BucketError::Outbound(OutboundError::Header), false, false),
             (BucketError::Failed, true, true),
             (BucketError::Forbidden, false, false),
             (BucketError::NotFound, false, false),

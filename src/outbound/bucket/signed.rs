@@ -136,8 +136,8 @@ impl Bucket {
         self.send(call).await.map(drop)
     }
 
-    /// Makes a call and repeats it as the client crate repeats its own: made twice, each of these calls does what it
-    /// does once.
+    /// Makes a call and repeats it as often as the client crate repeats its own. Made twice, a call does what it does
+    /// once, but that a new object is [`BucketError::Exists`] the second time.
     async fn send(&self, call: Call) -> Result<HttpResponse, BucketError> {
         let mut pause = PAUSE;
         for _ in 0..RETRIES {

@@ -35,11 +35,17 @@ impl Job<'_> {
             return Ok(None);
         }
         match self.sound(&name, self.read_back(&name, stored.verifier.clone()).await).await {
-            // What the store has is not what was acknowledged: reading it tells what is wrong.
-            Err(DeliveryError::HashMismatch | DeliveryError::LengthMismatch { .. }) => Ok(None),
-            // Nobody can say what it is.
-            Err(DeliveryError::Bucket(BucketError::Forbidden)) => {
-                self.settings.bucket.remove(vec![name]).await?;
+            // What the store has is not what was acknowledged, or was not copied well: reading it tells.
+            Err(error @ (DeliveryError::HashMismatch | DeliveryError::LengthMismatch { .. })) => {
+                tracing::warn!(%error, delivery = %self.delivery, "a copy is not what was received");
+                Ok(None)
+            }
+            // Nobody can say what it is. Where it may not be removed either, it is written over.
+            Err(DeliveryError::Bucket(error @ BucketError::Forbidden)) => {
+                not_copied(&error);
+                if let Err(error) = self.take_away(&name).await {
+                    not_copied(&error);
+                }
                 Ok(None)
             }
             compared => self.finish(&name, compared?, is_whole).await.map(Some),
@@ -67,7 +73,10 @@ impl Job<'_> {
             // An earlier attempt has sent them, after the service did not copy.
             Some(kept) if kept.part_bytes.is_some() => return Ok(false),
             // They were cut otherwise.
-            Some(kept) if length_of(parts.iter().take(kept.parts.len()).flatten()) != kept.bytes => {
+            Some(kept)
+                if kept.bytes != length_of(parts.iter().take(kept.parts.len()).flatten())
+                    || kept.parts.len() > parts.len() =>
+            {
                 self.give_up(Some(&kept)).await;
                 None
             }
@@ -87,7 +96,7 @@ impl Job<'_> {
         let feed =
             |skipped, handed| hand_on(stored.bucket.clone(), parts.split_off(skipped), least, meter, handed);
         let made = match self.send(&mut begun, feed).await {
-            Ok(()) => self.complete(&begun, labels, is_anew).await,
+            Ok(()) => self.complete(&begun, labels, is_anew).await.map(drop),
             Err(error) => Err(error),
         };
         let Err(error) = made else {

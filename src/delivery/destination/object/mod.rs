@@ -150,7 +150,13 @@ impl Job<'_> {
                 Ok(()) => {}
                 Err(BucketError::Exists) => match bucket.look(&name).await? {
                     Some(object) if self.is_ours(&object) => {
-                        return self.confirm_found(name, sha256, is_whole).await;
+                        match self.confirm_found(name.clone(), sha256, is_whole).await {
+                            // What may not be read is written again.
+                            Err(DeliveryError::Bucket(BucketError::Forbidden)) => {
+                                bucket.put(&name, content.clone(), &labels, Place::Over).await?;
+                            }
+                            confirmed => return confirmed,
+                        }
                     }
                     Some(object) if self.is_of_earlier(&object) => {
                         bucket.put(&name, content.clone(), &labels, Place::Over).await?;
@@ -216,9 +222,9 @@ impl Job<'_> {
         object.length == self.length && label_of(object) == Some(&self.delivery)
     }
 
-    /// Whether this delivery made an object before it was asked for again.
+    /// Whether this delivery made an object before it was asked for again, or one that is not what it should be.
     fn is_of_earlier(&self, object: &Object) -> bool {
-        label_of(object).is_some_and(|label| self.earlier.contains(label))
+        label_of(object).is_some_and(|label| self.earlier.contains(label) || *label == self.delivery)
     }
 
     /// What goes along, and whether the manifest is in it.
@@ -268,14 +274,20 @@ impl Job<'_> {
     /// attempt must not.
     async fn sound<T>(&self, name: &str, compared: Result<T, DeliveryError>) -> Result<T, DeliveryError> {
         if let Err(DeliveryError::HashMismatch | DeliveryError::LengthMismatch { .. }) = compared {
-            let bucket = &self.settings.bucket;
-            // Where the service does not look before it completes, another delivery may have taken the name.
-            if bucket.look(name).await?.is_some_and(|object| label_of(&object) == Some(&self.delivery)) {
-                bucket.remove(vec![name.to_owned()]).await?;
-            }
+            self.take_away(name).await?;
             self.progress.keep(Vec::new()).await?;
         }
         compared
+    }
+
+    /// Removes an object if it is of this delivery: where the service does not look before it completes, another may
+    /// have taken the name.
+    async fn take_away(&self, name: &str) -> Result<(), BucketError> {
+        let bucket = &self.settings.bucket;
+        if bucket.look(name).await?.is_some_and(|object| label_of(&object) == Some(&self.delivery)) {
+            bucket.remove(vec![name.to_owned()]).await?;
+        }
+        Ok(())
     }
 
     async fn has_length(&self, name: &str) -> Result<(), DeliveryError> {

@@ -68,6 +68,14 @@ pub(super) async fn give_up(bucket: &Bucket, kept: &[u8]) -> bool {
     }
 }
 
+/// How an object of ours came to be.
+pub(super) enum Completed {
+    /// Of the parts that this attempt has.
+    Now,
+    /// It is there, and nobody knows of which.
+    Found,
+}
+
 impl Content {
     fn length(&self) -> u64 {
         match self {
@@ -110,10 +118,11 @@ impl Job<'_> {
             Err(error) => return Err(self.after(Some(&begun), error).await),
         };
         let (labels, holds_manifest) = self.labels(Some(sha256));
-        if let Err(error) = self.complete(&begun, &labels, is_anew).await {
-            return Err(self.after(Some(&begun), error).await);
+        match self.complete(&begun, &labels, is_anew).await {
+            Ok(Completed::Now) => self.confirm(begun.name, sha256, holds_manifest).await,
+            Ok(Completed::Found) => self.confirm_found(begun.name, sha256, holds_manifest).await,
+            Err(error) => Err(self.after(Some(&begun), error).await),
         }
-        self.confirm(begun.name, sha256, holds_manifest).await
     }
 
     /// What an earlier attempt has left.
@@ -135,7 +144,10 @@ impl Job<'_> {
                 self.give_up(other.as_ref()).await;
                 let id = self.settings.bucket.begin(&name, labels).await?;
                 let begun = Begun { name, id, part_bytes, parts: Vec::new(), bytes: 0 };
-                self.keep(&begun).await?;
+                if let Err(error) = self.keep(&begun).await {
+                    begun.abort(&self.settings.bucket).await;
+                    return Err(error);
+                }
                 Ok(begun)
             }
         }
@@ -222,17 +234,17 @@ impl Job<'_> {
         begun: &Begun,
         labels: &Labels,
         is_anew: bool,
-    ) -> Result<(), DeliveryError> {
+    ) -> Result<Completed, DeliveryError> {
         let bucket = &self.settings.bucket;
         if is_anew && self.place() == Place::New {
             // Only a new object may be completed.
             bucket.remove(vec![begun.name.clone()]).await?;
         }
         match bucket.complete(&begun.name, &begun.id, &begun.parts, labels).await {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Completed::Now),
             // An answer that was lost looks like this, too: then the object is there, and ours.
             Err(error) => match bucket.look(&begun.name).await? {
-                Some(object) if self.is_ours(&object) => Ok(()),
+                Some(object) if self.is_ours(&object) => Ok(Completed::Found),
                 _ => Err(error.into()),
             },
         }
