@@ -23,7 +23,8 @@ const BATCH: u32 = 100;
 /// Reports that get their places in one unit.
 const PLACES: u32 = 1000;
 
-/// The pause after a first failure; twice as long after each further one, up to the longest.
+/// The pause after a first failure; twice as long after each further one with nothing taken in between, up to the
+/// longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
@@ -50,8 +51,8 @@ enum Round {
     Sent,
     /// The sink has everything.
     Idle,
-    /// The sink failed, and perhaps wants to be asked again after a time of its own.
-    Failed(Option<Duration>),
+    /// The sink failed, perhaps after it had taken some, and perhaps wants to be asked again after a time of its own.
+    Failed { took_some: bool, wait: Option<Duration> },
     /// Somebody else serves the sink now.
     Replaced,
 }
@@ -98,8 +99,8 @@ impl Publisher {
                     failures = 0;
                     self.poll_interval
                 }
-                Ok(Round::Failed(wait)) => {
-                    failures += 1;
+                Ok(Round::Failed { took_some, wait }) => {
+                    failures = if took_some { 1 } else { failures + 1 };
                     pause_after(failures).max(wait.unwrap_or_default())
                 }
                 Ok(Round::Replaced) => {
@@ -161,7 +162,7 @@ impl Publisher {
                 count_reports(&lane.name, "failed", 1);
                 tracing::warn!(sink = lane.name, %error, "a report was not taken; it is sent again");
                 lane.is_in_trouble(&error);
-                Ok(Round::Failed(error.wait()))
+                Ok(Round::Failed { took_some: place.is_some(), wait: error.wait() })
             }
         }
     }

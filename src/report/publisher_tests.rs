@@ -108,6 +108,28 @@ async fn a_report_that_is_never_taken_is_set_aside_and_holds_up_none() {
     .await;
 }
 
+/// W-19: a sink that takes some and then fails is not left alone for longer and longer.
+#[tokio::test]
+async fn failures_with_something_taken_in_between_do_not_add_up() {
+    for_each_database(|db| async move {
+        let asked = AtomicU16::new(0);
+        let server = FakeServer::start(move |_| {
+            let is_odd = asked.fetch_add(1, Ordering::SeqCst) % 2 == 1;
+            Reply::new(if is_odd { 503 } else { 200 }, "", "")
+        })
+        .await;
+        let publisher = publisher(&db, vec![("status", http(&server))]);
+        write(&db, &stream(), vec![done(Stage::MetadataTransform), done(Stage::UploadStarted)]).await;
+        let (lane, mut seat, never) = (&publisher.lanes[0], None, CancellationToken::new());
+        let failed = |took_some| Round::Failed { took_some, wait: None };
+        assert_eq!(publisher.round(lane, &mut seat, &never).await.expect("a round"), failed(true));
+        assert_eq!(publisher.round(lane, &mut seat, &never).await.expect("a round"), Round::Sent);
+        write(&db, &stream(), vec![done(Stage::UploadStarted)]).await;
+        assert_eq!(publisher.round(lane, &mut seat, &never).await.expect("a round"), failed(false));
+    })
+    .await;
+}
+
 /// W-19: whoever serves a sink next sends again what may not have been remembered, and whoever served it before
 /// nothing.
 #[tokio::test]
