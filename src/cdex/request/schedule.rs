@@ -38,7 +38,8 @@ impl PollPace {
     }
 }
 
-/// The moment, or a little later: Tasks that are looked at so often come to be looked at together.
+/// The moment, or up to a tenth of the pace later: however many Tasks are looked at so often, they are looked at in at
+/// most eleven groups.
 fn aligned(moment: Timestamp, every: Duration) -> Timestamp {
     let grain = i64::try_from((every / 10).min(Duration::from_secs(30)).as_nanos()).unwrap_or(i64::MAX);
     let late = moment.as_nanos().checked_rem(grain).unwrap_or_default();

@@ -202,13 +202,14 @@ fn conf_062_several_tasks_are_looked_at_by_one_search() {
         }
     });
     let payer = payer_of(provider.base(), &[]);
-    let ids: Vec<String> = (0..4).map(|_| request_text(&payer)).collect();
+    // A look is due at a tenth of its pace: of more Tasks than there are tenths some are due together, whenever they
+    // were sent.
+    let ids: Vec<String> = (0..15).map(|_| request_text(&payer)).collect();
     for id in &ids {
         wait_status(&payer, id, "accepted");
     }
-    wait::until("them to be looked at together", || {
-        let asked = provider.asked();
-        asked.iter().any(|asked| asked.line.matches("%2C").count() >= 2).then_some(())
+    wait::until("some of them to be looked at together", || {
+        provider.asked().iter().any(|asked| asked.line.contains("%2C")).then_some(())
     });
 }
 
