@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +25,8 @@ use crate::report;
 use crate::upload::{Source, SourceError};
 
 const CONTENT: &[u8] = b"what was uploaded";
+/// What an attempt keeps in the middle.
+const BEGUN: &[u8] = b"begun";
 
 /// Every upload has the same bytes.
 struct SameBytes;
@@ -52,29 +54,40 @@ enum Trouble {
     Full,
     Panics,
     Hangs,
+    HangsInTheMiddle,
 }
 
-/// A target in trouble; `calls` gets a permit for each call.
+/// A target in trouble; `calls` gets a permit for each call, once it has kept what it keeps, and `given_up` what nobody
+/// goes on with.
 struct Troubled {
     trouble: Trouble,
     calls: Semaphore,
+    given_up: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Troubled {
     fn by(trouble: Trouble) -> Arc<Self> {
-        Arc::new(Self { trouble, calls: Semaphore::new(0) })
+        Arc::new(Self { trouble, calls: Semaphore::new(0), given_up: Mutex::default() })
     }
 }
 
 #[async_trait]
 impl Destination for Troubled {
-    async fn deliver(&self, _: DeliveryRequest<'_>) -> Result<Delivered, DeliveryError> {
+    async fn deliver(&self, request: DeliveryRequest<'_>) -> Result<Delivered, DeliveryError> {
+        if let Trouble::HangsInTheMiddle = self.trouble {
+            request.progress.keep(BEGUN.to_vec()).await?;
+        }
         self.calls.add_permits(1);
         match self.trouble {
             Trouble::Full => Err(DeliveryError::Full),
             Trouble::Panics => panic!("a target of this test panics"),
-            Trouble::Hangs => std::future::pending().await,
+            Trouble::Hangs | Trouble::HangsInTheMiddle => std::future::pending().await,
         }
+    }
+
+    async fn give_up(&self, kept: &[u8]) -> bool {
+        self.given_up.lock().expect("no test panics in here").push(kept.to_vec());
+        true
     }
 
     async fn check(&self) -> Result<(), DeliveryError> {
@@ -291,6 +304,25 @@ async fn an_attempt_whose_lease_is_lost_writes_nothing_unless_it_was_called_off_
             let expected = if is_called_off { delivered } else { nothing };
             assert_eq!(attempt_too_late(&db, succeeds, is_called_off).await, expected);
         }
+    })
+    .await;
+}
+
+/// T-28: what an attempt has begun at a target does not stay there once its delivery was called off.
+#[tokio::test]
+async fn what_is_called_off_in_the_middle_is_given_up_at_its_target() {
+    for_each_database(|db| async move {
+        let target = Troubled::by(Trouble::HangsInTheMiddle);
+        let bench = bench_with(&db, SameBytes, Duration::from_millis(30), vec![("local", target.clone())]);
+        let upload = enqueue_uploads(&db, "local", 1).await[0];
+        let leased = claim(&db, "local", at(0), 1, LEASE).await.remove(0);
+        let never = CancellationToken::new();
+        let (ended, ()) = tokio::join!(bench.deliveries.attempt(leased, 0, &never), async {
+            target.calls.acquire().await.expect("it is never closed").forget();
+            write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1)));
+        });
+        assert_eq!(ended.expect("it ends"), Ended::CalledOff);
+        assert_eq!(*target.given_up.lock().expect("no test panics in here"), [BEGUN]);
     })
     .await;
 }

@@ -23,7 +23,8 @@ use crate::delivery::{
     BreakerSettings, Destination, FileDestination, FileSettings, Routing, Schedule, WorkerSettings,
 };
 use crate::id::UploadId;
-use crate::manifest::{ManifestFields, StreamConfigs};
+use crate::manifest::StreamConfigs;
+pub(super) use crate::manifest::testing::manifest;
 use crate::upload::{AppendRequest, Ended, Expiry, FileBlobs, Journal, UploadSettings, Uploads};
 
 /// A gateway without its edge.
@@ -259,18 +260,6 @@ pub(super) fn body_of(bytes: &[u8]) -> Body {
     // In small pieces, so that every boundary is crossed.
     let pieces: Vec<_> = bytes.chunks(37).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     stream::iter(pieces).boxed()
-}
-
-pub(super) fn manifest() -> ManifestFields {
-    let fields = [
-        ("data_stream_id", "cdex"),
-        ("data_stream_route", "attachment"),
-        ("sender_id", "s"),
-        ("data_producer_id", "p"),
-        ("jurisdiction", "null"),
-        ("received_filename", "f.txt"),
-    ];
-    fields.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 fn identifier(name: &str, value: &str) -> Value {

@@ -1,10 +1,10 @@
-//! For tests: where DEX's published files are, and streams made of texts. The files lie beside the project and are
-//! never copied into it.
+//! For tests: where DEX's published files are, streams made of texts, and a manifest. The files lie beside the project
+//! and are never copied into it.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{ConfigProblem, StreamConfigs, StreamFile, Variables, stream_files};
+use super::{ConfigProblem, ManifestFields, StreamConfigs, StreamFile, Variables, stream_files};
 
 /// A folder of DEX's files, or a line on stderr that says why a test proves nothing.
 #[expect(clippy::disallowed_methods, reason = "tests find the shared files through the environment")]
@@ -29,4 +29,17 @@ pub(crate) fn load(folder: &Path, variables: Variables<'_>) -> Result<StreamConf
 /// Files of these names and texts.
 pub(crate) fn files<const N: usize>(texts: [(&str, &str); N]) -> Vec<StreamFile> {
     texts.map(|(name, text)| StreamFile { name: name.to_owned(), text: Ok(text.to_owned()) }).into()
+}
+
+/// What a sender says of an upload to the built-in stream.
+pub(crate) fn manifest() -> ManifestFields {
+    let fields = [
+        ("data_stream_id", "cdex"),
+        ("data_stream_route", "attachment"),
+        ("sender_id", "s"),
+        ("data_producer_id", "p"),
+        ("jurisdiction", "null"),
+        ("received_filename", "f.txt"),
+    ];
+    fields.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }

@@ -161,15 +161,13 @@ async fn parts_that_do_not_fit_are_dropped_and_copied_anew() {
         let (destination, upload) =
             (target.with(MetadataPlace::Auto, ClashPolicy::Fail), Upload::of(&[6 * MIB; 4]));
         upload.put_into(&target.bucket()).await;
-        let job = Job::to("copied/file.bin");
-        tokio::select! {
-            ended = job.attempt(&destination, upload.unreadable(&target)) => panic!("{ended:?}"),
-            () = parts_are_kept(&job, 1) => {}
-        }
-        // The service ends what it has begun to copy, although nobody waits for it.
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        let mut kept = job.kept().expect("what was begun is kept");
-        kept["bytes"] = serde_json::json!(5 * MIB);
+        let (job, bucket) = (Job::to("copied/file.bin"), target.bucket());
+        let id = bucket.begin(job.path, &Labels::default()).await.expect("it begins");
+        let begin = Some(0..5 * MIB as u64 + 1);
+        let part = bucket.copy_part((&bucket, &upload.objects[0].name), begin, job.path, &id, 0).await;
+        let kept = serde_json::json!({
+            "name": job.path, "id": id, "parts": [part.expect("it is copied")], "bytes": 5 * MIB + 1,
+        });
         *job.progress.lock().expect("no test panics in here") = Some(kept.to_string().into_bytes());
         job.attempt(&destination, upload.unreadable(&target)).await.expect("it is copied");
         upload.is_at(&target, job.path).await;
@@ -280,6 +278,40 @@ async fn what_may_not_be_read_is_sent_anew() {
     job.attempt(&bucket.destination, upload.readable(&bucket.target)).await.expect("it is sent");
     let lines = bucket.server.lines();
     assert!(lines.contains(&"GET /bucket/name".to_owned()) && lines.contains(&"PUT /bucket/name".to_owned()));
+}
+
+/// D-07: where the service does not look before it completes, another delivery may have taken the name meanwhile.
+#[tokio::test]
+async fn d_07_what_another_delivery_has_made_meanwhile_is_not_taken_away() {
+    let content = "o".repeat(MIB);
+    let bucket = Scripted::start(move |request| {
+        let is_begun = request.line().contains("?uploads");
+        let fields = "ETag: \"x\"\r\nLast-Modified: Sun, 22 Nov 2026 06:00:00 GMT\r\n";
+        let others = format!("{fields}x-amz-meta-cdex_delivery_id: another\r\n");
+        match request.line().split(' ').next() {
+            Some("HEAD") => Reply::new(200, &others, &content),
+            Some("GET") => {
+                let range = format!("{fields}Content-Range: bytes 0-{}/{MIB}\r\n", MIB - 1);
+                Reply::new(206, &range, &content)
+            }
+            Some("POST") if is_begun => Reply::new(200, "", BEGUN),
+            Some("POST") => Reply::new(
+                200,
+                "",
+                "<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>",
+            ),
+            _ => Reply::new(200, "ETag: \"x\"\r\n", "<CopyPartResult><ETag>x</ETag></CopyPartResult>"),
+        }
+    })
+    .await;
+    let upload = Upload::of(&[MIB]);
+    let job = Job::to("name");
+    let delivered = job.attempt(&bucket.destination, upload.readable(&bucket.target)).await;
+    delivered.expect("it is sent after its copy was not what was received");
+    let lines = bucket.server.lines();
+    let read = lines.iter().position(|line| line == "GET /bucket/name").expect("it was compared");
+    assert!(lines[read..].contains(&"PUT /bucket/name".to_owned()), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.starts_with("DELETE")), "{lines:?}");
 }
 
 /// What is short, or would mostly be sent, is sent, and so is everything where the operator says so.

@@ -14,7 +14,8 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::db::testing::{assert_prepares, for_each_database};
 use crate::fhir::Spool;
-use crate::manifest::{ManifestFields, StreamConfigs, verify};
+use crate::manifest::testing::manifest;
+use crate::manifest::{StreamConfigs, verify};
 
 mod checkpoints;
 
@@ -47,18 +48,9 @@ fn access() -> Access {
 
 impl Store {
     async fn create(&self, length: u64) -> UploadId {
-        let fields = [
-            ("data_stream_id", "cdex"),
-            ("data_stream_route", "attachment"),
-            ("sender_id", "s"),
-            ("data_producer_id", "p"),
-            ("jurisdiction", "null"),
-            ("received_filename", "f.txt"),
-        ];
-        let fields: ManifestFields =
-            fields.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let (id, now) = (UploadId::new(), self.uploads.clock.now());
-        let manifest = verify(&StreamConfigs::built_in(), fields.ingested(id, now)).expect("a good manifest");
+        let manifest =
+            verify(&StreamConfigs::built_in(), manifest().ingested(id, now)).expect("a good manifest");
         let upload = Upload::new(("default", "anonymous"), id, Door::Tus, Some(length), manifest, now);
         self.uploads
             .db

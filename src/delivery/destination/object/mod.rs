@@ -137,6 +137,15 @@ enum Spot {
     Done(String),
 }
 
+/// When an object of ours came to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// In this attempt, of bytes that it has seen.
+    Now,
+    /// Before, and nobody knows how.
+    Before,
+}
+
 impl Job<'_> {
     /// Writes a short upload in one call.
     async fn put(&self, source: Box<dyn Source>) -> Result<Delivered, DeliveryError> {
@@ -150,7 +159,7 @@ impl Job<'_> {
                 Ok(()) => {}
                 Err(BucketError::Exists) => match bucket.look(&name).await? {
                     Some(object) if self.is_ours(&object) => {
-                        match self.confirm_found(name.clone(), sha256, is_whole).await {
+                        match self.confirm(name.clone(), Made::Before, sha256, is_whole).await {
                             // What may not be read is written again.
                             Err(DeliveryError::Bucket(BucketError::Forbidden)) => {
                                 bucket.put(&name, content.clone(), &labels, Place::Over).await?;
@@ -168,7 +177,7 @@ impl Job<'_> {
                 },
                 Err(error) => return Err(error.into()),
             }
-            return self.confirm(name, sha256, is_whole).await;
+            return self.confirm(name, Made::Now, sha256, is_whole).await;
         }
         Err(DeliveryError::PathTaken)
     }
@@ -243,30 +252,21 @@ impl Job<'_> {
     }
 
     /// Compares what is there with what was sent, and puts the sidecar beside it (dex-upload D-04). S3 has compared
-    /// every call with the SHA-256 that it was signed with; at Azure only reading it again tells.
+    /// every call with the SHA-256 that it was signed with. At Azure only reading it again tells, and everywhere of what
+    /// was found: it may be a copy that was never compared.
     async fn confirm(
         &self,
         name: String,
+        made: Made,
         sha256: [u8; 32],
         holds_manifest: bool,
     ) -> Result<Delivered, DeliveryError> {
-        if self.settings.read_back {
-            return self.confirm_found(name, sha256, holds_manifest).await;
-        }
-        self.sound(&name, self.has_length(&name).await).await?;
-        self.finish(&name, sha256, holds_manifest).await
-    }
-
-    /// The same for an object that an earlier attempt has made, nobody knows how: it may be a copy that was never
-    /// compared.
-    async fn confirm_found(
-        &self,
-        name: String,
-        sha256: [u8; 32],
-        holds_manifest: bool,
-    ) -> Result<Delivered, DeliveryError> {
-        let compared = self.read_back(&name, Verifier::of(self.length, sha256)).await;
-        self.sound(&name, compared).await?;
+        let compared = if self.settings.read_back || made == Made::Before {
+            self.read_back(&name, Verifier::of(self.length, sha256)).await
+        } else {
+            self.has_length(&name).await.map(|()| sha256)
+        };
+        let sha256 = self.sound(&name, compared).await?;
         self.finish(&name, sha256, holds_manifest).await
     }
 

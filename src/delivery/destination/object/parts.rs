@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Job, ONE_CALL, Spot};
+use super::{Job, Made, ONE_CALL, Spot};
 use crate::delivery::{Delivered, DeliveryError, Retry};
 use crate::outbound::bucket::{Bucket, BucketError, Labels, Place};
 use crate::upload::{Source, StoredBytes};
@@ -68,14 +68,6 @@ pub(super) async fn give_up(bucket: &Bucket, kept: &[u8]) -> bool {
     }
 }
 
-/// How an object of ours came to be.
-pub(super) enum Completed {
-    /// Of the parts that this attempt has.
-    Now,
-    /// It is there, and nobody knows of which.
-    Found,
-}
-
 impl Content {
     fn length(&self) -> u64 {
         match self {
@@ -106,7 +98,7 @@ impl Job<'_> {
                 let mut reader = Reader::new(source, self.length, ONE_CALL);
                 while reader.next_part().await?.is_some() {}
                 let sha256 = reader.finish().await?;
-                return self.confirm_found(name, sha256, self.labels(Some(sha256)).1).await;
+                return self.confirm(name, Made::Before, sha256, self.labels(Some(sha256)).1).await;
             }
             Err(error) => return Err(self.after(kept.as_ref(), error).await),
         };
@@ -119,8 +111,7 @@ impl Job<'_> {
         };
         let (labels, holds_manifest) = self.labels(Some(sha256));
         match self.complete(&begun, &labels, is_anew).await {
-            Ok(Completed::Now) => self.confirm(begun.name, sha256, holds_manifest).await,
-            Ok(Completed::Found) => self.confirm_found(begun.name, sha256, holds_manifest).await,
+            Ok(made) => self.confirm(begun.name, made, sha256, holds_manifest).await,
             Err(error) => Err(self.after(Some(&begun), error).await),
         }
     }
@@ -234,17 +225,17 @@ impl Job<'_> {
         begun: &Begun,
         labels: &Labels,
         is_anew: bool,
-    ) -> Result<Completed, DeliveryError> {
+    ) -> Result<Made, DeliveryError> {
         let bucket = &self.settings.bucket;
         if is_anew && self.place() == Place::New {
             // Only a new object may be completed.
             bucket.remove(vec![begun.name.clone()]).await?;
         }
         match bucket.complete(&begun.name, &begun.id, &begun.parts, labels).await {
-            Ok(()) => Ok(Completed::Now),
+            Ok(()) => Ok(Made::Now),
             // An answer that was lost looks like this, too: then the object is there, and ours.
             Err(error) => match bucket.look(&begun.name).await? {
-                Some(object) if self.is_ours(&object) => Ok(Completed::Found),
+                Some(object) if self.is_ours(&object) => Ok(Made::Before),
                 _ => Err(error.into()),
             },
         }
