@@ -7,6 +7,8 @@ use sqlx::{Executor, SqlStr};
 
 use super::{Db, DbSettings};
 
+#[path = "../../tests/it/support/port.rs"]
+mod port;
 #[path = "../../tests/it/support/postgres.rs"]
 mod postgres;
 
@@ -52,7 +54,7 @@ pub(crate) fn settings(url: String) -> DbSettings {
     DbSettings {
         url,
         connections: 4,
-        busy_timeout: Duration::from_secs(5),
+        busy_timeout: Duration::from_mins(1),
         durable: true,
         migrate: true,
         observe_group: |_| {},

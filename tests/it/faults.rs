@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 
 use crate::support::environment::skipped;
-use crate::support::gateway::{Gateway, for_each_database, furnish};
+use crate::support::gateway::{Gateway, PATIENT, for_each_database, furnish};
 use crate::support::http::Request;
 use crate::support::random::Random;
 use crate::support::submission::{SUBMIT, accepted, linked, note, refused, request, submit};
@@ -44,16 +44,11 @@ const ROUTED: &[(&str, &str)] = &[
     ("sender_id", "x"),
     ("received_filename", "note.txt"),
 ];
-/// Tries again soon and for as long as a test may need.
-const IMPATIENT: (&str, &str) = (
-    "CDEX_DELIVERY__RETRY_SCHEDULE_SECS",
-    "[0,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
-);
 
 /// W-38
 #[test]
 fn a_full_disk_is_507_and_everything_goes_on_when_there_is_space_again() {
-    let mut gateway = Gateway::prepare(&[IMPATIENT]);
+    let mut gateway = Gateway::prepare(&[PATIENT]);
     let Some(_disk) = Disk::mount(&gateway.data_dir(), 40) else { return };
     gateway.launch();
     let ballast = gateway.data_dir().join("ballast");
@@ -87,7 +82,7 @@ fn a_full_disk_is_507_and_everything_goes_on_when_there_is_space_again() {
 /// W-38, D-01: small uploads are acknowledged before they have a file of their own.
 #[test]
 fn small_uploads_that_a_full_disk_took_are_delivered_when_there_is_space_again() {
-    let mut gateway = Gateway::prepare(&[IMPATIENT]);
+    let mut gateway = Gateway::prepare(&[PATIENT]);
     let Some(_disk) = Disk::mount(&gateway.data_dir(), 40) else { return };
     gateway.launch();
     let content = Random::new(32).bytes(20_000);
@@ -204,7 +199,7 @@ fn a_second_gateway_on_the_same_folder_is_refused_and_told_why() {
 #[test]
 fn a_database_that_drops_its_connections_loses_nothing_that_was_acknowledged() {
     let Some(url) = postgres::fresh_database() else { return };
-    let gateway = Gateway::with(&[("CDEX_DATABASE__URL", &url), IMPATIENT]);
+    let gateway = Gateway::with(&[("CDEX_DATABASE__URL", &url), PATIENT]);
     let is_over = AtomicBool::new(false);
     let acknowledged: Vec<(String, String)> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..4)
@@ -346,7 +341,7 @@ fn routed() -> Gateway {
     let mut gateway = Gateway::prepare(&[
         ("CDEX_DELIVERY__CONFIG_FILE", "{data}/../delivery.yml"),
         ("CDEX_MANIFEST__CONFIG_DIR", "{data}/../streams"),
-        IMPATIENT,
+        PATIENT,
     ]);
     furnish(&gateway, "delivery.yml", ROUTING);
     furnish(&gateway, "streams/dextesting_testevent1.json", STREAM);

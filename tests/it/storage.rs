@@ -4,7 +4,7 @@
 use crate::support::buckets::{azure_store, azure_target, borrowed, s3_store, s3_target};
 use crate::support::content::sha256_hex;
 use crate::support::files;
-use crate::support::gateway::{Gateway, furnish};
+use crate::support::gateway::{Gateway, PATIENT, furnish};
 use crate::support::http::Request;
 use crate::support::random::Random;
 use crate::support::storage::{Azurite, BUCKET, S3Server};
@@ -37,7 +37,7 @@ fn routed(settings: &[(&'static str, String)], targets: &[(&str, String)]) -> Ga
     let (file, streams) = (format!("{folder}/delivery.yml"), format!("{folder}/streams"));
     settings.push(("CDEX_DELIVERY__CONFIG_FILE", &file));
     settings.push(("CDEX_MANIFEST__CONFIG_DIR", &streams));
-    settings.push(("CDEX_DELIVERY__RETRY_SCHEDULE_SECS", "[0,1,1,1,1,1,1,1,1,1]"));
+    settings.push(PATIENT);
     let mut gateway = Gateway::prepare(&settings);
     furnish(&gateway, "delivery.yml", &yaml);
     furnish(&gateway, "streams/dextesting_testevent1.json", STREAM);

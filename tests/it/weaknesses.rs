@@ -59,8 +59,8 @@ fn w_03_what_would_go_nowhere_is_refused_where_that_was_set() {
 #[test]
 fn d_07_w_10_a_name_that_is_taken_loses_nothing_unless_that_was_set() {
     let gateway = routed(CLASHES, &[]);
-    tus::upload(&gateway, ROUTED, b"one");
-    wait::until("the first to arrive everywhere", || (gateway.delivered().len() == 3).then_some(()));
+    let first = tus::upload(&gateway, ROUTED, b"one");
+    gateway.wait_delivered(&first.id, 3);
     let other = tus::upload(&gateway, ROUTED, b"two");
     gateway.wait_delivered(&other.id, 2);
     wait::until("the last delivery to be given up", || {

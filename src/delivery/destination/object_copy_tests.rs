@@ -144,6 +144,7 @@ async fn d_10_parts_that_were_copied_survive_a_crash() {
             ended = job.attempt(&destination, upload.unreadable(&target)) => panic!("{ended:?}"),
             () = parts_are_kept(&job, 1) => {}
         }
+        target.settle();
         let kept = job.kept().expect("what was begun is kept");
         assert_eq!(target.read(job.path).await, None, "D-03");
         target.bucket().remove(vec![upload.objects[0].name.clone()]).await.expect("it goes");
@@ -382,7 +383,7 @@ async fn parts_that_were_sent_are_not_given_up_for_a_copy() {
         let halted = job.attempt(&destination, upload.readable(&target).stopping_at(17 * MIB));
         tokio::select! {
             ended = halted => panic!("it cannot end: {ended:?}"),
-            () = parts_are_kept(&job, 1) => {}
+            () = parts_are_kept(&job, 2) => {}
         }
         let kept = job.kept().expect("what was begun is kept");
         upload.put_into(&target.bucket()).await;

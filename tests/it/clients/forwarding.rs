@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::files;
-use crate::support::gateway::{Gateway, furnish};
+use crate::support::gateway::{Gateway, PATIENT, furnish};
 use crate::support::random::Random;
 use crate::support::relay::{Break, Relay};
 use crate::support::tus;
@@ -16,7 +16,7 @@ const CHUNK: usize = 1 << 20;
 fn forwarding(url: &str, keys: &str) -> Gateway {
     let mut gateway = Gateway::prepare(&[
         ("CDEX_DELIVERY__CONFIG_FILE", "{data}/../delivery.yml"),
-        ("CDEX_DELIVERY__RETRY_SCHEDULE_SECS", "[0, 1, 1, 1, 1, 1, 1, 1, 1, 1]"),
+        PATIENT,
         ("CDEX_DELIVERY__POLL_INTERVAL_MS", "100"),
     ]);
     let routing = format!(

@@ -14,7 +14,7 @@ use self::client::Client;
 use self::places::{Store, Target};
 use crate::support::buckets::{Settings, azure_store, borrowed, s3_store};
 use crate::support::environment::{note, number};
-use crate::support::gateway::{Gateway, furnish};
+use crate::support::gateway::{Gateway, PATIENT, furnish};
 use crate::support::random::Random;
 use crate::support::storage::{Azurite, S3Server};
 use crate::support::tus_server::TusServer;
@@ -118,7 +118,7 @@ fn prepare(settings: &[(&str, &str)], targets: &[Target<'_>]) -> Gateway {
     let further = [
         ("CDEX_DELIVERY__CONFIG_FILE", "{data}/../delivery.yml"),
         // A target that a kill disturbed need not be waited for as long as in life.
-        ("CDEX_DELIVERY__RETRY_SCHEDULE_SECS", "[0,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"),
+        PATIENT,
     ];
     let gateway = Gateway::prepare(&[settings, &further].concat());
     let entries: String = targets.iter().map(|target| target.entry.as_str()).collect();

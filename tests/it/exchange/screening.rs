@@ -13,7 +13,7 @@ use crate::support::environment::skipped;
 use crate::support::gateway::{Gateway, for_each_database};
 use crate::support::http::Request;
 use crate::support::submission::{accepted, document, parameters, submit};
-use crate::support::{rows, tus, wait};
+use crate::support::{port, rows, tus, wait};
 
 /// What every scanner takes for malicious, in two halves so that this file is not (EICAR).
 fn eicar() -> Vec<u8> {
@@ -178,8 +178,7 @@ fn deliveries_wait_for_clamd_and_go_when_it_finds_nothing() {
 
 #[test]
 fn what_waits_for_a_scanner_that_is_away_goes_when_it_is_back_even_after_a_kill() {
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|found| found.local_addr()).expect("a free port").port();
+    let port = port::free();
     let address = format!("clamd:127.0.0.1:{port}");
     let mut gateway = Gateway::with(&[("CDEX_SCREENING__SCANNER", &address)]);
     let (_, upload) = submitted(&gateway, "waits", "text/plain", b"nothing bad");

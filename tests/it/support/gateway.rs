@@ -3,10 +3,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -15,14 +14,18 @@ use tempfile::TempDir;
 use super::environment::{self, note};
 use super::files;
 use super::http::{Answer, Connection, Request};
+use super::port;
 use super::postgres;
 use super::process::{Memory, memory};
 use super::wait;
 
-/// Below the range from which the kernel takes ports for outgoing connections: between a kill and the next
-/// start nobody is given ours.
-const PORTS: std::ops::Range<u16> = 18_000..32_000;
-static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+/// Tries deliveries again soon, and as often as may be: for tests that do not mean a delivery to be given up, however
+/// long another server is away.
+pub(crate) const PATIENT: (&str, &str) = (
+    "CDEX_DELIVERY__RETRY_SCHEDULE_SECS",
+    "[0,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,\
+      1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
+);
 
 /// A running gateway with a folder of its own. Dropping it kills it.
 pub(crate) struct Gateway {
@@ -48,7 +51,7 @@ impl Gateway {
     /// The same, not started yet: its data folder can be furnished first.
     pub(crate) fn prepare(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = free_port();
+        let port = port::free();
         let data = folder.path().join("data");
         std::fs::create_dir(&data).expect("a fresh folder takes another");
         let settings = settings
@@ -245,20 +248,6 @@ pub(crate) fn for_each_database(settings: &[(&str, &str)], mut test: impl FnMut(
         let mut settings = settings.to_vec();
         settings.push(("CDEX_DATABASE__URL", &url));
         test(Gateway::with(&settings));
-    }
-}
-
-/// A port that was free a moment ago, and is given to nobody else in this process.
-fn free_port() -> u16 {
-    // Another test process begins elsewhere.
-    let spread = std::process::id().wrapping_mul(97) % u32::from(PORTS.end - PORTS.start);
-    let offset = u16::try_from(spread).unwrap_or_default();
-    loop {
-        let step = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
-        let port = PORTS.start + offset.wrapping_add(step) % (PORTS.end - PORTS.start);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod install;
 pub(crate) mod nats;
+pub(crate) mod port;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod random;

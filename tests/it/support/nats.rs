@@ -1,7 +1,6 @@
 //! A NATS server with JetStream that others have written, as a process that can be killed and started again on the same
 //! port and folder, and what its stream holds.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tempfile::TempDir;
 
 use super::environment::skipped;
 use super::install;
+use super::port;
 use super::wait;
 
 /// The subject that its stream collects.
@@ -43,9 +43,7 @@ impl NatsServer {
         let program =
             found.inspect_err(|reason| skipped(&format!("a NATS server is not available: {reason}"))).ok()?;
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = free.expect("a free port").port();
-        let mut server = Self { program, folder, port, child: None };
+        let mut server = Self { program, folder, port: port::free(), child: None };
         server.launch();
         server.talk(async |context| {
             let config = stream::Config {

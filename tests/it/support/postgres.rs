@@ -2,7 +2,6 @@
 //! process. `TEST_POSTGRES_URL` names a server to use instead. Where there is neither, that is printed.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -59,7 +58,7 @@ fn start() -> Option<Cluster> {
         let _ = std::io::stderr().write_all(b"\nSKIPPED on PostgreSQL: no initdb on this machine\n");
         return None;
     };
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    let port = super::port::free();
     let script = Command::new("sh")
         .args(["-c", SCRIPT])
         .env("BIN", &bin)
@@ -68,7 +67,7 @@ fn start() -> Option<Cluster> {
         .spawn()
         .expect("sh runs");
     let base_url = format!("postgres://postgres@127.0.0.1:{port}");
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + Duration::from_mins(2);
     loop {
         let answers = Command::new("psql")
             .args([&format!("{base_url}/postgres"), "-qc", "SELECT 1"])

@@ -34,6 +34,7 @@ pub(crate) struct S3Server {
     endpoint: String,
     folder: TempDir,
     sent: Sent,
+    calls: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -54,15 +55,14 @@ impl S3Server {
         let endpoint = format!("http://{}", listener.local_addr().expect("it has an address"));
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let sent = Sent::default();
-        let seen = sent.clone();
+        let (sent, calls) = (Sent::default(), TaskTracker::new());
+        let (seen, tracker) = (sent.clone(), calls.clone());
         // A runtime of its own: the tests come with several, or none.
         std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("it becomes asynchronous");
-                let tracker = TaskTracker::new();
                 while let Some(Ok((stream, _))) = stopped.run_until_cancelled(listener.accept()).await {
                     let io = TokioIo::new(stream);
                     let (service, calls, seen) = (service.clone(), tracker.clone(), seen.clone());
@@ -86,7 +86,7 @@ impl S3Server {
                 }
             });
         });
-        Self { endpoint, folder, sent, stop }
+        Self { endpoint, folder, sent, calls, stop }
     }
 
     /// Its URL.
@@ -112,6 +112,14 @@ impl S3Server {
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let meant = sent.iter().filter(|(path, _)| path.starts_with(&begin) && !path.ends_with(no_end));
         meant.map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Waits until it has ended what it has begun for clients that did not wait for it.
+    #[allow(dead_code, reason = "the tests of the program do without")]
+    pub(crate) fn settle(&self) {
+        while !self.calls.is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// Takes all that it has away until what this returns is called: it answers, and everything fails.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
+use crate::support::gateway::PATIENT;
 use crate::support::random::Random;
 use crate::support::rows;
 
@@ -16,10 +17,7 @@ const KILLS: usize = 6;
 /// A gateway as payer, and one as provider with a document for each member.
 fn pair() -> (Gateway, Gateway) {
     let payer = Gateway::start();
-    let provider = provider_with(
-        &payer.url(),
-        &[("CDEX_DELIVERY__RETRY_SCHEDULE_SECS", "[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]")],
-    );
+    let provider = provider_with(&payer.url(), &[PATIENT]);
     for number in 0..TASKS {
         let patient = create(&provider, &member(&format!("M{number}")));
         create(&provider, &document(&patient, PROGRESS_NOTE, format!("note {number}").as_bytes()));

@@ -9,7 +9,7 @@ mod gateways;
 
 use serde_json::{Value, json};
 
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, PATIENT};
 use crate::support::http::{Answer, Request};
 use crate::support::wait;
 
@@ -22,10 +22,7 @@ fn payer_of(base: &str, further: &[(&str, &str)]) -> Gateway {
         ("CDEX_PARTNER__PROVIDER__IDENTIFIERS", "[\"http://hl7.org/fhir/sid/us-npi|1234567893\"]"),
         ("CDEX_POLICY__POLLING__FIRST_SECS", "0"),
         ("CDEX_POLICY__POLLING__EVERY_SECS", "1"),
-        (
-            "CDEX_DELIVERY__RETRY_SCHEDULE_SECS",
-            "[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]",
-        ),
+        PATIENT,
     ];
     settings.extend_from_slice(further);
     Gateway::with(&settings)

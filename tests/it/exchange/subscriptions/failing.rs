@@ -11,7 +11,7 @@ use super::{
 };
 use crate::support::endpoint::{Endpoint, Reply};
 use crate::support::environment::note;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, PATIENT};
 use crate::support::random::Random;
 use crate::support::{rows, wait};
 
@@ -82,8 +82,8 @@ fn every_event_is_told_by_one_delivery_and_in_order_through_kills_and_failures()
     let mut random = Random::new(seed);
     let endpoint = Endpoint::start();
     let mut settings = settings(&endpoint);
-    settings.retain(|(name, _)| *name != "CDEX_DELIVERY__RETRY_SCHEDULE_SECS");
-    settings.push(("CDEX_DELIVERY__RETRY_SCHEDULE_SECS", format!("[0{}]", ", 1".repeat(30))));
+    settings.retain(|(name, _)| *name != PATIENT.0);
+    settings.push((PATIENT.0, PATIENT.1.to_owned()));
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, &**value)).collect();
     let mut gateway = Gateway::with(&settings);
     subscribe(&gateway, &subscription(&format!("{}/hook", endpoint.url()), "id-only"));

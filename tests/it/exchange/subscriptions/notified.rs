@@ -208,12 +208,15 @@ fn an_endpoint_that_hears_nothing_else_hears_a_heartbeat_until_the_end() {
     });
     assert_eq!(told(&beats[0].json(), "events-since-subscription-start"), "0");
     gateway.ask(&Request::new("DELETE", &format!("/fhir/Subscription/{id}")));
-    let_pass();
+    let all_is_done = || {
+        let under_way = rows::texts(&gateway, "SELECT id FROM delivery WHERE settled_at IS NULL");
+        (rows::count(&gateway, "agenda") == 0 && under_way.is_empty()).then_some(())
+    };
+    wait::until("the last heartbeat to be through", all_is_done);
     let before = endpoint.received().len();
     create(&gateway, &task("requested"));
-    let_pass();
+    wait::until("nothing to be left to be done", all_is_done);
     let_pass();
     assert_eq!(endpoint.received().len(), before, "a deleted Subscription is silent");
     assert_eq!(rows::count(&gateway, "subscription"), 0);
-    assert_eq!(rows::count(&gateway, "agenda"), 0, "nothing is left to be done");
 }
