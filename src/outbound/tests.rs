@@ -116,7 +116,7 @@ async fn the_time_that_a_body_takes_to_be_sent_is_no_silence() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let silent_url = format!("http://{}/", silent.local_addr().expect("an address"));
     let limits =
-        Limits { read_timeout: Duration::from_millis(20), reach: Reach::Everywhere, ..Limits::default() };
+        Limits { read_timeout: Duration::from_millis(500), reach: Reach::Everywhere, ..Limits::default() };
     let client = Client::new(limits).expect("TLS can be set up");
     let other = client.clone();
     // By the time that the second block comes, a call that began after this one has been given up.

@@ -26,14 +26,18 @@ pub(super) fn routes() -> Router<DoorState> {
 }
 
 fn read(state: &DoorState, made: &OnceLock<Bytes>) -> Response {
-    let text = made.get_or_init(|| document(&state.base_url).to_string().into()).clone();
+    let text =
+        made.get_or_init(|| document(&state.base_url, state.oauth.is_some()).to_string().into()).clone();
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-/// The document.
-fn document(base_url: &str) -> Value {
+/// The document; whether there is an identity provider decides on `/oauth`.
+fn document(base_url: &str, has_oauth: bool) -> Value {
     let mut paths = fhir::paths();
     paths.extend(upload::paths());
+    if has_oauth {
+        paths.extend(upload::oauth_paths());
+    }
     json!({
         "openapi": "3.1.0",
         "info": {

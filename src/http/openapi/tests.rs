@@ -8,7 +8,7 @@ use crate::fhir::search::searched_types;
 
 #[test]
 fn every_reference_leads_somewhere_and_every_operation_has_its_own_name() {
-    let document = document("http://gateway.example");
+    let document = document("http://gateway.example", true);
     let mut names = HashSet::new();
     let mut left = vec![&document];
     while let Some(value) = left.pop() {
@@ -31,7 +31,7 @@ fn every_reference_leads_somewhere_and_every_operation_has_its_own_name() {
 
 #[test]
 fn every_template_has_its_parameters() {
-    let document = document("http://gateway.example");
+    let document = document("http://gateway.example", true);
     for (template, item) in document["paths"].as_object().expect("paths") {
         for operation in item.as_object().expect("operations").values() {
             let given = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -56,7 +56,7 @@ fn every_template_has_its_parameters() {
 
 #[test]
 fn the_fhir_door_has_a_path_for_each_type_and_operation() {
-    let document = document("http://gateway.example");
+    let document = document("http://gateway.example", true);
     let paths = document["paths"].as_object().expect("paths");
     assert!(searched_types().all(|name| paths.contains_key(&format!("/fhir/{name}"))));
     for definition in OPERATIONS {
@@ -65,4 +65,14 @@ fn the_fhir_door_has_a_path_for_each_type_and_operation() {
     }
     let parameters = paths["/fhir/Task"]["get"]["parameters"].as_array().expect("a list");
     assert!(parameters.iter().any(|parameter| parameter["name"] == "owner"));
+}
+
+#[test]
+fn oauth_is_told_of_only_where_there_is_an_identity_provider() {
+    for has_oauth in [true, false] {
+        let document = document("http://gateway.example", has_oauth);
+        let paths = document["paths"].as_object().expect("paths");
+        let told = ["/oauth", "/oauth/refresh"].map(|template| paths.contains_key(template));
+        assert_eq!(told, [has_oauth; 2]);
+    }
 }

@@ -7,6 +7,7 @@ use super::{parameter, path, response, responses};
 const PLAIN: &str = "text/plain";
 const JSON: &str = "application/json";
 const OFFSETS: &str = "application/offset+octet-stream";
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Every path.
 pub(super) fn paths() -> Map<String, Value> {
@@ -102,6 +103,33 @@ pub(super) fn paths() -> Map<String, Value> {
         ),
     ];
     paths.into_iter().map(|(template, item)| (template.to_owned(), item)).collect()
+}
+
+/// The paths where clients of DEX get their tokens.
+pub(super) fn oauth_paths() -> Map<String, Value> {
+    let object = || json!({ "type": "object" });
+    let token = |name: &str, summary: &str, fields: &[&str]| {
+        let properties: Map<String, Value> =
+            fields.iter().map(|field| ((*field).to_owned(), json!({ "type": "string" }))).collect();
+        let form = json!({ "type": "object", "properties": properties, "required": fields });
+        let asked = json!({
+            "operationId": name,
+            "summary": summary,
+            "requestBody": { "content": { FORM: { "schema": form } } },
+            "responses": responses([
+                ("200", response("A token", Some((JSON, object())))),
+                ("4XX", response("What is wrong", Some((JSON, object())))),
+                ("5XX", response("The identity provider gave none", Some((JSON, object())))),
+            ]),
+        });
+        path([("post", asked)])
+    };
+    let login = token("login", "A token for a user name and a password", &["username", "password"]);
+    let refresh = token("refresh", "A token for what came with the last one", &["refresh_token"]);
+    [("/oauth", login), ("/oauth/refresh", refresh)]
+        .into_iter()
+        .map(|(template, item)| (template.to_owned(), item))
+        .collect()
 }
 
 fn resumable() -> Value {

@@ -252,8 +252,8 @@ impl Job<'_> {
     }
 
     /// Compares what is there with what was sent, and puts the sidecar beside it (dex-upload D-04). S3 has compared
-    /// every call with the SHA-256 that it was signed with. At Azure only reading it again tells, and everywhere of what
-    /// was found: it may be a copy that was never compared.
+    /// every call with the SHA-256 that it was signed with. At Azure only reading it again tells, and everywhere what
+    /// was made before: it may be a copy that was never compared.
     async fn confirm(
         &self,
         name: String,
