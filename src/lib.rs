@@ -14,6 +14,7 @@
 pub mod app;
 pub mod clock;
 pub mod config;
+pub(crate) mod digest;
 pub mod id;
 
 pub mod cli;

@@ -119,8 +119,20 @@ impl From<DbError> for AppError {
 
 impl From<UploadError> for AppError {
     fn from(error: UploadError) -> Self {
-        Self::UploadStore(error.to_string())
+        Self::UploadStore(with_causes(&error))
     }
+}
+
+/// What went wrong and why, for whoever has made the settings; nothing twice.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    for cause in causes.map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Runs the gateway until it is told to stop.
@@ -351,6 +363,7 @@ async fn exchange(
 
 fn start_workers(exchange: &Arc<Exchange>, lifecycle: &Lifecycle) {
     let deliveries = exchange.deliveries.clone();
+    lifecycle.spawn("delivery tidier", deliveries.clone().tidy(lifecycle.soft().clone()));
     lifecycle.spawn("delivery worker", deliveries.run(lifecycle.tracker().clone(), lifecycle.soft().clone()));
     lifecycle.spawn("agenda worker", exchange.clone().follow_agenda(lifecycle.soft().clone()));
     lifecycle.spawn("export worker", exchange.clone().run_exports(lifecycle.soft().clone()));

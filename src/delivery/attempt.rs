@@ -19,7 +19,7 @@ use super::{Delivered, Deliveries, Delivery, DeliveryError, DeliveryRequest, Del
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::DbError;
-use crate::id::{DeliveryId, UploadId};
+use crate::id::DeliveryId;
 use crate::report::{Report, Stage};
 use crate::telemetry::metrics::DELIVERY_ATTEMPTS;
 use crate::upload::SourceError;
@@ -45,17 +45,11 @@ struct Lease {
     tenant: String,
     id: DeliveryId,
     epoch: i64,
-    target: String,
 }
 
 impl Lease {
     fn of(delivery: &Delivery) -> Self {
-        Self {
-            tenant: delivery.tenant.clone(),
-            id: delivery.id,
-            epoch: delivery.lease_epoch,
-            target: delivery.target.clone(),
-        }
+        Self { tenant: delivery.tenant.clone(), id: delivery.id, epoch: delivery.lease_epoch }
     }
 }
 
@@ -64,21 +58,6 @@ impl Deliveries {
     ///
     /// *Cancellation*: the row stays leased until its lease ends; nothing half-done is visible.
     pub(super) async fn attempt(
-        &self,
-        delivery: Delivery,
-        generation: u64,
-        stop: &CancellationToken,
-    ) -> Result<Ended, DbError> {
-        let lease = Lease::of(&delivery);
-        let ended = self.attempt_once(delivery, generation, stop).await?;
-        if ended == Ended::CalledOff {
-            // What it has begun since it was called off.
-            self.give_up(&lease).await;
-        }
-        Ok(ended)
-    }
-
-    async fn attempt_once(
         &self,
         delivery: Delivery,
         generation: u64,
@@ -206,9 +185,6 @@ impl Deliveries {
             return Ok(ended);
         }
         log(&delivery, &sent, next);
-        if next == DeliveryStatus::Dead {
-            self.give_up(&lease).await;
-        }
         let Ok(next) = delivery.status.settle(next) else {
             return Ok(Ended::LeaseLost);
         };
@@ -240,44 +216,6 @@ impl Deliveries {
             self.agenda.wake();
         }
         if settled { Ok(Ended::Settled(next)) } else { self.lost(&lease).await }
-    }
-
-    /// Has the targets take away what was begun for an upload and called off.
-    ///
-    /// *Cancellation*: some of it may stay; nothing else depends on it.
-    pub(crate) async fn give_up_cancelled(
-        &self,
-        access: &Access,
-        upload_id: UploadId,
-    ) -> Result<(), DbError> {
-        let deliveries = {
-            let mut reader = self.db.reader().await?;
-            store::list(&mut reader.tx(), access, upload_id).await?
-        };
-        for delivery in deliveries.iter().filter(|delivery| delivery.status == DeliveryStatus::Cancelled) {
-            self.give_up(&Lease::of(delivery)).await;
-        }
-        Ok(())
-    }
-
-    /// Has the target take away what the attempts left of a delivery that nobody goes on with. Whatever fails here, it
-    /// stays dead or called off.
-    async fn give_up(&self, lease: &Lease) {
-        let Some(destination) = self.destination(&lease.target) else { return };
-        let known: Result<Option<Delivery>, DbError> = async {
-            let mut reader = self.db.reader().await?;
-            store::find(&mut reader.tx(), &Access::of_worker(&lease.tenant), lease.id).await
-        }
-        .await;
-        let Some(kept) = known.ok().flatten().and_then(|delivery| delivery.progress) else { return };
-        if destination.give_up(&kept).await {
-            let lease = (lease.id, lease.epoch);
-            let forgotten: Result<bool, DbError> =
-                self.db.write(lease, |lease, tx| Box::pin(store::keep_progress(tx, *lease, &[]))).await;
-            if let Err(error) = forgotten {
-                tracing::debug!(%error, "what a delivery left that was given up could not be forgotten");
-            }
-        }
     }
 
     /// What comes after a failed attempt, and when.

@@ -141,8 +141,8 @@ pub(super) struct RoutingGroup {
 pub(super) struct DeliveryFile {
     /// The targets that could be read.
     pub(super) targets: Vec<NamedTarget>,
-    /// Whether one of them could not, so that a name without a target proves nothing.
-    pub(super) lacks_a_target: bool,
+    /// The names of those that could not, where even that could be.
+    pub(super) unread: Vec<Option<String>>,
     /// The routing groups, in order.
     pub(super) routing_groups: Vec<RoutingGroup>,
 }
@@ -178,10 +178,11 @@ fn read_top(file: &str, top: Mapping, parsed: &mut DeliveryFile, problems: &mut 
             ("targets", Value::Mapping(targets)) => {
                 for (key, target) in targets {
                     let place = format!("{place}.{}", key_text(&key));
+                    let name = target.get("name").and_then(Value::as_str).map(str::to_owned);
                     match read_target(place, target) {
                         Ok(target) => parsed.targets.push(target),
                         Err(more) => {
-                            parsed.lacks_a_target = true;
+                            parsed.unread.push(name);
                             problems.extend(more);
                         }
                     }

@@ -5,7 +5,8 @@
 //! `model.rs` the states; a delivery that is claimed belongs to one worker by its lease, and what a worker
 //! writes is fenced by the lease's number. `schedule.rs` says when a failed attempt is repeated, and the `lane` of a
 //! target how much is sent there at once, which is nothing while its circuit `breaker` is open. Every destination takes
-//! the same delivery twice, so whatever is in doubt is simply done again.
+//! the same delivery twice, so whatever is in doubt is simply done again. What is given up leaves nothing behind
+//! (`tidy.rs`).
 
 mod attempt;
 mod breaker;
@@ -24,6 +25,7 @@ mod progress;
 mod routing;
 mod schedule;
 mod store;
+mod tidy;
 mod worker;
 
 use std::collections::HashMap;

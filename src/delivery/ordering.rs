@@ -1,7 +1,7 @@
 //! The order of deliveries (D-08): `ordering` of a routing group names the manifest field whose uploads go to each
 //! target one after the other, in the order in which they were complete. The store claims by the key that is made here.
 
-use sha2::{Digest, Sha256};
+use crate::digest::{Digest, Sha256};
 
 use super::routing::RoutedTarget;
 use crate::manifest::SenderManifest;

@@ -64,14 +64,12 @@ impl Routing {
 
     fn from_expanded(file: &str, yaml: &str) -> Result<Self, Vec<ConfigProblem>> {
         let (parsed, mut problems) = config::parse(file, yaml);
-        // A target that is there but broken was reported; every route to it would only say so again.
-        let all_targets_are_known = !parsed.lacks_a_target;
         let mut routing = Self::default();
         for target in parsed.targets {
             problems.extend(routing.add_target(target));
         }
         for group in parsed.routing_groups {
-            routing.add_group(group, all_targets_are_known, &mut problems);
+            routing.add_group(group, &parsed.unread, &mut problems);
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -166,7 +164,7 @@ impl Routing {
     fn add_group(
         &mut self,
         group: RoutingGroup,
-        all_targets_are_known: bool,
+        unread: &[Option<String>],
         problems: &mut Vec<ConfigProblem>,
     ) {
         let RoutingGroup { place, data_stream_id, data_stream_route, delivery_targets, ordering } = group;
@@ -181,7 +179,9 @@ impl Routing {
         let mut targets = Vec::new();
         for (index, (name, template)) in delivery_targets.into_iter().enumerate() {
             let place = format!("{place}.delivery_targets[{index}]");
-            if all_targets_are_known && !self.targets.contains_key(&name) {
+            // A target that is there but broken was reported; every route to it would only say so again.
+            let is_broken = unread.iter().any(|broken| broken.as_ref().is_none_or(|broken| *broken == name));
+            if !is_broken && !self.targets.contains_key(&name) {
                 problems.push(ConfigProblem::new(&place, format!("there is no target named {name}")));
             }
             match PathTemplate::parse(&template) {

@@ -184,6 +184,13 @@ routing_groups:
         "d.yml: routing_groups[1]: another routing group is for this data stream",
     ];
     assert_eq!(problems, expected);
+    let one_is_broken = "targets: { a: { name: a, type: ftp } }
+routing_groups: [{ data_stream_id: s, data_stream_route: r, delivery_targets: [{ name: a }, { name: b }] }]";
+    let expected = [
+        "d.yml: targets.a.type: Unknown destination type: ftp (known are file, s3, az-blob and dex)",
+        "d.yml: routing_groups[0].delivery_targets[1]: there is no target named b",
+    ];
+    assert_eq!(routing(one_is_broken).unwrap_err(), expected);
     assert_eq!(routing("[]").unwrap_err(), ["d.yml: must be a map with targets and routing_groups"]);
     let unset = "targets: {a: {name: a, type: file, path: $UNSET}}";
     assert_eq!(routing(unset).unwrap_err(), ["d.yml: the environment variable UNSET is not set"]);

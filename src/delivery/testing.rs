@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::digest::{Digest, Sha256};
 use async_trait::async_trait;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::meter::Meter;
 use super::model::{Cause, Delivery, DeliveryStatus, NewDelivery};

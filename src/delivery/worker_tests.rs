@@ -18,8 +18,9 @@ use super::testing::{
 };
 use super::*;
 use crate::auth::Access;
-use crate::clock::ManualClock;
+use crate::clock::{Clock as _, ManualClock, Timestamp};
 use crate::db::testing::for_each_database;
+use crate::db::{DbError, Tx, on_db};
 use crate::id::UploadId;
 use crate::report;
 use crate::upload::{Source, SourceError};
@@ -57,8 +58,8 @@ enum Trouble {
     HangsInTheMiddle,
 }
 
-/// A target in trouble; `calls` gets a permit for each call, once it has kept what it keeps, and `given_up` what nobody
-/// goes on with.
+/// A target in trouble; `calls` gets a permit for each call, once it has kept what it keeps, and `given_up` what is to
+/// be taken away.
 struct Troubled {
     trouble: Trouble,
     calls: Semaphore,
@@ -85,9 +86,15 @@ impl Destination for Troubled {
         }
     }
 
-    async fn give_up(&self, kept: &[u8]) -> bool {
-        self.given_up.lock().expect("no test panics in here").push(kept.to_vec());
+    fn keeps_leftovers(&self) -> bool {
         true
+    }
+
+    /// The first time it is away.
+    async fn give_up(&self, kept: &[u8]) -> Result<(), DeliveryError> {
+        let mut given_up = self.given_up.lock().expect("no test panics in here");
+        given_up.push(kept.to_vec());
+        if given_up.len() > 1 { Ok(()) } else { Err(DeliveryError::Full) }
     }
 
     async fn check(&self) -> Result<(), DeliveryError> {
@@ -308,21 +315,46 @@ async fn an_attempt_whose_lease_is_lost_writes_nothing_unless_it_was_called_off_
     .await;
 }
 
-/// T-28: what an attempt has begun at a target does not stay there once its delivery was called off.
+/// T-28: what an attempt has begun at a target does not stay there once its delivery is called off, or dead.
 #[tokio::test]
-async fn what_is_called_off_in_the_middle_is_given_up_at_its_target() {
+async fn what_nobody_goes_on_with_is_taken_away_from_its_target_even_if_that_is_away_for_a_while() {
     for_each_database(|db| async move {
-        let target = Troubled::by(Trouble::HangsInTheMiddle);
-        let bench = bench_with(&db, SameBytes, Duration::from_millis(30), vec![("local", target.clone())]);
-        let upload = enqueue_uploads(&db, "local", 1).await[0];
-        let leased = claim(&db, "local", at(0), 1, LEASE).await.remove(0);
-        let never = CancellationToken::new();
-        let (ended, ()) = tokio::join!(bench.deliveries.attempt(leased, 0, &never), async {
-            target.calls.acquire().await.expect("it is never closed").forget();
-            write!(db, (), |(), tx| cancel(tx, &access(), upload, at(1)));
-        });
-        assert_eq!(ended.expect("it ends"), Ended::CalledOff);
-        assert_eq!(*target.given_up.lock().expect("no test panics in here"), [BEGUN]);
+        for is_called_off in [true, false] {
+            let target = Troubled::by(Trouble::HangsInTheMiddle);
+            let bench = bench_with(&db, SameBytes, LEASE, vec![("local", target.clone())]);
+            let tidy = async |given_up: usize| {
+                bench.deliveries.tidy_once().await.expect("a round");
+                assert_eq!(*target.given_up.lock().expect("no test panics in here"), vec![BEGUN; given_up]);
+            };
+            let upload = enqueue_uploads(&db, "local", 1).await[0];
+            tokio::select! {
+                settled = bench.deliveries.run_due_work() => panic!("it never ends: {settled:?}"),
+                begun = target.calls.acquire() => begun.expect("it is never closed").forget(),
+            }
+            bench.clock.advance(2 * LEASE);
+            tidy(0).await;
+            let ended = bench.clock.now();
+            if is_called_off {
+                write!(db, (), |(), tx| cancel(tx, &access(), upload, ended));
+            } else {
+                write!(db, upload, |upload, tx| kill(tx, *upload, ended));
+            }
+            // Whoever is at work on it may not have heard yet.
+            tidy(0).await;
+            bench.clock.advance(LEASE);
+            tidy(1).await;
+            tidy(2).await;
+            tidy(2).await;
+        }
     })
     .await;
+}
+
+/// As if its last attempt had failed.
+async fn kill(tx: &mut Tx<'_>, upload: UploadId, now: Timestamp) -> Result<(), DbError> {
+    const KILL: &str = "UPDATE delivery SET status = 'dead', settled_at = $2 WHERE upload_id = $1";
+    on_db!(tx, conn => {
+        sqlx::query(KILL).bind(upload.to_string()).bind(now.as_nanos()).execute(conn).await.map(drop)
+    })?;
+    Ok(())
 }

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::digest::{Digest, Sha256};
 use bytes::Bytes;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
 use super::DemoError;

@@ -156,8 +156,7 @@ impl Exchange {
         Ok(count)
     }
 
-    /// Removes the bytes of an upload that has ended, and what was begun of them at targets. A store that is away is
-    /// not waited for: they go when it is back.
+    /// Removes the bytes of an upload that has ended. A store that is away is not waited for: they go when it is back.
     async fn remove_bytes(self: &Arc<Self>, upload: Upload, lock: Lock) {
         let exchange = self.clone();
         let removing = self.outlive(async move {
@@ -165,10 +164,6 @@ impl Exchange {
                 tracing::warn!(upload.id = %upload.id, %error, "{LEFT}");
             }
             drop(lock);
-            let access = Access::of_owner(&upload.tenant, &upload.owner);
-            if let Err(error) = exchange.deliveries.give_up_cancelled(&access, upload.id).await {
-                tracing::debug!(upload.id = %upload.id, %error, "what was begun at targets stays there");
-            }
         });
         // Whether it is done, is not, or was cut off by a stop: the upload has ended.
         let _ = tokio::time::timeout(REMOVAL, removing).await;

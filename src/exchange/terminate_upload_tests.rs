@@ -1,11 +1,6 @@
 //! Uploads that end, over real files and both databases, with a clock that is turned by hand.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use async_trait::async_trait;
-use tokio::sync::Notify;
 
 use super::super::concatenate_upload::{ConcatenateRequest, ConcatenationRefused};
 use super::super::receive_upload::{CreateRequest, Creation};
@@ -13,7 +8,6 @@ use super::super::testing::{Gateway, document, manifest, submission};
 use super::*;
 use crate::clock::Clock as _;
 use crate::db::testing::for_each_database;
-use crate::delivery::{Delivered, DeliveryError, DeliveryRequest, Destination};
 use crate::manifest::ManifestFields;
 use crate::upload::{AppendRequest, Content};
 
@@ -282,54 +276,6 @@ async fn an_upload_that_an_accepted_submission_names_is_not_removed() {
         let refused = terminate(&gateway, id).await;
         assert!(matches!(refused, Err(TerminationRefused::NotByTus)), "{refused:?}");
         assert_eq!(gateway.files("uploads"), [b"abc"]);
-    })
-    .await;
-}
-
-/// A target that begins and never ends; it notes what nobody goes on with.
-#[derive(Default)]
-struct Begins {
-    has_begun: Notify,
-    given_up: Mutex<Vec<Vec<u8>>>,
-}
-
-#[async_trait]
-impl Destination for Begins {
-    async fn deliver(&self, request: DeliveryRequest<'_>) -> Result<Delivered, DeliveryError> {
-        request.progress.keep(b"begun".to_vec()).await?;
-        self.has_begun.notify_one();
-        std::future::pending().await
-    }
-
-    async fn give_up(&self, kept: &[u8]) -> bool {
-        self.given_up.lock().expect("no test panics in here").push(kept.to_vec());
-        true
-    }
-
-    async fn check(&self) -> Result<(), DeliveryError> {
-        Ok(())
-    }
-}
-
-/// T-28: also where nobody is at work on a delivery its attempts have left something at its target.
-#[tokio::test]
-async fn what_was_begun_at_a_target_is_given_up_with_the_upload() {
-    for_each_database(|db| async move {
-        let (gateway, target) = (Gateway::new(&db), Arc::new(Begins::default()));
-        let targets = HashMap::from([("local".to_owned(), target.clone() as Arc<dyn Destination>)]);
-        gateway.exchange.deliveries.retarget(&[], targets, &HashMap::new());
-        let id = gateway.create(3).await;
-        gateway.append(id, 0, b"abc").await;
-        tokio::select! {
-            delivered = gateway.deliver() => panic!("it never ends: {delivered}"),
-            () = target.has_begun.notified() => {}
-        }
-        let refused = terminate(&gateway, id).await;
-        assert!(matches!(refused, Err(TerminationRefused::UnderWay)), "{refused:?}");
-        assert!(target.given_up.lock().expect("no test panics in here").is_empty());
-        let caller = Caller::anonymous();
-        gateway.exchange.terminate_upload(&caller, "request-1", id, true).await.expect("it is called off");
-        assert_eq!(*target.given_up.lock().expect("no test panics in here"), [b"begun"]);
     })
     .await;
 }

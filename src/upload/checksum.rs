@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use md5::Md5;
 use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
+use sha2::Sha512;
+
+use crate::digest::{Digest, Sha256};
 
 /// The algorithms, as `Tus-Checksum-Algorithm` lists them.
 pub(crate) const CHECKSUM_ALGORITHMS: &str = "sha1,sha256,sha512,md5,crc32";

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::digest::{Digest, Sha256};
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::journal::{Journal, JournalError};
 use super::{AppendRequest, Upload, UploadError, Uploads, store};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
-use sha2::Sha256;
 use tokio_util::task::TaskTracker;
 
 use super::blob::{BlobError, BlobReader, BlobStore, BlobWriter, StorageKey};
+use crate::digest::Sha256;
 use crate::fhir::{Spool, SpoolError, Spooled};
 use crate::id::UploadId;
 

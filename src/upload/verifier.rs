@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use sha2::{Digest, Sha256};
+use crate::digest::{Digest, Sha256};
 
 use super::blob::Segment;
 use super::source::SourceError;

@@ -25,7 +25,7 @@ const RANKS: &[(u8, &[&str])] = &[
     (3, &["agenda"]),
     (2, &["fhir", "auth"]),
     (1, &["db", "outbound", "telemetry"]),
-    (0, &["config", "clock", "id"]),
+    (0, &["config", "clock", "id", "digest"]),
 ];
 
 /// Foreign crates that only these places may name. A place is a folder, a file, or a file name anywhere.
@@ -41,7 +41,8 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["sqlx"], &["db/", "*/store.rs", "*/store/", "repository/query.rs"]),
     (&["reqwest"], &["outbound/"]),
     (&["form_urlencoded"], &["outbound/", "fhir/address.rs", "http/dex/oauth.rs"]),
-    (&["aws_lc_rs"], &["upstream/cursor.rs", "outbound/bucket/access.rs"]),
+    (&["aws_lc_rs"], &["digest.rs", "upstream/cursor.rs", "outbound/bucket/access.rs"]),
+    (&["sha2"], &["digest.rs", "upload/checksum.rs"]),
     (&["quick_xml"], &["outbound/bucket/"]),
     (&["tracing_subscriber", "metrics_exporter_prometheus"], &["telemetry/"]),
     (&["figment"], &["config/"]),

@@ -1,9 +1,9 @@
 //! What a signer's certificate says: its key, its time, what it may be used for and whom it is for. Whether it is
 //! believed is for [`trust`](super::trust) to say.
 
+use crate::digest::{Digest, Sha256};
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use x509_parser::asn1_rs::{Any, FromDer};
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::{

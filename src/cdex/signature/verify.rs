@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::digest::{Digest, Sha256};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::canonical::{canonical, canonical_without_profiles, keeps_numbers};
 use super::certificate::{self, Certificate};

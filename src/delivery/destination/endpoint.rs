@@ -5,10 +5,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::digest::{Digest, Sha256};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
-use sha2::{Digest, Sha256};
 
 use super::{Delivered, DeliveryRequest, Destination};
 use crate::delivery::DeliveryError;

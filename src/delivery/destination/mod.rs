@@ -76,11 +76,16 @@ pub(crate) trait Destination: Send + Sync {
     /// after, or by the next call for the same delivery.
     async fn deliver(&self, request: DeliveryRequest<'_>) -> Result<Delivered, DeliveryError>;
 
-    /// A delivery is given up: takes away what its attempts have left that nobody would ever see, as `kept` says. Says
-    /// whether `kept` is worth nothing now.
-    async fn give_up(&self, kept: &[u8]) -> bool {
-        let _ = kept;
+    /// Whether attempts can leave something here that nobody sees and that stays until [`Destination::give_up`].
+    fn keeps_leftovers(&self) -> bool {
         false
+    }
+
+    /// Takes away what the attempts of a delivery have left that nobody goes on with, as `kept` says. It is no error if
+    /// it is gone already.
+    async fn give_up(&self, kept: &[u8]) -> Result<(), DeliveryError> {
+        let _ = kept;
+        Ok(())
     }
 
     /// Cheap reachability check for `/health` and `check-config`.

@@ -86,7 +86,10 @@ async fn parts_of_a_delivery_that_is_given_up_are_dropped() {
     job.attempt(&destination, half).await.expect_err("it breaks off");
     assert_ne!(target.parts(), 0);
     let kept = job.progress.lock().expect("no test panics in here").clone().expect("it was begun");
-    assert!(destination.give_up(&kept).await);
+    assert!(destination.keeps_leftovers());
+    let back = target.server.as_ref().expect("it runs").go_away();
+    destination.give_up(&kept).await.expect_err("nobody can say that they are gone");
+    back();
+    destination.give_up(&kept).await.expect("they go");
     assert_eq!(target.parts(), 0);
-    assert!(!destination.give_up(b"").await);
 }

@@ -1,7 +1,7 @@
 //! W-40: what lies at the target's own service is copied there, however many objects it is, and goes the long way where
 //! the service does not copy it.
 
-use sha2::{Digest, Sha256};
+use crate::digest::{Digest, Sha256};
 
 use super::contract::TestTarget;
 use super::object_tests::{Job, Target, parts_are_kept};

@@ -5,6 +5,7 @@
 //! delivered. Lease ends are read from the injected clock on SQLite, where one process owns the database, and from the
 //! database's clock on PostgreSQL, where several gateways must agree.
 
+mod leftover;
 mod order;
 mod retention;
 mod row;
@@ -23,6 +24,7 @@ use crate::report::{self, Report, StreamFields};
 #[cfg(test)]
 pub(super) use statement::STATEMENTS;
 
+pub(super) use leftover::{Leftover, forget_leftover, leftovers};
 pub(crate) use order::{CallOff, Order, cancel_ordered, followed, is_ordered_under_way};
 pub(crate) use retention::remove_settled;
 use row::{AttemptRow, DeliveryRow, Header, UploadRow};

@@ -143,6 +143,11 @@ pub(super) const FOLLOWED: &str = "UPDATE delivery SET settled_at = $3, due_at =
      WHERE id = $1 AND tenant = $2 AND status = 'dead' AND settled_at IS NULL";
 pub(super) const KEEP_PROGRESS: &str =
     "UPDATE delivery SET progress = $3 WHERE id = $1 AND lease_epoch = $2 AND status = 'leased'";
+pub(super) const LEFTOVERS: &str = "SELECT id, lease_epoch, progress FROM delivery WHERE target = $1 AND id > $2 \
+     AND status IN ('dead', 'cancelled') AND length(progress) > 0 AND settled_at + $4 <= $3 ORDER BY id LIMIT $5";
+// What was asked for again meanwhile is gone on with.
+pub(super) const FORGET_LEFTOVERS: &str = "UPDATE delivery SET progress = NULL WHERE id = $1 AND lease_epoch = $2 \
+     AND status IN ('dead', 'cancelled')";
 pub(super) const INSERT_ATTEMPT: &str = "INSERT INTO attempt (id, tenant, owner, delivery_id, upload_id, target, number, \
      cause, status, location, issue, size_bytes, started_at, ended_at) ";
 pub(super) const NEXT_NUMBER: &str = "(SELECT COALESCE(MAX(number), 0) + 1 FROM attempt WHERE delivery_id = ";
@@ -214,6 +219,8 @@ pub(in crate::delivery) const STATEMENTS: &[(&str, Option<Dialect>)] = &[
     (RENEW_POSTGRES, Some(Dialect::Postgres)),
     (SETTLE, None),
     (KEEP_PROGRESS, None),
+    (LEFTOVERS, None),
+    (FORGET_LEFTOVERS, None),
     (FOLLOWED, None),
     (PARK, None),
     (FREE_ALL_LEASES, None),

@@ -13,9 +13,9 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use crate::digest::{Digest, Sha256};
 use bytes::Bytes;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::Exchange;
 use super::find_resource::View;

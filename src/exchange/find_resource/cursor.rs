@@ -1,8 +1,8 @@
 //! What a `next` link carries: where the page before ended, and for which request, in compact form. Clients must not
 //! look into it, and one that was made for another request or by somebody else is refused.
 
+use crate::digest::{Digest, Sha256};
 use base64_simd::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::repository::Position;

@@ -19,9 +19,9 @@ mod unit;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::digest::{Digest, Sha256};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::Exchange;
 use super::finish_upload::Finishing;

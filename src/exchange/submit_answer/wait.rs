@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::digest::{Digest, Sha256};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::{Names, store};
 use crate::agenda::{self, Errand, Item, NewItem};

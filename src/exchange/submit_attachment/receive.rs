@@ -1,8 +1,8 @@
 //! The body, read once: scanned, hashed, and its large strings spooled while they arrive.
 
+use crate::digest::{Digest, Sha256};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use sha2::{Digest, Sha256};
 
 use super::{Body, BodyError, Exchange, SubmitError, SubmitRequest};
 use crate::fhir::{Scanned, Scanner, Shape};

@@ -1,10 +1,10 @@
 //! A spool in memory, for tests of whatever gives bytes to one. It insists on the order of calls that
 //! [`Spool`] asks for, and can be told to fail.
 
+use crate::digest::{Digest, Sha256};
 use async_trait::async_trait;
 use bytes::Bytes;
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
 
 use super::{Spool, SpoolError, Spooled};
 use crate::id::UploadId;

@@ -35,7 +35,8 @@ pub(super) async fn create(
         return Err(TusError::MaxSizeExceeded);
     }
     let declared = headers::declared(fields);
-    let carries_bytes = headers::carries_bytes(fields) && declared != Some(0);
+    let is_told_an_offset = headers::carries_bytes(fields);
+    let carries_bytes = is_told_an_offset && declared != Some(0);
     let beyond = |declared: u64| length.is_some_and(|length| declared > length);
     if carries_bytes && declared.is_some_and(beyond) {
         return Err(TusError::SizeExceeded);
@@ -71,6 +72,8 @@ pub(super) async fn create(
             }
         };
         response.headers_mut().insert("upload-offset", HeaderValue::from(offset));
+    } else if is_told_an_offset {
+        response.headers_mut().insert("upload-offset", HeaderValue::from(0));
     }
     tell_location(response.headers_mut(), &collection, id)?;
     headers::tell_expiry(response.headers_mut(), expires_at);

@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::digest::{Digest, Sha256};
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
 
 use super::{Identity, Locations, Patience, Refusal, RemoteError, Watch};
 use crate::outbound::{Answer, Call, Client, origin};

@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::digest::{Digest, Sha256};
 use async_trait::async_trait;
 use base64_simd::STANDARD;
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
 
 use super::{Identity, Patience};
 use crate::outbound::testing::{FakeServer, Received, Reply};

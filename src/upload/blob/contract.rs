@@ -1,7 +1,7 @@
 //! What every [`BlobStore`] must do. Each implementation's tests call [`all`].
 
+use crate::digest::{Digest, Sha256};
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::{BlobError, BlobStore, Segment, StorageKey};
 use crate::id::UploadId;

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use crate::digest::{Digest, Sha256};
 use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::fs::{Advice, fadvise};
-use sha2::{Digest, Sha256};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{BlobError, BlobReader, BlobStore, BlobWriter, Segment, StorageKey};

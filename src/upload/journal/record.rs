@@ -4,9 +4,9 @@
 //! The check begins with the salt of the volume that the entry lies in, which nobody else knows: old bytes of a
 //! volume that is written anew, which a sender chose, are never taken for an entry.
 
+use crate::digest::{Digest, Sha256};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;

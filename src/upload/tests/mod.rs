@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::digest::{Digest, Sha256};
 use bytes::Bytes;
 use futures_util::stream;
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 

@@ -264,6 +264,13 @@ fn creation_with_upload_keeps_its_body() {
         }
         created_with(&gateway, 3, "too long").expect(413);
         assert_eq!(rows::count(&gateway, "delivery"), 2);
+        for length in [0, 3] {
+            assert_eq!(
+                offset_of(&created_with(&gateway, length, "").expect(201)),
+                0,
+                "nothing came of {length}"
+            );
+        }
     });
 }
 

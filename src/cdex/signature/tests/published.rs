@@ -1,7 +1,7 @@
 //! The guide's own signed examples. Their certificates are their own issuers, so they are pinned, and began long after
 //! the time that was signed, so time is that of receipt.
 
-use sha2::{Digest, Sha256};
+use crate::digest::{Digest, Sha256};
 
 use super::super::canonical::canonical;
 use super::super::element::Level;

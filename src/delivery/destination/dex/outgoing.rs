@@ -2,8 +2,8 @@
 //! memory, so that it can be sent again from anywhere within. Its last chunk is given out only after length and SHA-256
 //! were compared: what is not what was promised never becomes complete over there.
 
+use crate::digest::{Digest, Sha256};
 use bytes::{Bytes, BytesMut};
-use sha2::{Digest, Sha256};
 
 use crate::delivery::DeliveryError;
 use crate::upload::{Source, SourceError};

@@ -103,7 +103,12 @@ impl Destination for ObjectDestination {
         job.put(source).await
     }
 
-    async fn give_up(&self, kept: &[u8]) -> bool {
+    fn keeps_leftovers(&self) -> bool {
+        // Azure forgets them by itself.
+        !self.settings.bucket.is_azure()
+    }
+
+    async fn give_up(&self, kept: &[u8]) -> Result<(), DeliveryError> {
         parts::give_up(&self.settings.bucket, kept).await
     }
 

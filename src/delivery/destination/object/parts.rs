@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::digest::{Digest, Sha256};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -48,23 +48,20 @@ pub(super) enum Content {
     Object(Bucket, StoredBytes),
 }
 
+/// Drops what was begun, as it was kept.
+pub(super) async fn give_up(bucket: &Bucket, kept: &[u8]) -> Result<(), DeliveryError> {
+    let Ok(begun) = serde_json::from_slice::<Begun>(kept) else { return Ok(()) };
+    match bucket.abort(&begun.name, &begun.id).await {
+        Ok(()) | Err(BucketError::NotFound) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Begun {
     async fn abort(&self, bucket: &Bucket) {
         if let Err(error) = bucket.abort(&self.name, &self.id).await {
             tracing::debug!(%error, "the parts of a delivery could not be removed");
         }
-    }
-}
-
-/// Drops what was begun, as it was kept, where the service would keep it for ever; at Azure, which forgets it by
-/// itself, a repeat goes on with it.
-pub(super) async fn give_up(bucket: &Bucket, kept: &[u8]) -> bool {
-    match serde_json::from_slice::<Begun>(kept) {
-        Ok(begun) if !bucket.is_azure() => {
-            begun.abort(bucket).await;
-            true
-        }
-        _ => false,
     }
 }
 
