@@ -3,7 +3,6 @@
 //! collected.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -39,6 +38,16 @@ enum Verdict {
     HasOutputs(Option<Value>),
 }
 
+/// When a Task that is looked at now is to be looked at again.
+fn next_look(
+    partner: &Partner,
+    request: &PartnerRequest,
+    now: Timestamp,
+    not_before: Option<Timestamp>,
+) -> Timestamp {
+    pace(partner).next_look(request.sent_at.unwrap_or(now), now, not_before)
+}
+
 impl Exchange {
     /// Looks after the Task of a request.
     pub(in crate::exchange) async fn poll(self: &Arc<Self>, item: &Item) -> Result<(), FollowError> {
@@ -46,24 +55,35 @@ impl Exchange {
         let Some((poll_at, request)) = due else { return Ok(self.forget(item).await?) };
         let now = self.clock.now();
         if poll_at > now {
-            return self.put_off(item, poll_at).await;
+            // Another timer may look at it together with its own, and may do so for the last time: this one comes back
+            // when that one would.
+            let partner = self.partner_of(&request)?;
+            return self.put_off(item, poll_at.min(next_look(&partner, &request, now, None))).await;
         }
-        let partner = self.partner_of(&request)?;
-        let claimed = self.claim_requests(item, &request, now).await?;
-        if claimed.iter().all(|claimed| claimed.id != request.id) {
-            // Another timer looks at this one together with its own.
-            return self.put_off(item, now.after(Duration::from_secs(1))).await;
-        }
+        self.look_after(item, &request, now).await
+    }
+
+    /// Looks after a Task that was due, and after those that are due with it. One that another timer has claimed in
+    /// between is left to that; the others are looked at all the same, because they are claimed now.
+    pub(super) async fn look_after(
+        self: &Arc<Self>,
+        item: &Item,
+        request: &PartnerRequest,
+        now: Timestamp,
+    ) -> Result<(), FollowError> {
+        let partner = self.partner_of(request)?;
+        let claimed = self.claim_requests(item, request, now).await?;
         let mut look = match &partner.fhir_base {
             Some(base) => self.look(&partner, base, &claimed).await,
             None => Look::default(),
         };
+        let not_before = look.wait.map(|wait| now.after(wait));
         let looked = claimed.into_iter().map(|request| {
-            let not_before = look.wait.map(|wait| now.after(wait));
-            let next = pace(&partner).next_look(request.sent_at.unwrap_or(now), now, not_before);
+            let next = next_look(&partner, &request, now, not_before);
             Looked { seen: look.take(request.id), request, next }
         });
-        self.follow_tasks(item, &partner, looked.collect()).await
+        let otherwise = next_look(&partner, request, now, None);
+        self.follow_tasks(item, &partner, looked.collect(), otherwise).await
     }
 
     async fn put_off(&self, item: &Item, due_at: Timestamp) -> Result<(), FollowError> {
@@ -85,21 +105,23 @@ impl Exchange {
             .await
     }
 
-    /// Lets the copies follow what was seen.
+    /// Lets the copies follow what was seen. If the timer's own Task is not among them, because another has claimed it
+    /// in between, the timer goes on `otherwise`.
     async fn follow_tasks(
         self: &Arc<Self>,
         item: &Item,
         partner: &Partner,
         looked: Vec<Looked>,
+        otherwise: Timestamp,
     ) -> Result<(), FollowError> {
         tracing::debug!(partner = %partner.name, tasks = looked.len(), "looked at Tasks");
         let unit = (self.clone(), self.requester_of(item), item.clone(), looked);
         let collects = self
             .db
-            .write(unit, |(exchange, requester, item, looked), tx| {
+            .write(unit, move |(exchange, requester, item, looked), tx| {
                 Box::pin(async move {
                     let own = looked.iter().find(|looked| looked.request.id.to_string() == item.subject);
-                    let own_next = own.map_or(exchange.clock.now(), |own| own.next);
+                    let own_next = own.map_or(otherwise, |own| own.next);
                     if !agenda::later(tx, item, own_next).await? {
                         return Ok::<_, DbError>(false);
                     }

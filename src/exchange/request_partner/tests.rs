@@ -2,11 +2,13 @@
 //! And outputs that are not to be had: for how long they are waited for.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::gather::{Gathered, Gatherer};
 use super::*;
+use crate::agenda::{self, Errand, NewItem};
 use crate::auth::{Caller, Credentials};
 use crate::config::Config;
 use crate::db::Db;
@@ -14,7 +16,7 @@ use crate::db::testing::{assert_prepares, for_each_database};
 use crate::exchange::testing::Gateway;
 use crate::outbound::testing::{FakeServer, Reply};
 use crate::outbound::{Base, Reach};
-use crate::partner::PartnerSettings;
+use crate::partner::{PartnerSettings, Partners};
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_databases() {
@@ -25,7 +27,7 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_nanos(seconds * 1_000_000_000)
 }
 
-/// A request that the partner took.
+/// A request that the partner took, to be looked at at once.
 async fn sent(db: &Db, access: &Access, poll_at: i64) -> TaskRequestId {
     let id = TaskRequestId::new();
     let request = PartnerRequest {
@@ -41,7 +43,7 @@ async fn sent(db: &Db, access: &Access, poll_at: i64) -> TaskRequestId {
         .write(unit, move |(access, request), tx| {
             Box::pin(async move {
                 store::insert(tx, access, request, at(0)).await?;
-                store::sent(tx, access, request.id, Some("Task/1"), (at(0), at(poll_at))).await
+                store::sent(tx, access, request.id, Some("Task/1"), (at(poll_at), at(poll_at))).await
             })
         })
         .await;
@@ -101,6 +103,102 @@ async fn whoever_looked_too_long_changes_nothing() {
     .await;
 }
 
+/// The partner whose server this is.
+fn acme(server: &FakeServer) -> PartnerSettings {
+    let config = Config::defaults_in(Path::new("/srv/gateway")).expect("the defaults are sound");
+    PartnerSettings {
+        name: "acme".to_owned(),
+        client_id: None,
+        identifiers: Vec::new(),
+        fhir_base: Some(Base::parse(server.url()).expect("a base")),
+        submit_url: None,
+        urls: vec![server.url().to_owned()],
+        reach: Reach::Everywhere,
+        credentials: Credentials::None,
+        policy: config.policy,
+    }
+}
+
+/// A gateway that knows this partner.
+fn knowing(db: &Db, server: &FakeServer) -> Gateway {
+    Gateway::with(db, |exchange| {
+        let acme = acme(server);
+        let policy = acme.policy.clone();
+        let partners = Partners::new(vec![acme], policy, &exchange.clock);
+        exchange.partners = Arc::new(partners.expect("a partner"));
+    })
+}
+
+/// The timer of a request, taken from the agenda.
+async fn timer(db: &Db, access: &Access, id: TaskRequestId) -> Item {
+    let item = NewItem {
+        tenant: access.tenant().to_owned(),
+        owner: access.owner().unwrap_or_default().to_owned(),
+        errand: Errand::Poll,
+        subject: id.to_string(),
+        version: 0,
+        due_at: at(0),
+    };
+    let taken: Result<_, DbError> = db
+        .write(item, |item, tx| {
+            Box::pin(async move {
+                agenda::add(tx, std::slice::from_ref(item)).await?;
+                agenda::take(tx, at(1), Duration::from_mins(1), 1).await
+            })
+        })
+        .await;
+    taken.expect("it writes").pop().expect("it is due")
+}
+
+#[tokio::test]
+async fn conf_062_what_a_timer_claims_is_looked_at_though_its_own_task_is_another_timers_by_then() {
+    for_each_database(|db| async move {
+        let server = FakeServer::start(|_| Reply::new(503, "", "")).await;
+        let gateway = knowing(&db, &server);
+        let access = Access::of_owner("t", "a");
+        let (own, late) = (sent(&db, &access, 1).await, sent(&db, &access, 2).await);
+        let item = timer(&db, &access, own).await;
+        let mut reader = db.reader().await.expect("a reader");
+        let before =
+            store::find(&mut reader.tx(), &access, own).await.expect("it reads").expect("it is there");
+        drop(reader);
+        assert_eq!(claim(&db, &access, own, 1).await.len(), 1, "the other is not due yet");
+        gateway.exchange.look_after(&item, &before, at(2)).await.expect("it looks");
+        let mut reader = db.reader().await.expect("a reader");
+        let mut polled = async |id| store::find(&mut reader.tx(), &access, id).await.expect("it reads");
+        // There is no copy that could follow: it was looked at and is over.
+        assert_eq!(polled(late).await.expect("it is there").poll_at, None);
+        assert_eq!(
+            polled(own).await.expect("it is there").poll_at,
+            Some(at(601)),
+            "that is the other timer's"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn conf_062_a_timer_whose_task_another_looks_at_comes_back_when_that_would() {
+    for_each_database(|db| async move {
+        let server = FakeServer::start(|_| Reply::new(503, "", "")).await;
+        let gateway = knowing(&db, &server);
+        let now = gateway.exchange.clock.now();
+        let seconds = now.as_nanos() / 1_000_000_000;
+        let access = Access::of_owner("t", "a");
+        let id = sent(&db, &access, seconds).await;
+        let item = timer(&db, &access, id).await;
+        assert_eq!(claim(&db, &access, id, seconds).await.len(), 1);
+        gateway.exchange.poll(&item).await.expect("it is put off");
+        for (seconds, expected) in [(299, 0), (330, 1)] {
+            let then = now.after(Duration::from_secs(seconds));
+            let taken: Result<_, DbError> =
+                db.write((), move |(), tx| Box::pin(agenda::take(tx, then, Duration::from_mins(1), 9))).await;
+            assert_eq!(taken.expect("it takes").len(), expected, "{seconds} s later");
+        }
+    })
+    .await;
+}
+
 /// What a Task with these outputs brings from a server.
 async fn gather(
     db: &Db,
@@ -110,20 +208,8 @@ async fn gather(
 ) -> Result<Gathered, FollowError> {
     let gateway = Gateway::new(db);
     let exchange = &gateway.exchange;
-    let config = Config::defaults_in(Path::new("/srv/gateway")).expect("the defaults are sound");
     let base = Base::parse(server.url()).expect("a base");
-    let settings = PartnerSettings {
-        name: "acme".to_owned(),
-        client_id: None,
-        identifiers: Vec::new(),
-        fhir_base: Some(base.clone()),
-        submit_url: None,
-        urls: vec![server.url().to_owned()],
-        reach: Reach::Everywhere,
-        credentials: Credentials::None,
-        policy: config.policy,
-    };
-    let partner = Partner::new(settings, &exchange.clock).expect("a partner");
+    let partner = Partner::new(acme(server), &exchange.clock).expect("a partner");
     let requester = exchange.requester(&Caller::anonymous().access());
     let outputs: Value =
         outputs.iter().map(|output| json!({ "valueReference": { "reference": output } })).collect();
