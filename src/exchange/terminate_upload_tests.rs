@@ -8,6 +8,7 @@ use super::super::testing::{Gateway, document, manifest, submission};
 use super::*;
 use crate::clock::Clock as _;
 use crate::db::testing::for_each_database;
+use crate::digest::ContentHash;
 use crate::manifest::ManifestFields;
 use crate::upload::{AppendRequest, Content};
 
@@ -251,7 +252,7 @@ async fn a_final_upload_that_has_lost_its_own_bytes_is_given_up_and_reported() {
         let access = Caller::anonymous().access();
         let upload =
             gateway.exchange.uploads.find(&access, whole).await.expect("it reads").expect("it is there");
-        let segment = crate::upload::Segment { first_byte: 0, length: 3, sha256: [0; 32] };
+        let segment = crate::upload::Segment { first_byte: 0, length: 3, hash: ContentHash::Sha256([0; 32]) };
         gateway.exchange.uploads.advance(&upload, &[segment]).await.expect("it moves");
         gateway.run_agenda().await;
         assert_eq!(state(&gateway, whole).await, UploadState::Damaged);

@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::blob::{BlobWriter, Segment};
+use super::blob::{BlobWriter, Segment, WantedHash};
 use super::checksum::{ExpectedChecksum, Hashing};
 use super::lock::Lock;
 use super::model::{Upload, UploadState};
@@ -130,7 +130,7 @@ where
         uploads.declare_length(&upload, length).await?;
         upload.length = Some(length);
     }
-    let writer = match uploads.blobs.append(&upload.key, upload.offset).await {
+    let writer = match uploads.blobs.append(&upload.key, upload.offset, WantedHash::Any).await {
         Ok(writer) => writer,
         Err(error) => {
             let error = UploadError::from(error);
@@ -148,7 +148,7 @@ where
     run.writer.abandon().await;
     if !matches!(outcome, Ok((_, Some(_)))) {
         // What does not count must not keep a full disk full: opening the blob anew cuts it off.
-        let _ = uploads.blobs.append(&run.upload.key, run.upload.offset).await;
+        let _ = uploads.blobs.append(&run.upload.key, run.upload.offset, WantedHash::Any).await;
     }
     let (ended, tail) = outcome?;
     let (tail, is_last) = (tail.unwrap_or_default(), request.is_last);

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use tokio_util::sync::CancellationToken;
 
 use super::append::{PATIENCE, cut_off};
-use super::blob::{BlobWriter, Segment};
+use super::blob::{BlobWriter, Segment, WantedHash};
 use super::lock::Lock;
 use super::verified::{VerifiedSource, source_error};
 use super::{Source, SourceError, Upload, UploadError, UploadState, Uploads, store};
@@ -84,7 +84,11 @@ impl Uploads {
             let mut reader = self.db.reader().await?;
             store::parts(&mut reader.tx(), access, id).await?
         };
-        let mut writer = self.blobs.append(&upload.key, upload.offset).await.map_err(UploadError::from)?;
+        let mut writer = self
+            .blobs
+            .append(&upload.key, upload.offset, WantedHash::Any)
+            .await
+            .map_err(UploadError::from)?;
         let ends = Ends { lock: &lock, stopping };
         let copied = self.copy_parts(access, &mut upload, &parts, writer.as_mut(), &ends).await;
         writer.abandon().await;

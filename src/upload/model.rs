@@ -2,6 +2,7 @@
 
 use super::blob::{Segment, StorageKey};
 use crate::clock::Timestamp;
+use crate::digest::ContentHash;
 use crate::id::UploadId;
 use crate::manifest::{ManifestFields, SenderManifest};
 use crate::report::StreamFields;
@@ -192,7 +193,7 @@ impl Upload {
     /// The one segment that all its bytes are, if they were stored in one go.
     pub(super) fn whole(&self) -> Option<Segment> {
         let sha256 = self.sha256.filter(|_| self.offset > 0)?;
-        Some(Segment { first_byte: 0, length: self.offset, sha256 })
+        Some(Segment { first_byte: 0, length: self.offset, hash: ContentHash::Sha256(sha256) })
     }
 
     /// Whether it is there to be concatenated.

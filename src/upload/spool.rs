@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sha1::{Digest, Sha1};
 use tokio_util::task::TaskTracker;
 
-use super::blob::{BlobError, BlobReader, BlobStore, BlobWriter, StorageKey};
+use super::blob::{BlobError, BlobReader, BlobStore, BlobWriter, StorageKey, WantedHash};
 use crate::digest::Sha256;
 use crate::fhir::{Spool, SpoolError, Spooled};
 use crate::id::UploadId;
@@ -88,7 +88,7 @@ impl Spool for UploadSpool {
         let id = UploadId::new();
         // Held before the file exists, so that a dropped future leaves nothing.
         self.held.push(id);
-        let writer = self.blobs.append(&self.key(id), 0).await?;
+        let writer = self.blobs.append(&self.key(id), 0, WantedHash::Sha256).await?;
         self.open = Some(Payload { id, writer, sha1: Sha1::new() });
         Ok(())
     }
@@ -108,7 +108,10 @@ impl Spool for UploadSpool {
             return Err(SpoolError::Storage(std::io::Error::other("nothing is open in the spool")));
         };
         let (length, sha256) = match writer.checkpoint().await? {
-            Some(segment) => (segment.length, segment.sha256),
+            Some(segment) => {
+                let other = || SpoolError::Storage(std::io::Error::other("the store has another hash"));
+                (segment.length, segment.hash.sha256().ok_or_else(other)?)
+            }
             None => (0, Sha256::digest(b"").into()),
         };
         Ok(Spooled { id, length, sha256, sha1: sha1.finalize().into() })

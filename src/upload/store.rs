@@ -7,6 +7,7 @@ use super::model::{Concat, Door, Upload, UploadState};
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::{DbError, ROWS_PER_INSERT, Tx, later_on_db, on_db};
+use crate::digest::ContentHash;
 use crate::id::UploadId;
 use crate::manifest::SenderManifest;
 
@@ -32,7 +33,7 @@ macro_rules! is_wanted {
 const INSERT: &str = "INSERT INTO upload (id, tenant, owner, door, state, upload_length, upload_offset, manifest, \
      data_stream_id, data_stream_route, media_type, upload_concat, storage_key, sha256, lock_epoch, created_at, \
      changed_at, completed_at, expires_at) ";
-const INSERT_SEGMENT: &str = "INSERT INTO segment (upload_id, first_byte, tenant, owner, length, sha256) ";
+const INSERT_SEGMENT: &str = "INSERT INTO segment (upload_id, first_byte, tenant, owner, length, hash) ";
 const INSERT_PART: &str = "INSERT INTO upload_part (upload_id, position, tenant, owner, part_id) ";
 const FIND: &str = concat!(
     "SELECT ",
@@ -75,7 +76,7 @@ const MARK_DAMAGED: &str =
     "UPDATE upload SET state = 'damaged', changed_at = $1 WHERE id = $2 AND tenant = $3 AND state = 'open'";
 const REMOVE_GONE: &str =
     "DELETE FROM upload WHERE state IN ('expired', 'terminated', 'retired') AND id IN (";
-const SEGMENTS: &str = "SELECT first_byte, length, sha256 FROM segment WHERE upload_id = $1 AND tenant = $2 \
+const SEGMENTS: &str = "SELECT first_byte, length, hash FROM segment WHERE upload_id = $1 AND tenant = $2 \
      AND owner = COALESCE($3, owner) ORDER BY first_byte";
 const EXISTS: &str =
     "SELECT COUNT(*) FROM upload WHERE id = $1 AND state NOT IN ('expired', 'terminated', 'retired')";
@@ -205,7 +206,7 @@ pub(super) async fn insert_segments(tx: &mut Tx<'_>, segments: &[(&Upload, Segme
                     .push_bind(&upload.tenant)
                     .push_bind(&upload.owner)
                     .push_bind(column(segment.length))
-                    .push_bind(segment.sha256.to_vec());
+                    .push_bind(segment.hash.to_bytes());
             });
         })?;
     }
@@ -436,12 +437,12 @@ pub(super) async fn segments(
             .await
     })?;
     rows.into_iter()
-        .map(|(first_byte, length, sha256)| {
+        .map(|(first_byte, length, hash)| {
             let wrong = |column| DbError::inconsistent("segment", column, id);
             Ok(Segment {
                 first_byte: first_byte.try_into().map_err(|_| wrong("first_byte"))?,
                 length: length.try_into().map_err(|_| wrong("length"))?,
-                sha256: sha256.try_into().map_err(|_| wrong("sha256"))?,
+                hash: ContentHash::from_bytes(&hash).ok_or_else(|| wrong("hash"))?,
             })
         })
         .collect()

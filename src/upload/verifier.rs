@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::digest::{Digest, Sha256};
+use crate::digest::{ContentHash, Digest, Hasher, Sha256};
 
 use super::blob::Segment;
 use super::source::SourceError;
@@ -14,8 +14,8 @@ pub(crate) struct Verifier {
     segments: VecDeque<Segment>,
     /// Bytes of the first segment in the queue that were taken, and their hash so far.
     in_segment: u64,
-    segment_sha256: Sha256,
-    /// `None` where one segment is the whole upload: its hash says it all.
+    segment_hash: Hasher,
+    /// `None` where one segment is the whole upload and its hash is this: it says it all.
     whole: Option<Sha256>,
     sha256: Option<[u8; 32]>,
 }
@@ -41,15 +41,16 @@ impl Verifier {
 
     /// For bytes whose hash is known as a whole.
     pub(crate) fn of(length: u64, sha256: [u8; 32]) -> Self {
-        Self::over(vec![Segment { first_byte: 0, length, sha256 }])
+        Self::over(vec![Segment { first_byte: 0, length, hash: ContentHash::Sha256(sha256) }])
     }
 
     fn over(segments: Vec<Segment>) -> Self {
+        let says_all = matches!(segments[..], [Segment { hash: ContentHash::Sha256(_), .. }]);
         Self {
-            whole: (segments.len() != 1).then(Sha256::new),
+            whole: (!says_all).then(Sha256::new),
+            segment_hash: hasher_of(segments.first()),
             segments: segments.into(),
             in_segment: 0,
-            segment_sha256: Sha256::new(),
             sha256: None,
         }
     }
@@ -59,10 +60,10 @@ impl Verifier {
         self.segments.front().map(|segment| segment.length - self.in_segment)
     }
 
-    /// The hash of all bytes, where it is known before any was taken: of several segments nobody has it yet.
+    /// SHA-256 of all bytes, where it is known before any was taken: of several segments nobody has it yet.
     pub(crate) fn promised(&self) -> Option<[u8; 32]> {
         let segment = self.segments.front().filter(|_| self.whole.is_none())?;
-        Some(segment.sha256)
+        segment.hash.sha256()
     }
 
     /// Takes the next bytes.
@@ -74,7 +75,7 @@ impl Verifier {
             let now = wanted.min(bytes.len() as u64);
             let (taken, rest) = bytes.split_at(usize::try_from(now).unwrap_or(usize::MAX));
             bytes = rest;
-            self.segment_sha256.update(taken);
+            self.segment_hash.update(taken);
             if let Some(whole) = &mut self.whole {
                 whole.update(taken);
             }
@@ -98,19 +99,19 @@ impl Verifier {
     }
 
     fn end_segment(&mut self) -> Result<(), SourceError> {
-        let sha256: [u8; 32] = self.segment_sha256.finalize_reset().into();
         let Some(segment) = self.segments.pop_front() else { return Ok(()) };
+        let hash = std::mem::replace(&mut self.segment_hash, hasher_of(self.segments.front())).finish();
         self.in_segment = 0;
-        if sha256 != segment.sha256 {
+        if hash != segment.hash {
             return Err(self.refuse());
         }
         if self.whole.is_none() {
-            self.sha256 = Some(sha256);
+            self.sha256 = hash.sha256();
         }
         Ok(())
     }
 
-    /// The hash of all bytes, once all were taken and are the right ones; otherwise `None`.
+    /// SHA-256 of all bytes, once all were taken and are the right ones; otherwise `None`.
     pub(crate) fn finish(&mut self) -> Option<[u8; 32]> {
         // A segment without bytes ends here.
         self.update(&[]).ok()?;
@@ -123,25 +124,32 @@ impl Verifier {
     }
 }
 
+/// What computes the hash of a segment; anything if none is left.
+fn hasher_of(segment: Option<&Segment>) -> Hasher {
+    segment.map_or_else(Hasher::sha256, |segment| segment.hash.hasher())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn segments(bytes: &[u8], lengths: &[usize]) -> Vec<Segment> {
+    /// Segments of these lengths, the n-th with the n-th of these hashes.
+    fn segments(bytes: &[u8], lengths: &[usize], hashers: &[Hasher]) -> Vec<Segment> {
         let mut first = 0;
-        let segments = lengths.iter().map(|length| {
-            let taken = &bytes[first..first + length];
-            let segment = Segment {
-                first_byte: first as u64,
-                length: *length as u64,
-                sha256: Sha256::digest(taken).into(),
-            };
+        let segments = lengths.iter().zip(hashers.iter().cycle()).map(|(length, hasher)| {
+            let mut hasher = hasher.clone();
+            hasher.update(&bytes[first..first + length]);
+            let segment = Segment { first_byte: first as u64, length: *length as u64, hash: hasher.finish() };
             first += length;
             segment
         });
         segments.collect()
+    }
+
+    fn any_hasher() -> impl Strategy<Value = Hasher> {
+        prop_oneof![Just(Hasher::sha256()), Just(Hasher::blake3())]
     }
 
     proptest! {
@@ -151,10 +159,11 @@ mod tests {
             lengths in prop::collection::vec(1usize..20, 0..6),
             steps in prop::collection::vec(1usize..25, 1..120),
             changed in prop::option::of(0usize..100),
+            hashers in prop::collection::vec(any_hasher(), 6),
         ) {
             let length: usize = lengths.iter().sum();
             let mut bytes: Vec<u8> = (0..length).map(|n| n.to_le_bytes()[0]).collect();
-            let segments = segments(&bytes, &lengths);
+            let segments = segments(&bytes, &lengths, &hashers);
             let mut verifier = Verifier::new(length as u64, segments).expect("the segments are all of it");
             let promised = verifier.promised();
             let expected: [u8; 32] = Sha256::digest(&bytes).into();
@@ -180,7 +189,8 @@ mod tests {
                 prop_assert!(longer.update(b"x").is_err(), "there is a byte too many");
                 prop_assert_eq!(longer.finish(), None);
                 prop_assert_eq!(verifier.finish(), Some(expected));
-                prop_assert_eq!(promised, (lengths.len() == 1).then_some(expected));
+                let is_known = lengths.len() == 1 && matches!(hashers[0], Hasher::Sha256(_));
+                prop_assert_eq!(promised, is_known.then_some(expected));
             }
         }
     }
@@ -195,7 +205,7 @@ mod tests {
 
     #[test]
     fn segments_with_a_gap_or_an_early_end_are_refused() {
-        let whole = segments(b"abcdef", &[2, 4]);
+        let whole = segments(b"abcdef", &[2, 4], &[Hasher::blake3()]);
         for (length, segments) in [(5, whole.clone()), (7, whole.clone()), (6, whole[1..].to_vec())] {
             let refused = Verifier::new(length, segments);
             assert!(matches!(refused, Err(SourceError::Corrupt)), "{refused:?}");

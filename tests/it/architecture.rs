@@ -43,6 +43,7 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
     (&["form_urlencoded"], &["outbound/", "fhir/address.rs", "http/dex/oauth.rs"]),
     (&["aws_lc_rs"], &["digest.rs", "upstream/cursor.rs", "outbound/bucket/access.rs"]),
     (&["sha2"], &["digest.rs", "upload/checksum.rs"]),
+    (&["blake3"], &["digest.rs"]),
     (&["quick_xml"], &["outbound/bucket/"]),
     (&["tracing_subscriber", "metrics_exporter_prometheus"], &["telemetry/"]),
     (&["figment"], &["config/"]),

@@ -1,14 +1,15 @@
 //! What every [`BlobStore`] must do. Each implementation's tests call [`all`].
 
-use crate::digest::{Digest, Sha256};
 use bytes::Bytes;
 
-use super::{BlobError, BlobStore, Segment, StorageKey};
+use super::{BlobError, BlobStore, Segment, StorageKey, WantedHash};
+use crate::digest::{ContentHash, Hasher};
 use crate::id::UploadId;
 
 /// Runs the whole contract; `open` opens the same store each time, as after a restart.
 pub(crate) async fn all<S: BlobStore>(open: impl Fn() -> S) {
     appended_bytes_come_back(&open()).await;
+    a_segment_has_the_hash_that_is_wanted(&open()).await;
     an_unacknowledged_tail_is_cut_off(&open()).await;
     an_abandoned_writer_writes_no_more(&open()).await;
     lost_bytes_are_noticed(&open()).await;
@@ -26,11 +27,26 @@ fn bytes(length: usize) -> Vec<u8> {
 }
 
 async fn add(store: &impl BlobStore, key: &StorageKey, offset: u64, bytes: &[u8]) -> Segment {
-    let mut writer = store.append(key, offset).await.expect("it opens");
+    let mut writer = store.append(key, offset, WantedHash::Any).await.expect("it opens");
     for piece in bytes.chunks(700_001) {
         writer.write(Bytes::copy_from_slice(piece)).await.expect("it writes");
     }
     writer.checkpoint().await.expect("it syncs").expect("something was written")
+}
+
+fn hashed(mut hasher: Hasher, bytes: &[u8]) -> ContentHash {
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+async fn a_segment_has_the_hash_that_is_wanted(store: &impl BlobStore) {
+    let key = key();
+    let mut writer = store.append(&key, 0, WantedHash::Sha256).await.expect("it opens");
+    for piece in [&b"one"[..], b"two"] {
+        writer.write(Bytes::from_static(piece)).await.expect("it writes");
+        let segment = writer.checkpoint().await.expect("it syncs").expect("something was written");
+        assert_eq!(segment.hash, hashed(Hasher::sha256(), piece));
+    }
 }
 
 async fn content(store: &impl BlobStore, key: &StorageKey, offset: u64) -> Vec<u8> {
@@ -52,8 +68,9 @@ async fn appended_bytes_come_back(store: &impl BlobStore) {
     let two = add(store, &key, one.end(), second).await;
     assert_eq!((one.first_byte, one.length), (0, 3_333_333));
     assert_eq!((two.first_byte, two.end()), (3_333_333, 5_000_000));
-    assert_eq!(one.sha256, <[u8; 32]>::from(Sha256::digest(first)));
-    assert_eq!(two.sha256, <[u8; 32]>::from(Sha256::digest(second)));
+    for (segment, bytes) in [(one, first), (two, second)] {
+        assert_eq!(segment.hash, hashed(segment.hash.hasher(), bytes));
+    }
     assert!(content(store, &key, 0).await == all);
     assert!(content(store, &key, 4_999_990).await == all[4_999_990..]);
     store.remove(&key).await.expect("it goes");
@@ -87,7 +104,7 @@ async fn an_unacknowledged_tail_is_cut_off(store: &impl BlobStore) {
 
 async fn an_abandoned_writer_writes_no_more(store: &impl BlobStore) {
     let key = key();
-    let mut writer = store.append(&key, 0).await.expect("it opens");
+    let mut writer = store.append(&key, 0, WantedHash::Sha256).await.expect("it opens");
     writer.write(Bytes::from(bytes(3_000_000))).await.expect("it writes");
     writer.abandon().await;
     drop(writer);
@@ -97,9 +114,15 @@ async fn an_abandoned_writer_writes_no_more(store: &impl BlobStore) {
 
 async fn lost_bytes_are_noticed(store: &impl BlobStore) {
     let key = key();
-    assert!(matches!(store.append(&key, 5).await, Err(BlobError::Short { expected: 5, found: 0 })));
+    assert!(matches!(
+        store.append(&key, 5, WantedHash::Any).await,
+        Err(BlobError::Short { expected: 5, found: 0 })
+    ));
     add(store, &key, 0, b"abc").await;
-    assert!(matches!(store.append(&key, 5).await, Err(BlobError::Short { expected: 5, found: 3 })));
+    assert!(matches!(
+        store.append(&key, 5, WantedHash::Any).await,
+        Err(BlobError::Short { expected: 5, found: 3 })
+    ));
     assert_eq!(content(store, &key, 0).await, b"abc");
 }
 

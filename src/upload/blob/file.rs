@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use crate::digest::{Digest, Sha256};
 use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::fs::{Advice, fadvise};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{BlobError, BlobReader, BlobStore, BlobWriter, Segment, StorageKey};
+use super::{BlobError, BlobReader, BlobStore, BlobWriter, Segment, StorageKey, WantedHash};
+use crate::digest::Hasher;
 
 /// What the check of the store writes: a block, so that a full disk cannot hide it in a folder's entry.
 const PROBE: &[u8] = &[0; 4096];
@@ -85,7 +85,7 @@ impl FileBlobs {
         Ok(())
     }
 
-    fn open_to_append(&self, path: &Path, offset: u64) -> Result<Core, BlobError> {
+    fn open_to_append(&self, path: &Path, offset: u64, hash: WantedHash) -> Result<Core, BlobError> {
         let mut options = OpenOptions::new();
         options.write(true).mode(0o600);
         let fresh = offset == 0;
@@ -114,16 +114,24 @@ impl FileBlobs {
             position: offset,
             folder_to_sync: fresh.then(|| path.parent().map(Path::to_owned)).flatten(),
             durable: self.durable,
-            segment_sha256: Sha256::new(),
+            segment_hash: match hash {
+                WantedHash::Any => Hasher::blake3(),
+                WantedHash::Sha256 => Hasher::sha256(),
+            },
         })
     }
 }
 
 #[async_trait]
 impl BlobStore for FileBlobs {
-    async fn append(&self, key: &StorageKey, offset: u64) -> Result<Box<dyn BlobWriter>, BlobError> {
+    async fn append(
+        &self,
+        key: &StorageKey,
+        offset: u64,
+        hash: WantedHash,
+    ) -> Result<Box<dyn BlobWriter>, BlobError> {
         let path = self.path(key);
-        let core = self.run(move |store| store.open_to_append(&path, offset)).await?;
+        let core = self.run(move |store| store.open_to_append(&path, offset, hash)).await?;
         Ok(Box::new(FileWriter {
             core: Some(core),
             busy: None,
@@ -140,7 +148,7 @@ impl BlobStore for FileBlobs {
             // All are on their way to the disk before the first is waited for.
             let mut cores = Vec::with_capacity(blobs.len());
             for (key, bytes) in blobs {
-                let mut core = store.open_to_append(&store.path(&key), 0)?;
+                let mut core = store.open_to_append(&store.path(&key), 0, WantedHash::Any)?;
                 core.write_out(&[bytes])?;
                 cores.push(core);
             }
@@ -313,14 +321,14 @@ struct Core {
     /// Set until the file's entry in its folder is durable.
     folder_to_sync: Option<PathBuf>,
     durable: bool,
-    segment_sha256: Sha256,
+    segment_hash: Hasher,
 }
 
 impl Core {
     fn write(&mut self, blocks: &[Bytes]) -> std::io::Result<()> {
         self.write_out(blocks)?;
         for block in blocks {
-            self.segment_sha256.update(block);
+            self.segment_hash.update(block);
         }
         Ok(())
     }
@@ -416,11 +424,8 @@ impl BlobWriter for FileWriter {
         }
         self.start(true).await?;
         let mut core = self.idle().await?;
-        let segment = Segment {
-            first_byte: self.first_byte,
-            length: self.length,
-            sha256: core.segment_sha256.finalize_reset().into(),
-        };
+        let segment =
+            Segment { first_byte: self.first_byte, length: self.length, hash: core.segment_hash.finish() };
         self.core = Some(core);
         self.first_byte = segment.end();
         self.length = 0;

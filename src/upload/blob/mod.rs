@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::source::StoredBytes;
+use crate::digest::ContentHash;
 use crate::id::UploadId;
 use crate::outbound::bucket::Bucket;
 
@@ -59,8 +60,8 @@ pub(crate) struct Segment {
     pub(crate) first_byte: u64,
     /// Length in bytes.
     pub(crate) length: u64,
-    /// SHA-256 of its bytes.
-    pub(crate) sha256: [u8; 32],
+    /// The hash of its bytes.
+    pub(crate) hash: ContentHash,
 }
 
 impl Segment {
@@ -68,6 +69,15 @@ impl Segment {
     pub(crate) fn end(&self) -> u64 {
         self.first_byte + self.length
     }
+}
+
+/// Which hash the segments of an append are to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WantedHash {
+    /// Any that tells other bytes from them; the store takes what costs least.
+    Any,
+    /// SHA-256, because somebody wants to know it.
+    Sha256,
 }
 
 /// Why bytes could not be kept or read.
@@ -107,13 +117,18 @@ pub(crate) trait BlobStore: Send + Sync {
     ///
     /// # Errors
     /// [`BlobError::Short`] if acknowledged bytes are gone.
-    async fn append(&self, key: &StorageKey, offset: u64) -> Result<Box<dyn BlobWriter>, BlobError>;
+    async fn append(
+        &self,
+        key: &StorageKey,
+        offset: u64,
+        hash: WantedHash,
+    ) -> Result<Box<dyn BlobWriter>, BlobError>;
 
     /// Writes blobs that are whole, each anew; all of them are durable when this returns. If it fails, some may be
     /// there and some in part.
     async fn store(&self, blobs: Vec<(StorageKey, Bytes)>) -> Result<(), BlobError> {
         for (key, bytes) in blobs {
-            let mut writer = self.append(&key, 0).await?;
+            let mut writer = self.append(&key, 0, WantedHash::Any).await?;
             let written = match writer.write(bytes).await {
                 Ok(()) => writer.checkpoint().await,
                 Err(error) => Err(error),

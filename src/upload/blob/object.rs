@@ -5,7 +5,6 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::digest::{Digest, Sha256};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
@@ -13,8 +12,9 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::span::{Span, cover, end_of, to_gather};
-use super::{BlobError, BlobReader, BlobStore, BlobWriter, Segment, StorageKey, StoredBytes};
+use super::{BlobError, BlobReader, BlobStore, BlobWriter, Segment, StorageKey, StoredBytes, WantedHash};
 use crate::clock::Timestamp;
+use crate::digest::Hasher;
 use crate::outbound::bucket::{Bucket, BucketError, Labels, Place};
 
 /// The largest object, and what is gathered before one is written.
@@ -67,7 +67,13 @@ impl ObjectBlobs {
 
 #[async_trait]
 impl BlobStore for ObjectBlobs {
-    async fn append(&self, key: &StorageKey, offset: u64) -> Result<Box<dyn BlobWriter>, BlobError> {
+    /// The hash is always SHA-256: where the service copies the object to a target, that is told it beforehand.
+    async fn append(
+        &self,
+        key: &StorageKey,
+        offset: u64,
+        _hash: WantedHash,
+    ) -> Result<Box<dyn BlobWriter>, BlobError> {
         if let Some(written) = &mut *self.written.lock().unwrap_or_else(PoisonError::into_inner) {
             written.insert(key.clone());
         }
@@ -77,7 +83,7 @@ impl BlobStore for ObjectBlobs {
         Ok(Box::new(ObjectWriter {
             folder,
             spans,
-            sha256: Some(Sha256::new()),
+            hasher: Some(Hasher::sha256()),
             busy: JoinSet::new(),
             gathered: Vec::new(),
             gathered_bytes: 0,
@@ -250,9 +256,9 @@ struct ObjectWriter {
     /// The objects that are there, from the first byte on.
     spans: Vec<Span>,
     /// The running hash of the segment; `None` while an object is on its way, or after a failure.
-    sha256: Option<Sha256>,
+    hasher: Option<Hasher>,
     /// At most one object on its way. Dropping it calls the call off.
-    busy: JoinSet<Result<Sha256, BucketError>>,
+    busy: JoinSet<Result<Hasher, BucketError>>,
     gathered: Vec<Bytes>,
     gathered_bytes: u64,
     segment_first_byte: u64,
@@ -262,17 +268,17 @@ struct ObjectWriter {
 
 impl ObjectWriter {
     /// Waits for the object under way. After a failure every later call fails: nobody knows what is there.
-    async fn idle(&mut self) -> Result<Sha256, BlobError> {
+    async fn idle(&mut self) -> Result<Hasher, BlobError> {
         match self.busy.join_next().await {
             Some(Ok(put)) => Ok(put?),
             Some(Err(_)) => Err(interrupted()),
-            None => self.sha256.take().ok_or_else(interrupted),
+            None => self.hasher.take().ok_or_else(interrupted),
         }
     }
 
     /// Begins to write what is gathered.
     async fn start(&mut self) -> Result<(), BlobError> {
-        let mut sha256 = self.idle().await?;
+        let mut hasher = self.idle().await?;
         let content = std::mem::take(&mut self.gathered);
         let span = Span { first_byte: self.position - self.gathered_bytes, end: self.position };
         self.gathered_bytes = 0;
@@ -282,13 +288,13 @@ impl ObjectWriter {
             let to_hash = content.clone();
             let hashed = spawn_blocking(move || {
                 for bytes in to_hash {
-                    sha256.update(&bytes);
+                    hasher.update(&bytes);
                 }
-                sha256
+                hasher
             });
-            let sha256 = hashed.await.map_err(|_| BucketError::Failed)?;
+            let hasher = hashed.await.map_err(|_| BucketError::Failed)?;
             folder.put(span, content).await?;
-            Ok(sha256)
+            Ok(hasher)
         });
         Ok(())
     }
@@ -317,13 +323,13 @@ impl BlobWriter for ObjectWriter {
         if self.gathered_bytes > 0 {
             self.start().await?;
         }
-        let mut sha256 = self.idle().await?;
+        let mut hasher = self.idle().await?;
         let segment = Segment {
             first_byte: self.segment_first_byte,
             length: self.position - self.segment_first_byte,
-            sha256: sha256.finalize_reset().into(),
+            hash: hasher.finish(),
         };
-        self.sha256 = Some(sha256);
+        self.hasher = Some(hasher);
         self.segment_first_byte = self.position;
         self.folder.gather(&mut self.spans).await?;
         Ok(Some(segment))

@@ -16,6 +16,7 @@ use super::{Source, SourceError, Uploads};
 use crate::auth::Access;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
+use crate::digest::ContentHash;
 use crate::fhir::Spooled;
 use crate::id::UploadId;
 
@@ -120,7 +121,7 @@ impl Uploads {
         let key = StorageKey::new(access.tenant(), &owner, content.id);
         let reader = self.blobs.read(&key, first_byte).await.map_err(source_error)?;
         let reading = if first_byte == 0 && length == content.length {
-            let whole = Segment { first_byte: 0, length, sha256: content.sha256 };
+            let whole = Segment { first_byte: 0, length, hash: ContentHash::Sha256(content.sha256) };
             Reading::Whole(Box::new(VerifiedSource::new(Some(reader), length, vec![whole])?))
         } else {
             Reading::Part(reader)
