@@ -3,7 +3,7 @@
 //! SHA-256 is what others are told. It has the shape of the `sha2` crate and the code of AWS-LC, which is twice as fast
 //! on processors that have no instructions for it, and as fast on those that do. Between the moment in which bytes are
 //! acknowledged and that in which they are read for whoever gets them, BLAKE3 tells as surely that they are the same,
-//! for a tenth of the work.
+//! there for a tenth of the work.
 
 use std::fmt;
 
@@ -184,7 +184,9 @@ mod tests {
                 (Hasher::blake3(), ContentHash::Blake3(blake3), None),
             ] {
                 for _ in 0..2 {
-                    pieces.iter().for_each(|piece| hasher.update(piece));
+                    for piece in &pieces {
+                        hasher.update(piece);
+                    }
                     prop_assert_eq!(hasher.finish(), expected);
                 }
                 prop_assert_eq!(expected.sha256(), known);

@@ -60,7 +60,8 @@ impl Verifier {
         self.segments.front().map(|segment| segment.length - self.in_segment)
     }
 
-    /// SHA-256 of all bytes, where it is known before any was taken: of several segments nobody has it yet.
+    /// SHA-256 of all bytes, where it is known before any was taken: of several segments, or of one with another
+    /// hash, nobody has it yet.
     pub(crate) fn promised(&self) -> Option<[u8; 32]> {
         let segment = self.segments.front().filter(|_| self.whole.is_none())?;
         segment.hash.sha256()

@@ -85,7 +85,9 @@ async fn w_40_what_lies_in_the_same_bucket_is_copied_there() {
                 upload.is_at(&target, job.path).await;
             }
             let metadata = target.metadata(job.path).await;
-            assert!(metadata.iter().any(|(name, _)| name == "sender_id"), "{metadata:?}");
+            for wanted in ["sender_id", "cdex_sha256"] {
+                assert!(metadata.iter().any(|(name, _)| name == wanted), "{wanted}: {metadata:?}");
+            }
 
             let other = Job::to("copied/file.txt");
             let delivered = other.attempt(&destination, upload.unreadable(&target)).await;

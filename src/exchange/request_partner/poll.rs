@@ -3,6 +3,7 @@
 //! collected.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -19,6 +20,8 @@ use crate::partner::Partner;
 
 /// Tasks that are looked at together.
 const TOGETHER: u32 = 50;
+/// How long a timer waits for another that has claimed its Task to say more.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// One request that was looked at.
 struct Looked {
@@ -55,10 +58,8 @@ impl Exchange {
         let Some((poll_at, request)) = due else { return Ok(self.forget(item).await?) };
         let now = self.clock.now();
         if poll_at > now {
-            // Another timer may look at it together with its own, and may do so for the last time: this one comes back
-            // when that one would.
             let partner = self.partner_of(&request)?;
-            return self.put_off(item, poll_at.min(next_look(&partner, &request, now, None))).await;
+            return self.put_off(item, &request, next_look(&partner, &request, now, None)).await;
         }
         self.look_after(item, &request, now).await
     }
@@ -82,12 +83,26 @@ impl Exchange {
             let next = next_look(&partner, &request, now, not_before);
             Looked { seen: look.take(request.id), request, next }
         });
-        let otherwise = next_look(&partner, request, now, None);
-        self.follow_tasks(item, &partner, looked.collect(), otherwise).await
+        self.follow_tasks(item, &partner, looked.collect()).await
     }
 
-    async fn put_off(&self, item: &Item, due_at: Timestamp) -> Result<(), FollowError> {
-        let put_off = self.db.write(item.clone(), move |item, tx| Box::pin(agenda::later(tx, item, due_at)));
+    /// Lets a timer come back when its Task is to be looked at, but not after `latest`: what looks like that moment may
+    /// be the end of another timer's claim, and that timer would look again by then, unless it looked for the last
+    /// time.
+    async fn put_off(
+        &self,
+        item: &Item,
+        request: &PartnerRequest,
+        latest: Timestamp,
+    ) -> Result<(), FollowError> {
+        let unit = (item.clone(), request.id);
+        let put_off = self.db.write(unit, move |(item, id), tx| {
+            Box::pin(async move {
+                // Whoever hastens it meanwhile waits, and finds the item as it is put off here.
+                let poll_at = store::hold(tx, &item.access(), *id).await?;
+                agenda::later(tx, item, poll_at.map_or(latest, |poll_at| poll_at.min(latest))).await
+            })
+        });
         Ok(put_off.await.map(|_: bool| ())?)
     }
 
@@ -106,22 +121,21 @@ impl Exchange {
     }
 
     /// Lets the copies follow what was seen. If the timer's own Task is not among them, because another has claimed it
-    /// in between, the timer goes on `otherwise`.
+    /// in between, the timer finds out in a moment when it is to come back.
     async fn follow_tasks(
         self: &Arc<Self>,
         item: &Item,
         partner: &Partner,
         looked: Vec<Looked>,
-        otherwise: Timestamp,
     ) -> Result<(), FollowError> {
         tracing::debug!(partner = %partner.name, tasks = looked.len(), "looked at Tasks");
         let unit = (self.clone(), self.requester_of(item), item.clone(), looked);
         let collects = self
             .db
-            .write(unit, move |(exchange, requester, item, looked), tx| {
+            .write(unit, |(exchange, requester, item, looked), tx| {
                 Box::pin(async move {
                     let own = looked.iter().find(|looked| looked.request.id.to_string() == item.subject);
-                    let own_next = own.map_or(otherwise, |own| own.next);
+                    let own_next = own.map_or_else(|| exchange.clock.now().after(MOMENT), |own| own.next);
                     if !agenda::later(tx, item, own_next).await? {
                         return Ok::<_, DbError>(false);
                     }

@@ -22,12 +22,15 @@ const LOOKED: &str = "UPDATE request SET place = COALESCE($5, place), poll_at = 
 const RESUME: &str = "UPDATE request SET poll_at = $4 \
      WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner)";
 
+/// Writes nothing new; whoever else writes the row waits until the unit ends.
+const HOLD: &str = "UPDATE request SET poll_at = poll_at \
+     WHERE id = $1 AND tenant = $2 AND owner = COALESCE($3, owner) RETURNING poll_at";
 const HASTEN: &str = "UPDATE request SET poll_at = $4 WHERE tenant = $1 AND partner = COALESCE($2, partner) \
      AND place = $3 AND poll_at > $4 RETURNING id";
 
 /// Every statement of this store.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, SENT, CLAIM, LOOKED, RESUME, HASTEN];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, SENT, CLAIM, LOOKED, RESUME, HOLD, HASTEN];
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -182,6 +185,23 @@ pub(super) async fn resume(
             .map(drop)
     })?;
     Ok(())
+}
+
+/// When a Task is to be looked at, if it is; that stays so until the unit ends.
+pub(super) async fn hold(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    id: TaskRequestId,
+) -> Result<Option<Timestamp>, DbError> {
+    let poll_at: Option<Option<i64>> = on_db!(tx, conn => {
+        sqlx::query_scalar(HOLD)
+            .bind(id.to_string())
+            .bind(access.tenant())
+            .bind(access.owner())
+            .fetch_optional(conn)
+            .await
+    })?;
+    Ok(poll_at.flatten().map(Timestamp::from_nanos))
 }
 
 /// The Tasks at this place, of one partner or of any, are to be looked at by `now`, whoever asked for them; gives those

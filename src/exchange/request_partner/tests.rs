@@ -150,6 +150,13 @@ async fn timer(db: &Db, access: &Access, id: TaskRequestId) -> Item {
     taken.expect("it writes").pop().expect("it is due")
 }
 
+/// How many items are due then; they are taken.
+async fn due(db: &Db, then: Timestamp) -> usize {
+    let taken: Result<Vec<Item>, DbError> =
+        db.write((), move |(), tx| Box::pin(agenda::take(tx, then, Duration::from_mins(1), 9))).await;
+    taken.expect("it takes").len()
+}
+
 #[tokio::test]
 async fn conf_062_what_a_timer_claims_is_looked_at_though_its_own_task_is_another_timers_by_then() {
     for_each_database(|db| async move {
@@ -164,6 +171,10 @@ async fn conf_062_what_a_timer_claims_is_looked_at_though_its_own_task_is_anothe
         drop(reader);
         assert_eq!(claim(&db, &access, own, 1).await.len(), 1, "the other is not due yet");
         gateway.exchange.look_after(&item, &before, at(2)).await.expect("it looks");
+        assert_eq!(server.lines(), ["GET /Task/1"], "the other Task was asked for");
+        let (now, moment) = (gateway.exchange.clock.now(), Duration::from_secs(1));
+        assert_eq!(due(&db, now).await, 0);
+        assert_eq!(due(&db, now.after(moment)).await, 1, "the timer comes back to see what is to be done");
         let mut reader = db.reader().await.expect("a reader");
         let mut polled = async |id| store::find(&mut reader.tx(), &access, id).await.expect("it reads");
         // There is no copy that could follow: it was looked at and is over.
@@ -191,9 +202,7 @@ async fn conf_062_a_timer_whose_task_another_looks_at_comes_back_when_that_would
         gateway.exchange.poll(&item).await.expect("it is put off");
         for (seconds, expected) in [(299, 0), (330, 1)] {
             let then = now.after(Duration::from_secs(seconds));
-            let taken: Result<_, DbError> =
-                db.write((), move |(), tx| Box::pin(agenda::take(tx, then, Duration::from_mins(1), 9))).await;
-            assert_eq!(taken.expect("it takes").len(), expected, "{seconds} s later");
+            assert_eq!(due(&db, then).await, expected, "{seconds} s later");
         }
     })
     .await;

@@ -128,7 +128,7 @@ async fn bring_about(gateway: &Gateway, db: &Db, id: UploadId, given: Given) {
         Given::NamedByADocument(prefix) => keep_document(db, &format!("{prefix}{id}")).await,
         Given::NamedByAPush => {
             const NAMED: &str = "INSERT INTO forwarded (origin, payload, sha256, tenant, owner, resource, version, \
-                 upload_id, outcome, created_at) SELECT sha256, '0', sha256, tenant, owner, 'Communication/1', 1, \
+                 upload_id, outcome, created_at) SELECT hash, '0', hash, tenant, owner, 'Communication/1', 1, \
                  upload_id, 'named', 1 FROM segment WHERE upload_id = $1";
             execute(db, NAMED, id).await;
         }

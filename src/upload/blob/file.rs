@@ -479,4 +479,15 @@ mod tests {
             contract::all(open).await;
         }
     }
+
+    #[tokio::test]
+    async fn a_segment_has_the_hash_that_costs_least_unless_another_is_wanted() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = FileBlobs::open(folder.path().join("uploads"), false).expect("it opens");
+        let key = StorageKey::new("tenant", "owner", crate::id::UploadId::new());
+        let mut writer = store.append(&key, 0, WantedHash::Any).await.expect("it opens");
+        writer.write(Bytes::from_static(b"bytes")).await.expect("it writes");
+        let segment = writer.checkpoint().await.expect("it is kept").expect("something was written");
+        assert!(matches!(segment.hash, crate::digest::ContentHash::Blake3(_)), "{segment:?}");
+    }
 }

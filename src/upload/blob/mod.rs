@@ -74,7 +74,7 @@ impl Segment {
 /// Which hash the segments of an append are to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WantedHash {
-    /// Any that tells other bytes from them; the store takes what costs least.
+    /// Any that tells other bytes from them, as the store chooses.
     Any,
     /// SHA-256, because somebody wants to know it.
     Sha256,
@@ -113,7 +113,7 @@ impl From<std::io::Error> for BlobError {
 #[async_trait]
 pub(crate) trait BlobStore: Send + Sync {
     /// Opens a blob to append at `offset`, which the database says is its acknowledged length. Offset 0 makes
-    /// the blob; bytes after the offset, which nobody was promised, are cut off.
+    /// the blob; bytes after the offset, which nobody was promised, are cut off. Its segments have this `hash`.
     ///
     /// # Errors
     /// [`BlobError::Short`] if acknowledged bytes are gone.

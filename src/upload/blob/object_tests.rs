@@ -19,7 +19,8 @@ async fn put(store: &ObjectBlobs, key: &StorageKey, first_byte: u64, content: &[
 async fn append(store: &ObjectBlobs, key: &StorageKey, offset: u64, content: &[u8]) {
     let mut writer = store.append(key, offset, WantedHash::Any).await.expect("it opens");
     writer.write(Bytes::copy_from_slice(content)).await.expect("it writes");
-    writer.checkpoint().await.expect("it is kept").expect("something was written");
+    let segment = writer.checkpoint().await.expect("it is kept").expect("something was written");
+    assert!(segment.hash.sha256().is_some(), "whoever lets the service copy it is told {:?}", segment.hash);
 }
 
 async fn content(store: &ObjectBlobs, key: &StorageKey) -> Vec<u8> {
