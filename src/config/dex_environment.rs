@@ -56,6 +56,8 @@ const TABLE: &[(&str, Meaning)] = &[
     ("DEX_MANIFEST_CONFIG_BUCKET_NAME", Part),
     ("DEX_MANIFEST_CONFIG_CONTAINER_NAME", Sets("manifest.config_dir", config_container)),
     ("DEX_DELIVERY_CONFIG_FILE", Sets("delivery.config_file", text)),
+    ("LOCAL_REPORTS_FOLDER", Sets("report.sink.dex.type", file_sink)),
+    ("LOCAL_REPORTS_FOLDER", Sets("report.sink.dex.folder", folder)),
     ("OAUTH_AUTH_ENABLED", Sets("auth.mode", auth_mode)),
     ("ENVIRONMENT", Nothing("log lines carry no label")),
     ("SERVER_PROTOCOL", Nothing("DEX does not use it either")),
@@ -86,7 +88,6 @@ const TABLE: &[(&str, Meaning)] = &[
     ("OAUTH_REQUIRED_SCOPES", Nothing("tokens are not verified in this version")),
     ("OAUTH_INTROSPECTION_URL", Nothing("tokens are not verified in this version")),
     ("REDIS_CONNECTION_STRING", Nothing("the database holds the locks")),
-    ("LOCAL_REPORTS_FOLDER", Nothing("reports lie in the database")),
     ("LOCAL_EVENTS_FOLDER", Nothing("deliveries lie in the database")),
     (
         "AZURE_TENANT_ID",
@@ -101,11 +102,22 @@ const TABLE: &[(&str, Meaning)] = &[
         Nothing("the upload store takes an account and its key; a target names it in the delivery file"),
     ),
     ("REPORTER_CONNECTION_STRING", Nothing("there is no Service Bus here")),
+    ("REPORTER_QUEUE", Nothing("there is no Service Bus here")),
+    ("REPORTER_TOPIC", Nothing("there is no Service Bus here")),
     ("PUBLISHER_CONNECTION_STRING", Nothing("deliveries need no Service Bus")),
+    ("PUBLISHER_QUEUE", Nothing("deliveries need no Service Bus")),
+    ("PUBLISHER_TOPIC", Nothing("deliveries need no Service Bus")),
     ("SUBSCRIBER_CONNECTION_STRING", Nothing("deliveries need no Service Bus")),
+    ("SUBSCRIBER_TOPIC", Nothing("deliveries need no Service Bus")),
+    ("SUBSCRIBER_SUBSCRIPTION", Nothing("deliveries need no Service Bus")),
+    ("SUBSCRIBER_MAX_MESSAGES", Nothing("deliveries need no Service Bus")),
     ("SNS_REPORTER_EVENT_ARN", Nothing("there is no SNS here")),
     ("SNS_PUBLISHER_EVENT_ARN", Nothing("deliveries need no SNS")),
     ("SQS_SUBSCRIBER_EVENT_ARN", Nothing("deliveries need no SQS")),
+    ("SQS_SUBSCRIBER_TOPIC_ARN", Nothing("deliveries need no SQS")),
+    ("SQS_SUBSCRIBER_MAX_MESSAGES", Nothing("deliveries need no SQS")),
+    ("SQS_SUBSCRIBER_MAX_RETRIES", Nothing("deliveries need no SQS")),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", Nothing("traces go to the log alone")),
 ];
 
 /// Whether DEX knows a variable of this name.
@@ -145,6 +157,13 @@ pub(super) fn settings(
             {
                 unused.push((variable, "means nothing without DEX_S3_MANIFEST_CONFIG_FOLDER_NAME"));
             }
+            Part if variable == "TUS_UPLOAD_PREFIX"
+                && !["S3_BUCKET_NAME", "TUS_AZURE_CONTAINER_NAME"]
+                    .iter()
+                    .any(|store| texts.contains_key(store)) =>
+            {
+                unused.push((variable, "means nothing without S3_BUCKET_NAME or TUS_AZURE_CONTAINER_NAME"));
+            }
             Part | Same => {}
             Nothing(reason) => unused.push((variable, reason)),
         }
@@ -182,17 +201,26 @@ fn port(value: &str, _: Others<'_>) -> Reading {
     }
 }
 
-/// DEX keeps uploads in files only if neither bucket nor container is named, and sees the folder from where it is
-/// started.
+/// DEX keeps uploads in files only if neither bucket nor container is named.
 fn upload_folder(value: &str, other: Others<'_>) -> Reading {
     if other("S3_BUCKET_NAME").or(other("TUS_AZURE_CONTAINER_NAME")).is_some() {
         return Unset;
     }
+    folder(value, other)
+}
+
+/// A folder as DEX sees it: from where it is started.
+fn folder(value: &str, _: Others<'_>) -> Reading {
     let folder = std::path::absolute(value).ok();
     match folder.as_deref().and_then(std::path::Path::to_str) {
         Some(folder) => Value(folder.to_owned()),
         None => Broken("cannot be made an absolute path"),
     }
+}
+
+/// DEX always writes its reports to files, and ours look the same.
+fn file_sink(_: &str, _: Others<'_>) -> Reading {
+    Value("file".to_owned())
 }
 
 fn prefix(other: Others<'_>) -> &str {
@@ -294,6 +322,10 @@ mod tests {
                 &[("manifest.config_dir", "s3://b/x")],
             ),
             (&[("DEX_MANIFEST_CONFIG_CONTAINER_NAME", "c")], &[("manifest.config_dir", "az://c")]),
+            (
+                &[("LOCAL_REPORTS_FOLDER", "up")],
+                &[("report.sink.dex.type", "file"), ("report.sink.dex.folder", &local)],
+            ),
             (&[("OAUTH_AUTH_ENABLED", "true")], &[("auth.mode", "external")]),
         ];
         for (set, expected) in cases {

@@ -152,7 +152,12 @@ pub(super) struct DeliveryFile {
 pub(super) fn parse(file: &str, yaml: &str) -> (DeliveryFile, Vec<ConfigProblem>) {
     let mut parsed = DeliveryFile::default();
     let mut problems = Vec::new();
-    match serde_yaml_ng::from_str(yaml) {
+    let read = serde_yaml_ng::from_str(yaml).and_then(|mut value: Value| {
+        // `<<` puts the keys of another map in, as with the reader of DEX.
+        value.apply_merge()?;
+        Ok(value)
+    });
+    match read {
         Ok(Value::Mapping(top)) => read_top(file, top, &mut parsed, &mut problems),
         // An empty file has neither targets nor groups.
         Ok(Value::Null) => {}
@@ -302,10 +307,16 @@ fn object_target(entry: &mut Entry, bucket: BucketSettings, read_back: bool) -> 
 }
 
 fn azure_blob_target(entry: &mut Entry) -> TargetConfig {
-    // A file may leave the keys of the other way in place, so what they say is not looked at.
-    let is_principal = !entry.map.contains_key("storage_key") && entry.map.contains_key("client_id");
+    // A file may leave the keys of the other way in place, with or without something in them.
+    let is_principal = match (entry.says("storage_key"), entry.says("client_id")) {
+        (true, _) => false,
+        (false, true) => true,
+        (false, false) => !entry.map.contains_key("storage_key") && entry.map.contains_key("client_id"),
+    };
     let credential = if is_principal {
-        entry.map.remove("storage_account");
+        for key in ["storage_account", "storage_key"] {
+            entry.map.remove(key);
+        }
         AzureCredential::ServicePrincipal {
             tenant_id: entry.text("tenant_id"),
             client_id: entry.text("client_id"),
@@ -386,6 +397,11 @@ impl Entry {
             self.problem(key, "is missing");
         }
         text.unwrap_or_default()
+    }
+
+    /// Whether there is anything under a key; the empty text is nothing.
+    fn says(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
     }
 
     /// A text that may be absent or empty. Whole numbers are taken as they are; anything else must be

@@ -100,13 +100,13 @@ impl Routing {
         &self.concurrency
     }
 
-    /// The fields of a manifest that a target of its data stream wants with the object and cannot keep as they are
-    /// (dex-upload W-33).
+    /// The fields of a manifest that a target of its data stream wants with the object and cannot keep as they are,
+    /// each with the rule that it breaks (dex-upload W-33).
     pub(crate) fn misfits<'f>(
         &self,
         (data_stream_id, data_stream_route): (&str, &str),
         fields: &[(&'f str, &'f str)],
-    ) -> BTreeSet<&'f str> {
+    ) -> BTreeSet<(&'f str, &'static str)> {
         let routed = self.targets_for(data_stream_id, data_stream_route).iter();
         let misfits = routed.map(|routed| match self.targets.get(&routed.target) {
             Some(TargetConfig::Object(target)) if target.metadata == MetadataPlace::Object => {

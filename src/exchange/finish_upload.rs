@@ -11,6 +11,7 @@ use crate::db::{DbError, Tx};
 use crate::delivery::{self, NewDelivery};
 use crate::report::{self, Report, Stage};
 use crate::screening::Screened;
+use crate::telemetry::metrics::count_unrouted;
 use crate::upload::{Segment, Upload, Uploads, progress};
 
 /// What is reported of an upload whose data stream has no destination.
@@ -67,6 +68,7 @@ impl Finishing {
         reports.extend(completed);
         if self.deliveries.is_empty() {
             // Complete and going nowhere: somebody must be able to see it (W-03).
+            count_unrouted();
             let nowhere = Stage::BlobFileCopy {
                 file_destination_blob_url: String::new(),
                 destination_name: String::new(),

@@ -83,11 +83,11 @@ impl StreamConfigs {
         // What lies at the top wins over what DEX kept in `v2`.
         let (top, below): (Vec<_>, Vec<_>) = files.iter().partition(|file| !file.name.contains('/'));
         for file in top.into_iter().chain(below.into_iter().filter(|_| accept_v1)) {
-            let text = match &file.text {
-                Ok(text) => expand_variables(&file.name, text, variables),
+            let parsed = match &file.text {
+                Ok(text) => read_stream(&file.name, text, variables),
                 Err(reason) => Err(vec![ConfigProblem::new(&file.name, reason)]),
             };
-            match text.and_then(|text| parse_stream(&file.name, &text)) {
+            match parsed {
                 Ok(parsed) => problems.extend(configs.add(&file.name, parsed)),
                 Err(more) => problems.extend(more),
             }
@@ -231,7 +231,25 @@ pub(crate) fn stream_files(folder: &Path) -> io::Result<Vec<StreamFile>> {
     Ok(stream_paths(folder)?.into_iter().map(read).collect())
 }
 
+/// Reads a file. A variable that is not set is a problem where it would say something: files that DEX published have one
+/// in a part that nobody reads any more.
+fn read_stream(file: &str, text: &str, variables: Variables<'_>) -> Result<ParsedStream, Vec<ConfigProblem>> {
+    let unset = match expand_variables(file, text, variables) {
+        Ok(text) => return parse_stream(file, &text),
+        Err(unset) => unset,
+    };
+    let with = |value: &str| {
+        let stand_in = |name: &str| variables(name).or_else(|| Some(value.to_owned()));
+        parse_stream(file, &expand_variables(file, text, &stand_in)?)
+    };
+    match (with(""), with("unset")) {
+        (Ok(one), Ok(other)) if one == other => Ok(one),
+        _ => Err(unset),
+    }
+}
+
 /// What a file says.
+#[derive(PartialEq)]
 struct ParsedStream {
     config: StreamConfig,
     is_v1: bool,

@@ -38,6 +38,9 @@ pub(crate) struct FieldError {
     pub(crate) value: Option<String>,
     /// The values that would do; empty unless there is a list.
     pub(crate) allowed: Vec<String>,
+    /// Of a field that a target cannot keep: what it keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<&'static str>,
 }
 
 impl FieldError {
@@ -47,16 +50,23 @@ impl FieldError {
             code: FieldErrorCode::Missing,
             value: None,
             allowed: allowed.to_vec(),
+            rule: None,
         }
     }
 
-    /// A field that a target must keep with the object and cannot; `metadata` for all of them together.
-    pub(crate) fn not_storable(field: &str) -> Self {
-        Self { field: field.to_owned(), code: FieldErrorCode::NotStorable, value: None, allowed: Vec::new() }
+    /// A field that a target must keep and cannot, because of a rule there; `metadata` for all of them together.
+    pub(crate) fn not_storable((field, rule): (&str, &'static str)) -> Self {
+        Self {
+            field: field.to_owned(),
+            code: FieldErrorCode::NotStorable,
+            value: None,
+            allowed: Vec::new(),
+            rule: Some(rule),
+        }
     }
 
     fn about(field: &str, code: FieldErrorCode, value: &str) -> Self {
-        Self { field: field.to_owned(), code, value: Some(value.to_owned()), allowed: Vec::new() }
+        Self { field: field.to_owned(), code, value: Some(value.to_owned()), allowed: Vec::new(), rule: None }
     }
 
     fn push_legacy_messages(&self, messages: &mut Vec<String>) {
@@ -79,7 +89,8 @@ impl FieldError {
             FieldErrorCode::NotStorable => messages.extend([
                 MARKER.to_owned(),
                 format!(
-                    "{field} cannot be kept as object metadata, which takes lower-case names, printable ASCII and 2 KB"
+                    "{field} cannot be kept at a target of the data stream: {}",
+                    self.rule.unwrap_or_default()
                 ),
             ]),
         }

@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::*;
 use crate::manifest::testing::{self, dex_folder, files};
 
-fn variables(name: &str) -> Option<String> {
-    (name == "EICR_PATH_TEMPLATE").then(|| "eicr/{{.Filename}}".to_owned())
+/// None is set: some of DEX's files have one, where nothing is read any more.
+fn variables(_: &str) -> Option<String> {
+    None
 }
 
 fn load(folder: &Path) -> StreamConfigs {
@@ -242,6 +243,24 @@ fn problems_of_all_files_are_reported_at_once() {
     let problems = StreamConfigs::read(&files(texts), false, &variables).unwrap_err();
     let places: Vec<&str> = problems.iter().map(|problem| problem.place.as_str()).collect();
     assert_eq!(places, ["a_b.json", "c_d.json", "e_f.json", "g_h.json", "I_j.json", "k_l.json"]);
+}
+
+#[test]
+fn a_variable_that_is_not_set_matters_only_where_it_says_something() {
+    let read = |text: &str| StreamConfigs::read(&files([("s_r.json", text)]), false, &variables);
+    let field = r#"{"field_name":"x","required":true,"description":"costs $NOPE"}"#;
+    let dead = format!(
+        r#"{{"metadata_config":{{"fields":[{field}]}},"copy_config":{{"path_template":"${{NOPE}}"}}}}"#
+    );
+    assert!(read(&dead).is_ok());
+    for text in [
+        r#"{"metadata_config":{"fields":[{"field_name":"x","allowed_values":["$NOPE"]}]}}"#,
+        r#"{"metadata_config":{"fields":[{"field_name":"$NOPE"}]}}"#,
+        r#"{"metadata_config":{"fields":[]}"#,
+        r#"{"metadata_config":{"fields":[$NOPE]}}"#,
+    ] {
+        assert!(read(text).is_err(), "{text}");
+    }
 }
 
 #[test]

@@ -42,6 +42,10 @@ const JOURNAL_STUCK: &str = "cdex_journal_stuck";
 /// Uploads that have ended without being complete, or were removed, by `reason` (`expired`, `terminated`) (counter).
 const ENDED_UPLOADS: &str = "cdex_uploads_ended_total";
 
+/// Uploads that are complete and whose data stream has no destination (counter): somebody has to look. One counts again
+/// if its commit had to be repeated.
+const UNROUTED_UPLOADS: &str = "cdex_uploads_unrouted_total";
+
 /// Looks at changed DEX files, by `result` (`taken`, `refused`) (counter).
 const CONFIG_RELOADS: &str = "cdex_config_reloads_total";
 /// Whether the DEX files are in force as they are now (gauge): 0 needs somebody.
@@ -88,6 +92,11 @@ pub(crate) fn count_removed(kind: &'static str, count: u64) {
 /// Counts uploads that have ended.
 pub(crate) fn count_ended_uploads(reason: &'static str, count: u64) {
     metrics::counter!(ENDED_UPLOADS, "reason" => reason).increment(count);
+}
+
+/// Counts an upload that goes nowhere.
+pub(crate) fn count_unrouted() {
+    metrics::counter!(UNROUTED_UPLOADS).increment(1);
 }
 
 /// Records how many units of writing shared a commit; the database knows nothing of metrics.

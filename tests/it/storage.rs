@@ -138,7 +138,7 @@ fn w_33_a_manifest_that_a_bucket_cannot_keep_is_refused_at_creation() {
         let answer = with(name, value);
         assert_eq!(answer.status, 400, "{name}");
         assert!(
-            answer.text().contains(&format!("{name} cannot be kept as object metadata")),
+            answer.text().contains(&format!("{name} cannot be kept at a target of the data stream: ")),
             "{}",
             answer.text()
         );

@@ -92,15 +92,10 @@ fn refuse(request: &Request) -> Response {
     let text = match form {
         Form::Fhir => "The origin of the page is not allowed to call",
         // dex-upload 2.4
-        Form::Plain => "ERR_ORIGIN_NOT_ALLOWED: request origin is not allowed",
+        Form::Tus | Form::Plain => "ERR_ORIGIN_NOT_ALLOWED: request origin is not allowed",
     };
     let mut response = form.refusal(StatusCode::FORBIDDEN, IssueType::Forbidden, text);
-    let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    // tus 1.0.0, Tus-Resumable: in every answer to who speaks it.
-    if request.headers().contains_key("tus-resumable") {
-        headers.insert("tus-resumable", HeaderValue::from_static("1.0.0"));
-    }
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Origin"));
     response
 }
 

@@ -18,7 +18,7 @@ mod security_headers;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
@@ -44,13 +44,21 @@ pub(super) fn wrap(routes: Router, state: &EdgeState) -> Router {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Fhir,
+    /// tus 1.0.0, Tus-Resumable: in every answer to who speaks it.
+    Tus,
     Plain,
 }
 
 impl Form {
     fn of(request: &Request) -> Self {
         let path = request.uri().path();
-        if path == "/fhir" || path.starts_with("/fhir/") { Self::Fhir } else { Self::Plain }
+        if path == "/fhir" || path.starts_with("/fhir/") {
+            Self::Fhir
+        } else if request.headers().contains_key("tus-resumable") {
+            Self::Tus
+        } else {
+            Self::Plain
+        }
     }
 
     /// An answer in words that are the same for everybody.
@@ -60,6 +68,11 @@ impl Form {
                 let outcome = operation_outcome(&[Issue::refusal(code, text)]).to_string();
                 (status, [(header::CONTENT_TYPE, "application/fhir+json; charset=utf-8")], outcome)
                     .into_response()
+            }
+            Self::Tus => {
+                let mut response = Self::Plain.refusal(status, code, text);
+                response.headers_mut().insert("tus-resumable", HeaderValue::from_static("1.0.0"));
+                response
             }
             Self::Plain => {
                 (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}\n"))

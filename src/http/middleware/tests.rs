@@ -129,6 +129,22 @@ async fn a_fhir_client_is_told_in_fhir() {
 }
 
 #[tokio::test]
+async fn t_01_whoever_speaks_tus_is_told_so_by_every_layer() {
+    let slow = edge(|settings| settings.handler_timeout = Duration::ZERO);
+    let quick = edge(unchanged);
+    let elsewhere = Request::post("/length").header("origin", "https://elsewhere.example");
+    for (state, request, status) in
+        [(&quick, Request::get("/panic"), 500), (&slow, Request::get("/hold"), 503), (&quick, elsewhere, 403)]
+    {
+        let request = request.header("tus-resumable", "1.0.0").body(Body::empty()).expect("a request");
+        let response = call(state, request).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(header(&response, "tus-resumable"), Some("1.0.0"), "{status}");
+    }
+    assert_eq!(header(&get_from(&slow, "/hold").await, "tus-resumable"), None, "nobody speaks tus");
+}
+
+#[tokio::test]
 async fn an_unknown_path_is_a_404_in_plain_text_with_all_headers() {
     let response = get_from(&edge(unchanged), "/nowhere").await;
     assert_eq!(response.status(), StatusCode::NOT_FOUND);

@@ -86,6 +86,7 @@ fn an_upload_without_a_destination_reads_complete_and_is_never_pending() {
     assert_eq!(last["stage_info"]["status"], "FAILURE", "somebody must be able to see it (W-03): {last}");
     assert_eq!(rows::count(&gateway, "delivery"), 0);
     assert!(gateway.delivered().is_empty());
+    assert!(gateway.get("/metrics").expect(200).text().contains("cdex_uploads_unrouted_total 1"));
 }
 
 #[track_caller]

@@ -129,8 +129,7 @@ fn published(configs: &str, manifests: &str) -> Option<(Gateway, std::path::Path
     let configs = shared(&format!("dex/upload-configs/{configs}"))?;
     let manifests = shared(&format!("dex/test-manifests/{manifests}"))?;
     let folder = configs.to_str().expect("a path of plain text");
-    let settings = [("CDEX_MANIFEST__CONFIG_DIR", folder), ("EICR_PATH_TEMPLATE", "{{.UploadId}}")];
-    Some((Gateway::with(&settings), manifests))
+    Some((Gateway::with(&[("CDEX_MANIFEST__CONFIG_DIR", folder)]), manifests))
 }
 
 fn cases(file: &Path) -> Vec<Value> {

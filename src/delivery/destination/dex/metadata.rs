@@ -48,13 +48,17 @@ pub(super) fn header(
     Ok(fields.to_header())
 }
 
-/// The fields of a manifest that cannot go along as they are; [`TOGETHER`] if they are too many (dex-upload W-33).
-pub(crate) fn misfits<'f>(fields: &[(&'f str, &'f str)], changes: &[(String, String)]) -> Vec<&'f str> {
-    let is_misfit = |field: &&(&str, &str)| !is_taken(field.0, changes) && broken_rule(**field).is_some();
-    let mut found: Vec<&str> = fields.iter().filter(is_misfit).map(|(key, _)| *key).collect();
+/// The fields of a manifest that cannot go along as they are, each with the rule that it breaks; [`TOGETHER`] if they
+/// are too many (dex-upload W-33).
+pub(crate) fn misfits<'f>(
+    fields: &[(&'f str, &'f str)],
+    changes: &[(String, String)],
+) -> Vec<(&'f str, &'static str)> {
+    let sent_on = fields.iter().filter(|(key, _)| !is_taken(key, changes));
+    let mut found: Vec<_> = sent_on.filter_map(|field| Some((field.0, broken_rule(*field)?))).collect();
     // Every id is equally long.
     if is_long(&sent(fields.iter().copied(), changes, UploadId::new())) {
-        found.push(TOGETHER);
+        found.push((TOGETHER, TOO_LONG));
     }
     found
 }
@@ -173,7 +177,8 @@ mod tests {
             assert_eq!(text, format!("the manifest cannot be sent to the target: {rule}"));
             assert!(told(&json!({ key: value }), &[(key, "")]).is_ok(), "without it, it can");
             let misfit = if rule == TOO_LONG { TOGETHER } else { key };
-            assert_eq!(misfits(&[("fits", "x"), (key, value)], &[]), [misfit], "W-33");
+            let found = misfits(&[("fits", "x"), (key, value)], &[]);
+            assert_eq!(found.iter().map(|(field, _)| *field).collect::<Vec<_>>(), [misfit], "W-33");
             assert!(misfits(&[(key, value)], &[(key.to_owned(), String::new())]).is_empty());
         }
     }

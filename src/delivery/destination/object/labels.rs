@@ -29,19 +29,37 @@ pub(crate) enum Holder {
 /// The name under which all fields together are complained about.
 pub(in crate::delivery::destination) const TOGETHER: &str = "metadata";
 
-/// The fields that cannot be the metadata of an object as they are; [`TOGETHER`] if they are too many.
-pub(crate) fn misfits<'f>(fields: &[(&'f str, &'f str)], holder: Holder) -> Vec<&'f str> {
-    let is_misfit = |(name, value): &&(&str, &str)| !is_name(name, holder) || !is_value(value);
-    let mut found: Vec<&str> = fields.iter().filter(is_misfit).map(|(name, _)| *name).collect();
+/// The fields that cannot be the metadata of an object as they are, each with the rule that it breaks; [`TOGETHER`] if
+/// they are too many.
+pub(crate) fn misfits<'f>(fields: &[(&'f str, &'f str)], holder: Holder) -> Vec<(&'f str, &'static str)> {
+    let broken = |&(name, value): &(&'f str, &'f str)| Some((name, broken_rule((name, value), holder)?));
+    let mut found: Vec<_> = fields.iter().filter_map(broken).collect();
     let length: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
-    let limit = match holder {
-        Holder::S3 => S3_LIMIT,
-        Holder::Azure => AZURE_LIMIT,
+    let (limit, rule) = match holder {
+        Holder::S3 => (S3_LIMIT, "objects there have at most 2 KB of metadata"),
+        Holder::Azure => (AZURE_LIMIT, "objects there have at most 8 KB of metadata"),
     };
     if OWN + length > limit {
-        found.push(TOGETHER);
+        found.push((TOGETHER, rule));
     }
     found
+}
+
+fn broken_rule((name, value): (&str, &str), holder: Holder) -> Option<&'static str> {
+    if name == DELIVERY_ID || name == SHA256 {
+        Some("the gateway gives objects this name itself")
+    } else if !is_name(name, holder) {
+        Some(match holder {
+            Holder::S3 => {
+                "names there are lower-case letters, digits, _ and -, and do not begin with a digit or -"
+            }
+            Holder::Azure => {
+                "names there are lower-case letters, digits and _, and do not begin with a digit"
+            }
+        })
+    } else {
+        (!is_value(value)).then_some("values there are printable ASCII without blanks around them")
+    }
 }
 
 /// Names are compared without case by both services and come back in lower case: only those are kept as they are.
@@ -50,8 +68,7 @@ fn is_name(name: &str, holder: Holder) -> bool {
         c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || (c == '-' && holder == Holder::S3)
     };
     let begins_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let is_ours = name == DELIVERY_ID || name == SHA256;
-    begins_well && !is_ours && name.chars().all(is_known)
+    begins_well && name.chars().all(is_known)
 }
 
 fn is_value(value: &str) -> bool {
@@ -108,9 +125,22 @@ mod tests {
             ("name", &long, &[TOGETHER], &[]),
         ];
         for (name, value, on_s3, on_azure) in cases {
-            assert_eq!(misfits(&[(name, value)], Holder::S3), on_s3, "{name}");
-            assert_eq!(misfits(&[(name, value)], Holder::Azure), on_azure, "{name}");
+            for (holder, expected) in [(Holder::S3, on_s3), (Holder::Azure, on_azure)] {
+                let found = misfits(&[(name, value)], holder);
+                let fields: Vec<&str> = found.iter().map(|(field, _)| *field).collect();
+                assert_eq!(fields, expected, "{name}");
+            }
         }
+    }
+
+    #[test]
+    fn w_33_each_service_tells_its_own_rule() {
+        let hyphen = [("with-hyphen", "x")];
+        assert_eq!(misfits(&hyphen, Holder::S3), []);
+        let [(_, rule)] = misfits(&hyphen, Holder::Azure)[..] else { panic!("it is taken") };
+        assert!(rule.contains("digits and _"), "{rule}");
+        let [(_, rule)] = misfits(&[("a", "\u{e9}")], Holder::S3)[..] else { panic!("it is taken") };
+        assert!(rule.contains("ASCII"), "{rule}");
     }
 
     #[test]
