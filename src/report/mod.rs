@@ -11,7 +11,7 @@ pub(crate) mod sink;
 mod stage;
 mod store;
 
-pub(crate) use model::{Report, ReportIssue, ReportStatus, StreamFields};
+pub(crate) use model::{Report, ReportIssue, ReportStatus, StreamFields, stream_of};
 pub(crate) use publisher::Publisher;
 pub(crate) use stage::Stage;
 pub(crate) use store::{StoredReport, list, remove};

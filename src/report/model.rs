@@ -1,7 +1,7 @@
 //! The report envelope, DEX report schema 1.0.0: what a stage says, and how it looks on the wire. Every
 //! key is always present, on failure too (`dex-upload W-17`); nothing here knows where reports go.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Stage;
 use crate::clock::Timestamp;
@@ -121,6 +121,19 @@ impl Report {
         };
         serde_json::to_vec(&wire).expect("the envelope holds only strings, numbers and string-keyed maps")
     }
+}
+
+/// The data stream and its route that a report names, as [`Report::to_wire`] wrote it: all that tells them once no row
+/// of the upload is left, or where there never was one. `None` if it cannot be read.
+pub(crate) fn stream_of(body: &[u8]) -> Option<(String, String)> {
+    let StreamWire { data_stream_id, data_stream_route } = serde_json::from_slice(body).ok()?;
+    Some((data_stream_id, data_stream_route))
+}
+
+#[derive(Deserialize)]
+struct StreamWire {
+    data_stream_id: String,
+    data_stream_route: String,
 }
 
 #[derive(Serialize)]

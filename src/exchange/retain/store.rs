@@ -3,6 +3,7 @@
 
 use crate::clock::Timestamp;
 use crate::db::{DbError, Tx, on_db};
+use crate::report;
 
 /// That every sink has the reports of upload `u`: all have a place that is not after `$published`, or there are no
 /// sinks.
@@ -65,8 +66,10 @@ const TOMBSTONES: &str = concat!(
     is_published!("$4"),
     " ORDER BY u.changed_at, u.id LIMIT $5"
 );
-// A refused creation has no upload. Reports of one that still takes bytes, or is being delivered, are all needed.
+// A refused creation has no upload, and one whose row went has none any more: then the report itself says which stream
+// it is about. Reports of one that still takes bytes, or is being delivered, are all needed.
 const REPORTS: &str = "SELECT r.sequence, r.created_at, u.data_stream_id, u.data_stream_route, \
+     CASE WHEN u.id IS NULL THEN r.body END AS body, \
      COALESCE(u.state IN ('open', 'ready'), FALSE) OR EXISTS (SELECT 1 FROM delivery d \
      WHERE d.upload_id = r.upload_id AND d.settled_at IS NULL) \
      OR (CAST($2 AS BIGINT) IS NOT NULL AND (r.place IS NULL OR r.place > CAST($2 AS BIGINT))) AS is_needed \
@@ -126,24 +129,39 @@ impl From<&Candidate> for Mark {
 }
 
 /// A report that may be old enough to go.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct OldReport {
     /// Its number among all reports of the gateway.
     pub(super) sequence: i64,
     created_at: i64,
-    data_stream_id: Option<String>,
-    data_stream_route: Option<String>,
+    stream: (String, String),
     /// Whether it must stay whatever its age.
     pub(super) is_needed: bool,
 }
 
+#[derive(sqlx::FromRow)]
+struct ReportRow {
+    sequence: i64,
+    created_at: i64,
+    data_stream_id: Option<String>,
+    data_stream_route: Option<String>,
+    body: Option<Vec<u8>>,
+    is_needed: bool,
+}
+
+impl From<ReportRow> for OldReport {
+    fn from(row: ReportRow) -> Self {
+        let ReportRow { sequence, created_at, data_stream_id, data_stream_route, body, is_needed } = row;
+        let of_upload = data_stream_id.zip(data_stream_route);
+        let stream = of_upload.or_else(|| report::stream_of(body.as_deref()?)).unwrap_or_default();
+        Self { sequence, created_at, stream, is_needed }
+    }
+}
+
 impl OldReport {
-    /// The data stream and its route; empty where there is no upload.
+    /// The data stream and its route; empty where nothing tells them.
     pub(super) fn stream(&self) -> (&str, &str) {
-        (
-            self.data_stream_id.as_deref().unwrap_or_default(),
-            self.data_stream_route.as_deref().unwrap_or_default(),
-        )
+        (&self.stream.0, &self.stream.1)
     }
 
     /// When its stage ended.
@@ -219,9 +237,10 @@ pub(super) async fn reports(
     published: Option<i64>,
     limit: u32,
 ) -> Result<Vec<OldReport>, DbError> {
-    Ok(on_db!(tx, conn => {
+    let rows: Vec<ReportRow> = on_db!(tx, conn => {
         sqlx::query_as(REPORTS).bind(after).bind(published).bind(i64::from(limit)).fetch_all(conn).await
-    })?)
+    })?;
+    Ok(rows.into_iter().map(OldReport::from).collect())
 }
 
 /// Whether still nothing here needs the bytes of an upload.

@@ -269,6 +269,47 @@ async fn w_23_what_is_left_of_an_upload_goes_in_its_turn() {
     .await;
 }
 
+/// The row of the upload may go long before its reports, and a refused creation never has one.
+#[tokio::test]
+async fn reports_keep_to_the_time_of_their_stream_when_no_upload_is_left_to_name_it() {
+    // The usual time is shorter than that of the stream, or for ever.
+    for usual in [10, 0] {
+        for_each_database(|db| async move {
+            let settings = json!({
+                "tombstone_days": 20, "report_days": usual,
+                "streams": { "CDEX_attachment": { "report_days": 40 } },
+            });
+            let gateway = gateway(&db, &settings);
+            let id = gateway.create(9).await;
+            let removed =
+                gateway.exchange.terminate_upload(&Caller::anonymous(), "request-1", id, false).await;
+            removed.expect("nobody needs it");
+            let refused = refuse(&gateway).await;
+            let reports = (gateway.stages(id).await.len() + gateway.stages(refused).await.len()) as u64;
+
+            let nothing = Removed::default();
+            assert_eq!(after(&gateway, 20 * DAY).await, Removed { tombstones: 1, ..nothing }, "{usual}");
+            assert_eq!(state(&gateway, id).await, None);
+            assert_eq!(after(&gateway, 19 * DAY).await, nothing, "{usual}: their time is not over");
+            assert_eq!(after(&gateway, DAY).await, Removed { reports, ..nothing }, "{usual}");
+        })
+        .await;
+    }
+}
+
+/// Asks for an upload of the usual stream that lacks a field.
+async fn refuse(gateway: &Gateway) -> UploadId {
+    let fields = manifest()
+        .iter()
+        .filter(|(key, _)| *key != "sender_id")
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    let request = CreateRequest { length: Some(5), fields, is_partial: false };
+    let creation = gateway.exchange.create_upload(&Caller::anonymous(), request).await;
+    let Ok(Creation::Refused { id, .. }) = creation else { panic!("{creation:?}") };
+    id
+}
+
 /// W-19, W-23: nothing goes before every sink has its reports.
 #[tokio::test]
 async fn nothing_goes_before_every_sink_has_its_reports() {
