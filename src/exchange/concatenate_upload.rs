@@ -13,16 +13,13 @@ use crate::clock::Timestamp;
 use crate::db::DbError;
 use crate::id::UploadId;
 use crate::manifest::ManifestFields;
-use crate::report::{self, Report};
+use crate::report;
 use crate::upload::{
-    Concat, ConcatError, Concatenated, Door, Upload, UploadError, UploadState, Uploads, progress,
+    BYTES_LOST, Concat, ConcatError, Concatenated, Door, Upload, UploadError, UploadState, Uploads,
 };
 
 /// What is reported of an upload whose parts cannot be read any more.
 const PART_LOST: &str = "a part of the upload is lost; it cannot be completed";
-
-/// What is reported of an upload whose own bytes are lost while it is put together.
-const BYTES_LOST: &str = "bytes of the upload are lost; it cannot be completed";
 
 /// An upload that a sender wants made of others.
 #[derive(Debug)]
@@ -174,10 +171,7 @@ impl Exchange {
             .write((upload, item.clone()), move |(upload, item), tx| {
                 Box::pin(async move {
                     if agenda::done(tx, item).await? {
-                        Uploads::give_up(tx, upload, now).await?;
-                        let stage = progress(upload, upload.offset, now).stage;
-                        let report = Report::failure(stage, reason, now, now);
-                        report::record(tx, &upload.stream(), &[report]).await?;
+                        Uploads::give_up(tx, upload, reason, now).await?;
                     }
                     Ok(())
                 })

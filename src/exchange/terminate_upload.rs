@@ -20,6 +20,9 @@ use crate::upload::{Door, Lock, Upload, UploadError, UploadState, Uploads, progr
 const TERMINATED: &str = "the upload was removed by its sender";
 /// What is reported of an upload that nobody went on with.
 const EXPIRED: &str = "the upload was not completed in time";
+/// The same of one that could not be gone on with: this report takes the place of the one that said so.
+const EXPIRED_DAMAGED: &str =
+    "the upload could not be completed, because bytes were lost, and its time is over";
 
 /// What is logged where bytes stay for now.
 pub(super) const LEFT: &str = "the bytes of this upload cannot be removed yet; a later round tries again";
@@ -118,17 +121,18 @@ impl Exchange {
         Ok(is_named && self.uploads.find_content(access, id).await?.is_none())
     }
 
-    /// Lets uploads expire that nobody went on with; returns how many.
+    /// Lets uploads expire that nobody went on with, or could; returns how many.
     pub(super) async fn expire_uploads(&self, now: Timestamp) -> Result<u64, DbError> {
         let (mut count, mut after) = (0, None);
         let mut is_store_away = false;
         loop {
             let (expired, last) = self.uploads.expired(now, after).await?;
             for (upload, _lock) in expired {
+                let reason = if upload.state == UploadState::Damaged { EXPIRED_DAMAGED } else { EXPIRED };
                 let ended = self
                     .db
                     .write(upload.clone(), move |upload, tx| {
-                        Box::pin(end(tx, upload, (UploadState::Expired, EXPIRED), now))
+                        Box::pin(end(tx, upload, (UploadState::Expired, reason), now))
                     })
                     .await?;
                 if !ended {

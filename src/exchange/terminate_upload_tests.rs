@@ -259,8 +259,50 @@ async fn a_final_upload_that_has_lost_its_own_bytes_is_given_up_and_reported() {
         let reports = gateway.exchange.reports_of(&access, whole).await.expect("a list");
         let text = String::from_utf8_lossy(&reports.last().expect("there are reports").body).into_owned();
         assert!(text.contains("bytes of the upload are lost"), "{text}");
+        gateway.clock.advance(DAY);
+        assert_eq!(expire(&gateway).await, 2, "nothing is to be made of its part any more");
+        assert_eq!(state(&gateway, whole).await, UploadState::Expired);
+        assert_eq!(gateway.files("uploads"), Vec::<Vec<u8>>::new());
     })
     .await;
+}
+
+/// What can never be completed is told at once, and does not keep its bytes for ever.
+#[tokio::test]
+async fn an_upload_that_lost_bytes_is_reported_and_goes_in_its_time() {
+    for_each_database(|db| async move {
+        let gateway = Gateway::new(&db);
+        let id = gateway.create(9).await;
+        gateway.append(id, 0, b"abc").await;
+        let name = id.to_string();
+        let file = gateway.folder.path().join("uploads/default/anonymous").join(&name[..2]).join(&name);
+        std::fs::write(file, b"ab").expect("a byte is lost");
+        for _ in 0..2 {
+            let refused = append(&gateway, id, 3).await;
+            assert!(matches!(refused, Err(UploadError::Damaged)), "{refused:?}");
+            assert_eq!(state(&gateway, id).await, UploadState::Damaged);
+            let text = last_report(&gateway, id).await;
+            assert!(text.contains(r#""FAILURE""#) && text.contains("bytes of the upload are lost"), "{text}");
+            gateway.clock.advance(Duration::from_hours(11));
+            assert_eq!(expire(&gateway).await, 0);
+        }
+        assert_eq!(gateway.files("uploads"), [b"ab"]);
+        gateway.clock.advance(Duration::from_hours(2));
+        let refused = append(&gateway, id, 3).await;
+        assert!(matches!(refused, Err(UploadError::Gone)), "{refused:?}");
+        assert_eq!(expire(&gateway).await, 1);
+        assert_eq!(expire(&gateway).await, 0, "once");
+        assert_eq!(state(&gateway, id).await, UploadState::Expired);
+        assert_eq!(gateway.files("uploads"), Vec::<Vec<u8>>::new());
+        let text = last_report(&gateway, id).await;
+        assert!(text.contains(r#""FAILURE""#) && text.contains("bytes were lost"), "{text}");
+    })
+    .await;
+}
+
+async fn last_report(gateway: &Gateway, id: UploadId) -> String {
+    let reports = gateway.exchange.reports_of(&Caller::anonymous().access(), id).await.expect("a list");
+    String::from_utf8_lossy(&reports.last().expect("there are reports").body).into_owned()
 }
 
 /// W-28

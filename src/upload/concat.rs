@@ -12,7 +12,6 @@ use super::lock::Lock;
 use super::verified::{VerifiedSource, source_error};
 use super::{Source, SourceError, Upload, UploadError, UploadState, Uploads, store};
 use crate::auth::Access;
-use crate::clock::Timestamp;
 use crate::db::{DbError, Tx};
 use crate::id::UploadId;
 
@@ -158,11 +157,6 @@ impl Uploads {
         let reader = self.blobs.read(&part.key, first).await.map_err(source_error)?;
         let source = VerifiedSource::new(Some(reader), part.offset - first, segments)?;
         Ok(PartSource { source, skip: offset - first })
-    }
-
-    /// Marks a final upload as one that can never be completed.
-    pub(crate) async fn give_up(tx: &mut Tx<'_>, upload: &Upload, now: Timestamp) -> Result<(), DbError> {
-        store::mark_damaged(tx, upload, now).await
     }
 }
 

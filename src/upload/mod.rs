@@ -69,6 +69,9 @@ pub(crate) use verifier::Verifier;
 use unremoved::Unremoved;
 use verified::{VerifiedSource, source_error};
 
+/// What is reported of an upload whose own bytes are lost.
+pub(crate) const BYTES_LOST: &str = "bytes of the upload are lost; it cannot be completed";
+
 /// How uploads are taken in.
 #[derive(Debug, Clone)]
 pub(crate) struct UploadSettings {
@@ -291,10 +294,27 @@ impl Uploads {
         Ok(self.blobs.check().await?)
     }
 
+    /// Marks an upload as one that can never be completed, and reports why. One that is not open any more is left as it
+    /// is: whoever ended it has reported that.
+    pub(crate) async fn give_up(
+        tx: &mut Tx<'_>,
+        upload: &Upload,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), DbError> {
+        if store::mark_damaged(tx, upload, now).await? && !upload.is_partial() {
+            let stage = progress(upload, upload.offset, now).stage;
+            report::record(tx, &upload.stream(), &[Report::failure(stage, reason, now, now)]).await?;
+        }
+        Ok(())
+    }
+
     async fn mark_damaged(&self, upload: &Upload) -> Result<(), DbError> {
         tracing::error!(upload.id = %upload.id, "the upload store lost acknowledged bytes");
         let now = self.clock.now();
-        self.db.write(upload.clone(), move |upload, tx| Box::pin(store::mark_damaged(tx, upload, now))).await
+        self.db
+            .write(upload.clone(), move |upload, tx| Box::pin(Self::give_up(tx, upload, BYTES_LOST, now)))
+            .await
     }
 }
 

@@ -39,7 +39,8 @@ pub(crate) enum UploadState {
     Ready,
     /// All bytes are in; its deliveries exist.
     Complete,
-    /// Acknowledged bytes are gone; an operator has to look.
+    /// Acknowledged bytes are gone, its own or those of a part: it takes no more and is never complete. It expires like
+    /// an open one.
     Damaged,
     /// It was not completed in time; the row alone is left.
     Expired,
@@ -208,7 +209,7 @@ impl Upload {
 
     /// Whether there is nothing left but its row, or will be as soon as somebody tidies up.
     pub(crate) fn is_gone(&self, now: Timestamp) -> bool {
-        let can_expire = matches!(self.state, UploadState::Open | UploadState::Ready);
+        let can_expire = matches!(self.state, UploadState::Open | UploadState::Ready | UploadState::Damaged);
         self.state.is_gone() || (can_expire && self.expires_at.is_some_and(|at| at <= now))
     }
 

@@ -50,7 +50,8 @@ const FIND_FULL: &str = concat!(
 const FIND_EXPIRED: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM upload WHERE expires_at <= $1 AND (expires_at, id) > ($3, $4) AND state IN ('open', 'ready') AND NOT ",
+    " FROM upload WHERE expires_at <= $1 AND (expires_at, id) > ($3, $4) \
+     AND state IN ('open', 'ready', 'damaged') AND NOT ",
     is_wanted!("upload.id"),
     " ORDER BY expires_at, id LIMIT $2"
 );
@@ -410,17 +411,13 @@ pub(super) async fn is_wanted(tx: &mut Tx<'_>, id: UploadId) -> Result<bool, DbE
     Ok(on_db!(tx, conn => sqlx::query_scalar(IS_WANTED).bind(id.to_string()).fetch_one(conn).await)?)
 }
 
-pub(super) async fn mark_damaged(tx: &mut Tx<'_>, upload: &Upload, now: Timestamp) -> Result<(), DbError> {
-    on_db!(tx, conn => {
-        sqlx::query(MARK_DAMAGED)
-            .bind(now.as_nanos())
-            .bind(upload.id.to_string())
-            .bind(&upload.tenant)
-            .execute(conn)
-            .await
-            .map(drop)
+/// Marks an upload as one that lost bytes; `false` if it is not open any more.
+pub(super) async fn mark_damaged(tx: &mut Tx<'_>, upload: &Upload, now: Timestamp) -> Result<bool, DbError> {
+    let marked = on_db!(tx, conn => {
+        let query = sqlx::query(MARK_DAMAGED).bind(now.as_nanos()).bind(upload.id.to_string());
+        query.bind(&upload.tenant).execute(conn).await.map(|done| done.rows_affected())
     })?;
-    Ok(())
+    Ok(marked == 1)
 }
 
 pub(super) async fn segments(

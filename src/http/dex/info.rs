@@ -139,8 +139,8 @@ impl<'a> InfoWire<'a> {
 }
 
 /// DEX's three words, from what is stored and not from file times (dex-upload W-20), and two of our own for uploads
-/// that are gone without having been complete. One that lost bytes never completes, nor does a part of another by
-/// itself.
+/// that are gone without having been complete. One that lost bytes never completes and is shown as it was until it
+/// expires; nor does a part of another complete by itself.
 pub(super) fn status(upload: &Upload) -> &'static str {
     match upload.state {
         UploadState::Complete | UploadState::Retired => "Complete",
