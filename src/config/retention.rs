@@ -19,7 +19,7 @@ pub struct RetentionConfig {
     pub source: Duration,
     /// Whether they go, too, where a delivery is dead or there was none.
     pub undelivered: bool,
-    /// Deliveries that are settled, with their attempts.
+    /// Deliveries that are settled, with their attempts, once the bytes are gone.
     #[serde(rename = "delivery_days", deserialize_with = "unit::days")]
     pub delivery: Duration,
     /// What is left of uploads whose bytes are gone: their rows.
@@ -77,12 +77,51 @@ impl RetentionConfig {
             (format!("retention.streams.{name}"), source, delivery)
         });
         for (at, source, delivery) in std::iter::once(of_all).chain(of_streams) {
-            if !delivery.is_zero() && !source.is_zero() && delivery < source {
+            if let Some(remark) = remark(source, delivery) {
                 warnings.push(format!(
-                    "{at}.delivery_days: shorter than source_days, which then decides: a delivery stays as long as the \
-                     bytes that it delivered"
+                    "{at}.delivery_days: {remark}: a delivery stays as long as the bytes that it delivered"
                 ));
             }
+        }
+    }
+}
+
+/// What is to be said of the time of deliveries beside that of bytes; zero is for ever.
+fn remark(source: Duration, delivery: Duration) -> Option<&'static str> {
+    if delivery.is_zero() {
+        None
+    } else if source.is_zero() {
+        Some("without source_days it is only about uploads that are removed")
+    } else {
+        (delivery < source).then_some("shorter than source_days, which then decides")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deliveries_that_could_not_go_before_their_bytes_are_warned_about() {
+        let cases = [
+            ((0, 0), None),
+            ((30, 0), None),
+            ((30, 30), None),
+            ((30, 10), Some("retention.delivery_days: shorter than source_days")),
+            ((0, 10), Some("retention.delivery_days: without source_days")),
+        ];
+        for ((source, delivery), expected) in cases {
+            let json = serde_json::json!({
+                "interval_secs": 600, "source_days": source, "undelivered": false, "delivery_days": delivery,
+                "tombstone_days": 0, "report_days": 0,
+                "streams": { "flu_csv": { "source_days": 10, "delivery_days": 10 } },
+            });
+            let config: RetentionConfig = serde_json::from_value(json).expect("the form of the section");
+            let mut warnings = Vec::new();
+            config.warn(&mut warnings);
+            assert_eq!(warnings.len(), usize::from(expected.is_some()), "{warnings:?}");
+            let begins = |warning: &String| expected.is_some_and(|begin| warning.starts_with(begin));
+            assert!(warnings.iter().all(begins), "{warnings:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Periods {
     pub(super) source: Option<Duration>,
     /// Whether bytes go that were not delivered everywhere.
     pub(super) undelivered: bool,
-    /// Settled deliveries.
+    /// Settled deliveries, once the bytes are gone.
     pub(super) delivery: Option<Duration>,
     /// Rows of uploads without bytes.
     pub(super) tombstone: Option<Duration>,

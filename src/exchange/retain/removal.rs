@@ -55,7 +55,7 @@ impl Removed {
 enum Kind {
     /// Bytes of uploads.
     Source,
-    /// Settled deliveries with their attempts.
+    /// Settled deliveries of uploads whose bytes are gone, with their attempts.
     Delivery,
     /// Rows of uploads whose bytes are gone, with all that belongs to them but their reports.
     Tombstone,
@@ -73,9 +73,7 @@ impl Kind {
     fn may_go(self, candidate: &Candidate, periods: &Periods, now: Timestamp) -> bool {
         let is_ripe = match self {
             Self::Source => candidate.is_delivered || periods.undelivered,
-            // Where bytes go they go first: an upload without deliveries would count as one that was never delivered.
-            Self::Delivery => candidate.is_delivered || periods.source.is_none(),
-            Self::Tombstone => true,
+            Self::Delivery | Self::Tombstone => true,
         };
         is_ripe && is_over(candidate.ended_at(), self.period(periods), now)
     }

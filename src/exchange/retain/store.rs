@@ -50,11 +50,12 @@ const SOURCES: &str = concat!(
 );
 const IS_SOURCE_FREE: &str =
     concat!("SELECT COUNT(*) FROM upload u WHERE u.id = $1 AND u.tenant = $2 AND ", is_source_free!("$3"));
-// Deliveries that somebody waits for stay until he has been told.
+// As long as the bytes are here their deliveries stay: a complete upload without any would be told, and judged, as one
+// that was never delivered. Those that somebody waits for stay until he has been told.
 const DELIVERIES: &str = "SELECT d.id, d.tenant, u.data_stream_id, u.data_stream_route, d.settled_at AS at, \
-     d.settled_at, u.state <> 'complete' AS is_delivered FROM delivery d JOIN upload u ON u.id = d.upload_id \
+     d.settled_at, FALSE AS is_delivered FROM delivery d JOIN upload u ON u.id = d.upload_id \
      WHERE d.settled_at <= $1 AND d.settled_at >= $2 AND (d.settled_at > $2 OR d.id > $3) \
-     AND (d.status IN ('delivered', 'cancelled') OR (d.status = 'dead' AND u.state <> 'complete')) \
+     AND d.status IN ('delivered', 'cancelled', 'dead') AND u.state <> 'complete' \
      AND NOT EXISTS (SELECT 1 FROM agenda a WHERE a.errand = 'follow-delivery' AND a.subject = d.id) \
      ORDER BY d.settled_at, d.id LIMIT $4";
 const TOMBSTONES: &str = concat!(
@@ -91,8 +92,7 @@ pub(super) struct Candidate {
     /// Its place among the candidates.
     at: i64,
     settled_at: Option<i64>,
-    /// Of an upload: whether it went to all targets, of which there is one at least. Of a delivery: whether the bytes
-    /// that it was about are gone.
+    /// Of an upload with bytes: whether it went to all targets, of which there is one at least.
     pub(super) is_delivered: bool,
 }
 
@@ -217,7 +217,7 @@ async fn with_reports(
     })?)
 }
 
-/// Deliveries that are settled. A dead one is still to be repeated while the bytes are here.
+/// Deliveries that are settled, of uploads whose bytes are gone.
 pub(super) async fn deliveries(tx: &mut Tx<'_>, page: Page<'_>) -> Result<Vec<Candidate>, DbError> {
     Ok(on_db!(tx, conn => {
         sqlx::query_as(DELIVERIES)

@@ -269,6 +269,29 @@ async fn w_23_what_is_left_of_an_upload_goes_in_its_turn() {
     .await;
 }
 
+/// An upload that has its bytes and no delivery would be told as one that was not delivered yet.
+#[tokio::test]
+async fn deliveries_stay_as_long_as_the_bytes_also_where_those_stay_for_ever() {
+    for_each_database(|db| async move {
+        let gateway = gateway(&db, &json!({ "delivery_days": 10 }));
+        let id = upload(&gateway).await;
+        assert_eq!(gateway.deliver().await, 1);
+        assert_eq!(after(&gateway, 100 * DAY).await, Removed::default());
+        assert_eq!(attempts(&gateway, id).await, 1);
+        let removed = gateway.exchange.terminate_upload(&Caller::anonymous(), "request-1", id, false).await;
+        removed.expect("nobody needs it");
+        let gone = Removed { deliveries: 1, ..Removed::default() };
+        assert_eq!(after(&gateway, Duration::ZERO).await, gone);
+        assert_eq!(attempts(&gateway, id).await, 0);
+    })
+    .await;
+}
+
+async fn attempts(gateway: &Gateway, id: UploadId) -> usize {
+    let found = gateway.exchange.inspect_upload(&Caller::anonymous().access(), id).await;
+    found.expect("it reads").expect("the row stays").attempts.len()
+}
+
 /// The row of the upload may go long before its reports, and a refused creation never has one.
 #[tokio::test]
 async fn reports_keep_to_the_time_of_their_stream_when_no_upload_is_left_to_name_it() {
