@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::digest::{Digest, Sha256};
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::meter::Meter;
 use super::model::{Cause, Delivery, DeliveryStatus, NewDelivery};
@@ -146,6 +147,7 @@ pub(super) struct MemorySource {
     sha256: [u8; 32],
     fails_at: Option<usize>,
     stops_at: Option<usize>,
+    stop: Arc<Notify>,
     stored: Option<Stored>,
 }
 
@@ -154,7 +156,16 @@ impl MemorySource {
     pub(super) fn new(bytes: impl AsRef<[u8]>) -> Self {
         let bytes = Bytes::copy_from_slice(bytes.as_ref());
         let (length, sha256) = (bytes.len() as u64, Sha256::digest(&bytes).into());
-        Self { bytes, at: 0, length, sha256, fails_at: None, stops_at: None, stored: None }
+        Self {
+            bytes,
+            at: 0,
+            length,
+            sha256,
+            fails_at: None,
+            stops_at: None,
+            stop: Arc::default(),
+            stored: None,
+        }
     }
 
     /// SHA-256 of the bytes it has.
@@ -186,6 +197,11 @@ impl MemorySource {
     pub(super) fn stopping_at(self, at: usize) -> Self {
         Self { stops_at: Some(at), ..self }
     }
+
+    /// Tells that it stops.
+    pub(super) fn stop(&self) -> Arc<Notify> {
+        self.stop.clone()
+    }
 }
 
 #[async_trait]
@@ -199,6 +215,7 @@ impl Source for MemorySource {
             return Err(SourceError::Truncated);
         }
         if self.stops_at == Some(self.at) {
+            self.stop.notify_one();
             std::future::pending::<()>().await;
         }
         let limits = [self.fails_at, self.stops_at, Some(self.at + (1 << 20)), Some(self.bytes.len())];

@@ -73,6 +73,26 @@ impl TestTarget for Folder {
         let folder = Path::new(path).parent().expect("a parent").to_str().expect("UTF-8");
         self.put(&format!("{folder}/.part-{delivery_id}-{lease_epoch}"), b"con").await;
     }
+
+    fn lengths(&self) -> &'static [usize] {
+        // What is gathered before a thread is asked for, and what is written while it arrives.
+        &[7, 300_000]
+    }
+
+    async fn clear(&self) {
+        // The thread of an attempt that was dropped may still put something there.
+        while self.root().exists() {
+            let _ = std::fs::remove_dir_all(self.root());
+        }
+    }
+
+    fn away(&self) -> (impl Destination, impl FnOnce()) {
+        // Nobody can make the root where a file has the place of the folder above it.
+        let obstacle = self.temporary.path().join("delivered");
+        std::fs::write(&obstacle, b"in the way").expect("nothing is there yet");
+        let back = move || std::fs::remove_file(obstacle).expect("it is there");
+        (self.with_sidecar(false, ClashPolicy::Fail), back)
+    }
 }
 
 contract_tests!(Folder::fresh());

@@ -104,3 +104,5 @@ mod object_again_tests;
 mod object_copy_tests;
 #[cfg(test)]
 mod object_tests;
+#[cfg(test)]
+mod testing;

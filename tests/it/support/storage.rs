@@ -117,9 +117,15 @@ impl S3Server {
     /// Waits until it has ended what it has begun for clients that did not wait for it.
     #[allow(dead_code, reason = "the tests of the program do without")]
     pub(crate) fn settle(&self) {
-        while !self.calls.is_empty() {
+        while !self.is_settled() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
+    }
+
+    /// Whether it has.
+    #[allow(dead_code, reason = "the tests of the program do without")]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.calls.is_empty()
     }
 
     /// Takes all that it has away until what this returns is called: it answers, and everything fails.

@@ -1,6 +1,7 @@
 //! Deliveries to another DEX that fails as it is told, over real sockets: what is sent twice, what is resumed, and what
 //! is never complete over there.
 
+mod contract;
 mod progress;
 
 use std::sync::Mutex;
@@ -11,10 +12,9 @@ use serde_json::json;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::delivery::destination::contract::{TestTarget, contract_tests};
+use crate::delivery::Retry;
 use crate::delivery::dex_target::DexCredential;
 use crate::delivery::testing::{MemoryProgress, MemorySource};
-use crate::delivery::{ClashPolicy, Retry};
 use crate::id::{DeliveryId, UploadId};
 use crate::outbound::Reach;
 use crate::outbound::testing::{Received, Reply};
@@ -109,41 +109,6 @@ async fn arrived(fake: &FakeTus, bytes: usize) {
         tokio::task::yield_now().await;
     }
 }
-
-/// The contract of all destinations, where it is about what is whole over there and not about names.
-struct Target(FakeTus);
-
-impl TestTarget for Target {
-    fn destination(&self, _: ClashPolicy) -> impl Destination {
-        destination(&self.0, |_| {})
-    }
-
-    /// Another DEX names things itself: what is there, if it is one thing.
-    async fn read(&self, _: &str) -> Option<Vec<u8>> {
-        let mut complete = self.0.complete();
-        assert!(complete.len() < 2, "at most one complete upload");
-        complete.pop().map(|upload| upload.content.into_bytes())
-    }
-
-    async fn put(&self, _: &str, _: &[u8]) {
-        unreachable!("nobody else's upload is in the way of ours")
-    }
-
-    async fn paths(&self) -> Vec<String> {
-        self.0.complete().into_iter().map(|upload| upload.metadata).collect()
-    }
-
-    async fn crash(&self, _: DeliveryId, _: i64, _: &str) {
-        unreachable!("what a crash leaves is in the progress of the delivery")
-    }
-}
-
-contract_tests!(Target(dex().await);
-    the_same_delivery_twice_leaves_what_once_leaves,
-    a_source_that_fails_leaves_nothing,
-    bytes_that_are_not_the_promised_ones_leave_nothing,
-    a_delivery_that_is_given_up_shows_nothing,
-);
 
 /// F-02, F-04, F-09, F-10
 #[tokio::test]
