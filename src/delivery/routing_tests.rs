@@ -321,7 +321,7 @@ routing_groups:
     .unwrap();
     let fields = [("sender_id", "test sender"), ("received_filename", "naïve.txt")];
     assert_eq!(
-        Vec::from_iter(routing.misfits(("S", "Strict"), &fields).into_iter().map(|(field, _)| field)),
+        routing.misfits(("S", "Strict"), &fields).into_iter().map(|(field, _)| field).collect::<Vec<_>>(),
         ["received_filename"]
     );
     assert!(routing.misfits(("s", "free"), &fields).is_empty());
@@ -355,7 +355,7 @@ routing_groups:
     .unwrap();
     let fields = [("sender_id", "test sender"), ("received_filename", "naïve.txt")];
     assert_eq!(
-        Vec::from_iter(routing.misfits(("s", "strict"), &fields).into_iter().map(|(field, _)| field)),
+        routing.misfits(("s", "strict"), &fields).into_iter().map(|(field, _)| field).collect::<Vec<_>>(),
         ["received_filename"]
     );
     assert!(routing.misfits(("s", "strict"), &fields[..1]).is_empty());

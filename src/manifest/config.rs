@@ -231,8 +231,8 @@ pub(crate) fn stream_files(folder: &Path) -> io::Result<Vec<StreamFile>> {
     Ok(stream_paths(folder)?.into_iter().map(read).collect())
 }
 
-/// Reads a file. A variable that is not set is a problem where it would say something: files that DEX published have one
-/// in a part that nobody reads any more.
+/// Reads a file. A variable that is not set is a problem where it would say something: files that DEX published have
+/// one in a part that nobody reads any more.
 fn read_stream(file: &str, text: &str, variables: Variables<'_>) -> Result<ParsedStream, Vec<ConfigProblem>> {
     let unset = match expand_variables(file, text, variables) {
         Ok(text) => return parse_stream(file, &text),

@@ -119,11 +119,7 @@ const ITEMS: &[Item] = &[
     is("W-25", "HEAD interrupts a PATCH"),
     is("W-26", "configuration is cached for ever and read by letter case"),
     is("W-27", "optional fields fail; bad metadata is dropped"),
-    but(
-        "W-28",
-        "anybody may remove anything, during a delivery too",
-        "a delivery is guarded; whose an upload is, not yet: authentication",
-    ),
+    but("W-28", "anybody may remove anything, during a delivery too", "whose an upload is, not yet"),
     is("W-29", "`/route` crashes, and answers before anything happened"),
     is("W-30", "health: slow, serial, and not true"),
     is("W-31", "internal errors and manifests in answers"),
